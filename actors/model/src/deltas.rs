@@ -1,0 +1,65 @@
+//! Changes of the configuration, as values.
+//!
+//! A delta is *decided*: it holds the new value, never an instruction to compute one, and a
+//! precondition where the decision read something. Applying checks and sets, nothing else.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
+use crate::objects::{AdminState, Instance, JoinTokenRecord, Node};
+
+/// One change of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigDelta {
+    /// The cluster ends; nothing is accepted after it.
+    ClusterDestroy,
+    /// A node is added. Refused if its name or id exists.
+    NodeAdd(Box<Node>),
+    /// A node is removed. Refused while it is the primary of an instance.
+    NodeRemove {
+        /// Which.
+        node: NodeUuid,
+    },
+    /// A join token is issued.
+    TokenIssue(JoinTokenRecord),
+    /// A join token is used by the holder of a key. Refused if another key has used it.
+    TokenRedeem {
+        /// SHA-256 of the secret.
+        secret_hash: String,
+        /// SHA-256 of the public key.
+        key_hash: String,
+    },
+    /// An instance is added. Refused if its name or id exists.
+    InstanceAdd(Box<Instance>),
+    /// An instance is removed.
+    InstanceRemove {
+        /// Which.
+        instance: InstanceUuid,
+    },
+    /// An instance changes.
+    InstanceChange {
+        /// Which.
+        instance: InstanceUuid,
+        /// The serial that the decision read; `None` when unwinding, which must always work.
+        expected: Option<Serial>,
+        /// What changes.
+        change: InstanceChange,
+    },
+}
+
+/// What changes of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceChange {
+    /// What the administrator wants.
+    AdminState(AdminState),
+    /// A start is about to happen under this epoch; refused unless it is higher than the present.
+    Start {
+        /// The new epoch.
+        epoch: RunEpoch,
+        /// Whether to remember that it should run.
+        remember: bool,
+    },
+}

@@ -1,0 +1,200 @@
+//! What is said to `/cluster`.
+
+use std::time::Duration;
+
+use gantry_wire::{BootId, RequestId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::errors::Fault;
+use crate::ids::{ClusterUuid, JobId, NodeUuid, ReignId, Revision};
+use crate::jobs::{JobRecord, JobStatus, LogLine};
+use crate::messages::node::ActorRow;
+use crate::names::NodeName;
+use crate::objects::{Cluster, Node, NodeGroup};
+use crate::opcodes::OpRequest;
+use crate::query::{Resource, Table};
+use crate::report::ReportEvent;
+use crate::units::{Millis, Timestamp};
+
+/// Longest wait for a change of a job in one message (row Q37 has 89 s; ours is shorter than any
+/// idle time-out of a link). A client waits longer by asking again.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A job to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct NewJob {
+    /// Its opcodes; at least one.
+    pub ops: Vec<OpRequest>,
+}
+
+/// Makes jobs. Answered when they are durable, each with its id or its refusal (Q50).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubmitJobs {
+    /// The same id again gives the same jobs again.
+    #[schemars(with = "String")]
+    pub request: RequestId,
+    /// The jobs.
+    pub jobs: Vec<NewJob>,
+}
+
+/// Asks for a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueryTable {
+    /// Of what.
+    pub resource: Resource,
+    /// Columns; empty is every column there is.
+    pub fields: Vec<String>,
+    /// Rows by name, id or number; empty is all. A name that does not exist is a fault.
+    pub names: Vec<String>,
+}
+
+/// Asks for whole jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueryJobs {
+    /// Which; an unknown one is a fault.
+    pub jobs: Vec<JobId>,
+}
+
+/// Waits until a job differs from what is known of it, at most `wait` (Q37).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitJob {
+    /// Which.
+    pub job: JobId,
+    /// The state that is known.
+    pub known: Option<JobStatus>,
+    /// The last log line that is known.
+    pub log_after: u64,
+    /// How long to wait; cut to [`WAIT_MAX`].
+    pub wait: Millis,
+}
+
+/// What a job is like now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobChange {
+    /// Its state.
+    pub status: JobStatus,
+    /// Log lines after the known one.
+    pub log: Vec<LogLine>,
+    /// Its failure, if it failed.
+    pub fault: Option<Fault>,
+    /// Results of its opcodes, if it succeeded.
+    pub results: Vec<serde_json::Value>,
+    /// What it waits for, for people: locks and who holds them, or a node.
+    pub waits_for: Option<String>,
+}
+
+/// Asks for the cluster itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueryCluster {}
+
+/// The cluster itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterInfo {
+    /// Its configuration.
+    pub cluster: Cluster,
+    /// The master node.
+    pub master: Node,
+    /// Its group, for the name.
+    pub groups: Vec<NodeGroup>,
+    /// Present reign.
+    pub reign: ReignId,
+    /// Present revision.
+    pub revision: Revision,
+    /// Version of the program that answers.
+    pub software_version: String,
+    /// `x86_64` and the like, of the master.
+    pub architecture: String,
+}
+
+/// Asks for the live actors of the node that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueryActors {}
+
+/// Makes a one-time token for a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenIssue {
+    /// For the node of this name; must be free.
+    pub node_name: NodeName,
+    /// How long it is good.
+    pub valid: Millis,
+}
+
+/// A one-time token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenIssued {
+    /// To be given to `gantry join`. The only place where the secret exists.
+    pub token: String,
+    /// From then on it is refused.
+    pub expires: Timestamp,
+}
+
+/// Joins the cluster with a one-time token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Join {
+    /// The secret of the token.
+    #[serde(with = "serde_bytes")]
+    #[schemars(with = "Vec<u8>")]
+    pub secret: Vec<u8>,
+    /// Certificate request, DER: carries the public key.
+    #[serde(with = "serde_bytes")]
+    #[schemars(with = "Vec<u8>")]
+    pub csr: Vec<u8>,
+    /// Where its daemon will listen, `host:port`.
+    pub address: String,
+}
+
+/// Welcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Joined {
+    /// The cluster.
+    pub cluster: ClusterUuid,
+    /// The node's id.
+    pub node: NodeUuid,
+    /// Its name.
+    pub node_name: NodeName,
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// The CA's certificate, PEM.
+    pub ca_certificate: String,
+    /// The master, to report to.
+    pub master: Node,
+}
+
+/// What happened on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Which node.
+    pub node: NodeUuid,
+    /// Which run of its daemon.
+    #[schemars(with = "String")]
+    pub boot: BootId,
+    /// Number of the first event; events are numbered from 0 in each run.
+    pub first: u64,
+    /// The events.
+    pub events: Vec<ReportEvent>,
+}
+
+/// What the leader wants next from a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportAck {
+    /// The event with this number.
+    Next(u64),
+    /// A full report: the leader has no picture of this run.
+    Full,
+    /// Nothing: the node is not in the cluster (any more).
+    NotAMember,
+}
+
+super::messages! {
+    SubmitJobs = "cluster.submit-jobs", Operate, Result<Vec<Result<JobId, Fault>>, Fault>;
+    QueryTable = "cluster.query-table", Read, Result<Table, Fault>;
+    QueryJobs = "cluster.query-jobs", Read, Result<Vec<JobRecord>, Fault>;
+    WaitJob = "cluster.wait-job", Read, Result<JobChange, Fault>;
+    QueryCluster = "cluster.query", Read, Result<ClusterInfo, Fault>;
+    QueryActors = "node.query-actors", Read, Result<Vec<ActorRow>, Fault>;
+    TokenIssue = "cluster.token-issue", Operate, Result<TokenIssued, Fault>;
+    Join = "cluster.join", Join, Result<Joined, Fault>;
+    Report = "cluster.report", Peer, Result<ReportAck, Fault>;
+}

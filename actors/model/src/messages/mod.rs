@@ -1,0 +1,50 @@
+//! The messages of a cluster: what is said to `/cluster`, `/locks`, `/node/<uuid>` and
+//! `/instance/<uuid>`.
+
+mod cluster;
+mod locks;
+mod node;
+
+pub use cluster::{
+    ClusterInfo, JobChange, Join, Joined, NewJob, QueryActors, QueryCluster, QueryJobs, QueryTable,
+    Report, ReportAck, SubmitJobs, TokenIssue, TokenIssued, WAIT_MAX, WaitJob,
+};
+pub use locks::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
+pub use node::{
+    ActorRow, CallNode, ConsoleChunk, GatherFacts, InstallReign, ReadConsole, ReignInstalled,
+    WriteConsole,
+};
+
+use gantry_wire::ActorPath;
+
+use crate::ids::JobId;
+
+/// `/cluster`: the cluster actor, on the leader.
+#[must_use]
+pub fn cluster_path() -> ActorPath {
+    crate::node_calls::path("/cluster")
+}
+
+/// `/locks`: the lock actor, on the leader.
+#[must_use]
+pub fn locks_path() -> ActorPath {
+    crate::node_calls::path("/locks")
+}
+
+/// `/job/<id>`: the actor of a job.
+#[must_use]
+pub fn job_path(job: JobId) -> ActorPath {
+    crate::node_calls::path(&format!("/job/{job}"))
+}
+
+/// Declares messages: `messages! { Type = "wire.name", Access, Reply; … }`.
+macro_rules! messages {
+    ($($name:ident = $wire:literal, $access:ident, $reply:ty;)*) => { $(
+        impl gantry_wire::Message for $name {
+            const WIRE_NAME: &'static str = $wire;
+            const ACCESS: gantry_wire::Access = gantry_wire::Access::$access;
+            type Reply = $reply;
+        }
+    )* };
+}
+pub(crate) use messages;

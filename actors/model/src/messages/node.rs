@@ -1,0 +1,109 @@
+//! What is said to node, instance and disk actors.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::errors::Fault;
+use crate::facts::{Fact, FactQuery};
+use crate::ids::{JobAttempt, JobId, ReignId};
+use crate::node_calls::{CallOutcome, NodeCall};
+use crate::steps::{StepId, StepResult};
+use crate::units::Millis;
+
+/// A node call on its way. Sent to the path of [`NodeCall::target`].
+///
+/// The receiver journals the intent, acts, journals the result, answers. The same `step` again gives
+/// the recorded result again, or is resolved by the call's `recover`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallNode {
+    /// Names the effect.
+    pub step: StepId,
+    /// The leader's reign; one older than the highest seen is refused.
+    pub reign: ReignId,
+    /// Which placement of the job; one older than seen for this job is refused.
+    pub attempt: JobAttempt,
+    /// All jobs below this are settled: what the journal holds of them may go.
+    pub settled_below: JobId,
+    /// The effect.
+    pub call: NodeCall,
+}
+
+/// A new leader takes over a node before it resumes a job there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InstallReign {
+    /// The new reign; persisted before the answer.
+    pub reign: ReignId,
+    /// Steps whose end the leader wants to know.
+    pub steps: Vec<StepId>,
+}
+
+/// The reign is installed: nothing of an older one will be begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReignInstalled {
+    /// What the journal knows of the steps: the result, or `None` if it is not over.
+    pub results: Vec<(StepId, Option<StepResult>)>,
+}
+
+/// Asks for facts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GatherFacts {
+    /// The questions.
+    pub queries: Vec<FactQuery>,
+}
+
+/// Reads what a guest has written to its serial console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReadConsole {
+    /// From this offset; offsets count all bytes since the guest was adopted.
+    pub offset: u64,
+    /// How long to wait if there is nothing yet.
+    pub wait: Millis,
+}
+
+/// A piece of a console's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConsoleChunk {
+    /// Offset of the first byte; higher than asked for if older bytes are gone.
+    pub offset: u64,
+    /// The bytes; may be none.
+    #[serde(with = "serde_bytes")]
+    #[schemars(with = "Vec<u8>")]
+    pub bytes: Vec<u8>,
+    /// The guest is gone, nothing more will come.
+    pub closed: bool,
+}
+
+/// Writes to the serial console of a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WriteConsole {
+    /// The bytes.
+    #[serde(with = "serde_bytes")]
+    #[schemars(with = "Vec<u8>")]
+    pub bytes: Vec<u8>,
+}
+
+/// A live actor, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActorRow {
+    /// Node that it lives on.
+    pub node: String,
+    /// Its path.
+    pub path: String,
+    /// Messages waiting.
+    pub mailbox: u64,
+    /// Messages handled.
+    pub handled: u64,
+    /// Restarts.
+    pub restarts: u64,
+    /// The slowest message kind and its microseconds.
+    pub slowest: Option<(String, u64)>,
+}
+
+
+super::messages! {
+    CallNode = "node.call", Peer, Result<CallOutcome, Fault>;
+    InstallReign = "node.install-reign", Peer, Result<ReignInstalled, Fault>;
+    GatherFacts = "node.gather-facts", Peer, Result<Vec<Fact>, Fault>;
+    ReadConsole = "instance.read-console", Read, Result<ConsoleChunk, Fault>;
+    WriteConsole = "instance.write-console", Operate, Result<(), Fault>;
+}

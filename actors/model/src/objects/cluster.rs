@@ -1,0 +1,63 @@
+//! The cluster itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClusterUuid, NodeUuid, Serial};
+use crate::names::{ClusterName, NodeName};
+use crate::objects::DiskTemplate;
+use crate::params::{BackendParams, HypervisorDefaults, HypervisorKind};
+use crate::units::Timestamp;
+
+/// Cluster-wide configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Cluster {
+    /// Never changes.
+    pub uuid: ClusterUuid,
+    /// Its name.
+    pub name: ClusterName,
+    /// When it was made.
+    pub ctime: Timestamp,
+    /// When its own fields changed last.
+    pub mtime: Timestamp,
+    /// Number of changes of its own fields.
+    pub serial: Serial,
+    /// Hypervisors in use; the first is the default.
+    pub enabled_hypervisors: Vec<HypervisorKind>,
+    /// Disk templates in use.
+    pub enabled_disk_templates: Vec<DiskTemplate>,
+    /// Directory of `file` disks on every node; absolute.
+    pub file_storage_dir: String,
+    /// First three bytes of generated MAC addresses, `aa:00:00`.
+    pub mac_prefix: String,
+    /// How many nodes should hold the log.
+    pub candidate_pool_size: u32,
+    /// How many jobs run at the same time.
+    pub max_running_jobs: u32,
+    /// How many running jobs are tracked.
+    pub max_tracked_jobs: u32,
+    /// Defaults of hypervisor parameters.
+    pub hvparams: HypervisorDefaults,
+    /// Defaults of backend parameters.
+    pub beparams: BackendParams,
+    /// Tags, sorted.
+    pub tags: Vec<String>,
+    /// Certificate of the cluster's CA, PEM. Public.
+    pub ca_certificate: String,
+}
+
+/// A one-time token by which a node may join. The secret itself is never stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct JoinTokenRecord {
+    /// SHA-256 of the secret, hexadecimal.
+    pub secret_hash: String,
+    /// The only node that may use it.
+    pub node_name: NodeName,
+    /// The id that the node will have.
+    pub node: NodeUuid,
+    /// From then on it is refused.
+    pub expires: Timestamp,
+    /// SHA-256 of the public key that used it. The same key may ask again (its answer may have been
+    /// lost), another may not.
+    pub redeemed_by: Option<String>,
+}

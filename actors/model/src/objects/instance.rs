@@ -1,0 +1,99 @@
+//! Instances, and what a node is told of them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{InstanceUuid, NicUuid, NodeUuid, RunEpoch, Serial};
+use crate::names::InstanceName;
+use crate::objects::{Disk, DiskTemplate};
+use crate::params::{BackendOverrides, HvOverrides, HvParams, HypervisorKind};
+use crate::units::{MiB, Timestamp};
+
+/// What the administrator wants (row O116).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdminState {
+    /// Should run.
+    Up,
+    /// Should not run.
+    Down,
+    /// Must not be started.
+    Offline,
+}
+
+/// A network interface of a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Nic {
+    /// Its id.
+    pub uuid: NicUuid,
+    /// Six bytes in hexadecimal with colons.
+    pub mac: String,
+}
+
+/// An instance as configured.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Instance {
+    /// Never changes.
+    pub uuid: InstanceUuid,
+    /// Its name.
+    pub name: InstanceName,
+    /// The node it runs on.
+    pub primary: NodeUuid,
+    /// What runs it, and how that differs from the cluster's defaults.
+    pub hvparams: HvOverrides,
+    /// How its resources differ from the cluster's defaults.
+    pub beparams: BackendOverrides,
+    /// Name of its OS; empty if none was installed by us.
+    pub os: String,
+    /// Parameters of its OS.
+    pub osparams: BTreeMap<String, String>,
+    /// How its disks are stored.
+    pub disk_template: DiskTemplate,
+    /// Its disks, in order.
+    pub disks: Vec<Disk>,
+    /// Its interfaces, in order.
+    pub nics: Vec<Nic>,
+    /// What the administrator wants.
+    pub admin_state: AdminState,
+    /// How often it has been started. A guest of an older epoch must not run.
+    pub run_epoch: RunEpoch,
+    /// When it was made.
+    pub ctime: Timestamp,
+    /// When it changed last.
+    pub mtime: Timestamp,
+    /// Number of changes.
+    pub serial: Serial,
+    /// Tags, sorted.
+    pub tags: Vec<String>,
+}
+
+impl Instance {
+    /// What runs it.
+    #[must_use]
+    pub fn hypervisor(&self) -> HypervisorKind {
+        self.hvparams.kind()
+    }
+}
+
+/// All that a node needs to run a guest; complete, because a node keeps no configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct GuestSpec {
+    /// Which instance.
+    pub instance: InstanceUuid,
+    /// Its name.
+    pub name: InstanceName,
+    /// Filled parameters.
+    pub hvparams: HvParams,
+    /// Memory at start.
+    pub memory: MiB,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Its disks, in order.
+    pub disks: Vec<Disk>,
+    /// Its interfaces, in order.
+    pub nics: Vec<Nic>,
+    /// The start that this is.
+    pub epoch: RunEpoch,
+}

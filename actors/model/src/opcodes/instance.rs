@@ -1,0 +1,142 @@
+//! Opcodes on instances.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{InstanceName, NodeName};
+use crate::objects::{DiskMode, DiskTemplate};
+use crate::params::{BackendOverrides, HvOverrides};
+use crate::units::{MiB, Millis};
+
+/// A disk to be made (C220).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct DiskRequest {
+    /// Its size; more than 0.
+    pub size: MiB,
+    /// Whether the guest may write.
+    pub mode: DiskMode,
+    /// A name.
+    pub name: Option<String>,
+}
+
+/// Makes an instance (O31, I1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceCreate {
+    /// Its name; must be free.
+    pub instance_name: InstanceName,
+    /// Where it will run; required until placement exists.
+    pub primary_node: Option<NodeName>,
+    /// How its disks are stored.
+    pub disk_template: DiskTemplate,
+    /// Its disks.
+    pub disks: Vec<DiskRequest>,
+    /// What runs it, and how that differs; `None` is the cluster's default.
+    pub hvparams: Option<HvOverrides>,
+    /// How its resources differ.
+    pub beparams: BackendOverrides,
+    /// Its OS; may be empty with `no_install` or an `os-image`.
+    pub os: String,
+    /// OS parameters. `os-image` is an absolute path on the node, copied onto disk 0.
+    pub osparams: BTreeMap<String, String>,
+    /// Install nothing.
+    pub no_install: bool,
+    /// Start it afterwards.
+    pub start: bool,
+}
+
+/// Removes an instance with its disks (O34, I10).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceRemove {
+    /// Which.
+    pub instance_name: InstanceName,
+    /// How long its guest may take to shut down.
+    pub shutdown_timeout: Millis,
+    /// Go on when the guest cannot be stopped or a disk cannot be removed.
+    pub ignore_failures: bool,
+}
+
+/// Starts an instance (O36, I5).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceStartup {
+    /// Which.
+    pub instance_name: InstanceName,
+    /// Do not change the configured state.
+    pub no_remember: bool,
+    /// Leave the guest stopped at its first instruction.
+    pub startup_paused: bool,
+}
+
+impl InstanceStartup {
+    /// The usual start.
+    #[must_use]
+    pub fn new(instance_name: InstanceName) -> Self {
+        Self { instance_name, no_remember: false, startup_paused: false }
+    }
+}
+
+/// Stops an instance (O37, I6).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceShutdown {
+    /// Which.
+    pub instance_name: InstanceName,
+    /// How long its guest may take; then it is killed.
+    pub shutdown_timeout: Millis,
+    /// Do not change the configured state.
+    pub no_remember: bool,
+    /// Also when the instance is marked offline.
+    pub force: bool,
+}
+
+/// How to restart (O103).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebootType {
+    /// The hypervisor restarts the guest.
+    Soft,
+    /// The same for kvm: stop and start with the same runtime.
+    Hard,
+    /// Shut down, then start anew.
+    Full,
+}
+
+impl RebootType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Soft, Self::Hard, Self::Full];
+
+    /// Ganeti's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "soft",
+            Self::Hard => "hard",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Restarts an instance (O38, I7).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceReboot {
+    /// Which.
+    pub instance_name: InstanceName,
+    /// How.
+    pub reboot_type: RebootType,
+    /// How long its guest may take to shut down, where it is asked to.
+    pub shutdown_timeout: Millis,
+}
+
+macro_rules! summary_is_the_instance {
+    ($($op:ident)*) => { $(
+        impl $op {
+            pub(super) fn summary_detail(&self) -> Option<String> {
+                Some(self.instance_name.to_string())
+            }
+        }
+    )* };
+}
+
+summary_is_the_instance! {
+    InstanceCreate InstanceRemove InstanceStartup InstanceShutdown InstanceReboot
+}

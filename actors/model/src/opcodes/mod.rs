@@ -1,0 +1,177 @@
+//! The opcodes: what a job can be made of (rows O1–O76, common parameters O90–O97).
+//!
+//! Adding one: a file in a noun folder, one line in the table below. The build then fails at the
+//! dispatch of logical units, and the enumeration test names the missing command, help and test.
+
+mod cluster;
+mod instance;
+mod node;
+mod test;
+
+pub use cluster::ClusterDestroy;
+pub use instance::{
+    DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown, InstanceStartup,
+    RebootType,
+};
+pub use node::{NodeAdd, NodeRemove};
+pub use test::{DELAY_MAX, TestDelay};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::JobId;
+use crate::jobs::JobStatus;
+
+/// The table of opcodes: `Variant = "OP_ID", "noun/verb";`. The second text is the stem of the
+/// files that belong to it: logical unit and command. Makes [`OpCode`] with `ALL`, `op_id`, `stem`
+/// and `summary`.
+macro_rules! opcodes {
+    ($($(#[$doc:meta])* $name:ident = $op_id:literal, $stem:literal;)*) => {
+        /// An opcode with its parameters. The wire name is Ganeti's own OP_ID.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum OpCode {
+            $($(#[$doc])* #[serde(rename = $op_id)] $name($name),)*
+        }
+
+        impl OpCode {
+            /// OP_ID and file stem of every opcode, in the order of the table.
+            pub const ALL: &'static [(&'static str, &'static str)] = &[$(($op_id, $stem)),*];
+
+            /// Ganeti's name of it (O90).
+            #[must_use]
+            pub fn op_id(&self) -> &'static str {
+                match self { $(Self::$name(_) => $op_id,)* }
+            }
+
+            /// The text after the name in a job's summary.
+            #[must_use]
+            pub fn summary_detail(&self) -> Option<String> {
+                match self { $(Self::$name(op) => op.summary_detail(),)* }
+            }
+        }
+
+        $(impl From<$name> for OpCode {
+            fn from(op: $name) -> Self { Self::$name(op) }
+        })*
+    };
+}
+
+opcodes! {
+    /// Ends the cluster.
+    ClusterDestroy = "OP_CLUSTER_DESTROY", "cluster/destroy";
+    /// Adds a node that holds a join token.
+    NodeAdd = "OP_NODE_ADD", "node/add";
+    /// Removes a node.
+    NodeRemove = "OP_NODE_REMOVE", "node/remove";
+    /// Makes an instance.
+    InstanceCreate = "OP_INSTANCE_CREATE", "instance/create";
+    /// Removes an instance with its disks.
+    InstanceRemove = "OP_INSTANCE_REMOVE", "instance/remove";
+    /// Starts an instance.
+    InstanceStartup = "OP_INSTANCE_STARTUP", "instance/startup";
+    /// Stops an instance.
+    InstanceShutdown = "OP_INSTANCE_SHUTDOWN", "instance/shutdown";
+    /// Restarts an instance.
+    InstanceReboot = "OP_INSTANCE_REBOOT", "instance/reboot";
+    /// Waits.
+    TestDelay = "OP_TEST_DELAY", "test/delay";
+}
+
+impl OpCode {
+    /// As in job lists: `INSTANCE_STARTUP(web1)`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let name = self.op_id().strip_prefix("OP_").unwrap_or(self.op_id());
+        match self.summary_detail() {
+            Some(detail) => format!("{name}({detail})"),
+            None => name.to_owned(),
+        }
+    }
+}
+
+/// Highest urgency of a job (row Q30); lower numbers are more urgent.
+pub const PRIORITY_HIGHEST: i8 = -20;
+/// Lowest urgency of a job (row Q30).
+pub const PRIORITY_LOWEST: i8 = 19;
+
+/// One entry of a reason trail: source, text, nanoseconds since 1970 (O96).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Reason {
+    /// Such as `gnt:client:gnt-instance`.
+    pub source: String,
+    /// Free text.
+    pub text: String,
+    /// When, in nanoseconds since 1970.
+    pub at_ns: u64,
+}
+
+/// A dependency on another job (O94, Q33).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Dependency {
+    /// The other job.
+    pub job: JobId,
+    /// End states that satisfy it; none means any.
+    pub states: Vec<JobStatus>,
+}
+
+/// What every opcode takes (O90–O97).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OpCommon {
+    /// Stop after the check.
+    pub dry_run: bool,
+    /// Urgency.
+    pub priority: i8,
+    /// Jobs that must end first.
+    pub depends: Vec<Dependency>,
+    /// Free text.
+    pub comment: Option<String>,
+    /// Who asked for it and why.
+    pub reason: Vec<Reason>,
+}
+
+/// An opcode as submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct OpRequest {
+    /// What to do.
+    pub op: OpCode,
+    /// And how.
+    #[serde(default)]
+    pub common: OpCommon,
+}
+
+impl<T: Into<OpCode>> From<T> for OpRequest {
+    fn from(op: T) -> Self {
+        Self { op: op.into(), common: OpCommon::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::InstanceName;
+    use crate::units::Millis;
+
+    // covers: O36
+    #[test]
+    fn the_summary_names_the_object() {
+        let op = OpCode::from(InstanceStartup::new(InstanceName::new("web1").expect("valid")));
+        assert_eq!(op.summary(), "INSTANCE_STARTUP(web1)");
+    }
+
+    #[test]
+    fn an_opcode_is_encoded_under_its_op_id() {
+        let op = OpCode::from(TestDelay { duration: Millis(1), ..TestDelay::default() });
+        let json = serde_json::to_value(&op).expect("encodes");
+        assert!(json.get("OP_TEST_DELAY").is_some(), "{json}");
+    }
+
+    #[test]
+    fn op_ids_and_stems_are_unique() {
+        for (i, (op_id, stem)) in OpCode::ALL.iter().enumerate() {
+            for (other_id, other_stem) in &OpCode::ALL[..i] {
+                assert!(op_id != other_id && stem != other_stem);
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Opcodes on nodes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::NodeUuid;
+use crate::names::NodeName;
+
+/// Adds a node that has presented its join token (O22). Submitted by the cluster actor when that
+/// happens, never by a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct NodeAdd {
+    /// Its name, as in the token.
+    pub node_name: NodeName,
+    /// Its id, as in the token.
+    pub node_uuid: NodeUuid,
+    /// Where its daemon listens, `host:port`.
+    pub address: String,
+    /// SHA-256 of the token's secret, hexadecimal.
+    pub secret_hash: String,
+    /// SHA-256 of its public key, hexadecimal.
+    pub key_hash: String,
+}
+
+impl NodeAdd {
+    pub(super) fn summary_detail(&self) -> Option<String> {
+        Some(self.node_name.to_string())
+    }
+}
+
+/// Removes a node that runs nothing (O21).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct NodeRemove {
+    /// Which.
+    pub node_name: NodeName,
+}
+
+impl NodeRemove {
+    pub(super) fn summary_detail(&self) -> Option<String> {
+        Some(self.node_name.to_string())
+    }
+}

@@ -1,0 +1,108 @@
+//! Queries: what is asked, and tables as answers (rows C206–C208, O17, O18).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is listed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// Instances.
+    Instance,
+    /// Nodes.
+    Node,
+    /// Jobs.
+    Job,
+    /// Locks.
+    Lock,
+}
+
+impl Resource {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Instance, Self::Node, Self::Job, Self::Lock];
+
+    /// Ganeti's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Node => "node",
+            Self::Job => "job",
+            Self::Lock => "lock",
+        }
+    }
+}
+
+/// How a value is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// As it is.
+    Text,
+    /// A whole number, to the right.
+    Number,
+    /// Mebibytes, shown with a unit.
+    Unit,
+    /// `Y` or `N`.
+    Bool,
+    /// Microseconds since 1970.
+    Timestamp,
+    /// A list or a structure.
+    Other,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct FieldDef {
+    /// As it is asked for.
+    pub name: String,
+    /// Its header.
+    pub title: String,
+    /// How to show it.
+    pub kind: FieldKind,
+    /// One sentence.
+    pub doc: String,
+}
+
+/// One value, or why there is none (C207).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cell {
+    /// A value.
+    Value(serde_json::Value),
+    /// No such field, `??`.
+    Unknown,
+    /// The node has not said, `?`.
+    NoData,
+    /// Does not apply, `-`.
+    Unavailable,
+    /// The node is offline, `*`.
+    Offline,
+}
+
+impl Cell {
+    /// Ganeti's number of it in the answers of queries (0 normal … 4 offline).
+    #[must_use]
+    pub fn status_number(&self) -> u8 {
+        match self {
+            Self::Value(_) => 0,
+            Self::Unknown => 1,
+            Self::NoData => 2,
+            Self::Unavailable => 3,
+            Self::Offline => 4,
+        }
+    }
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Table {
+    /// The columns that were asked for, in order.
+    pub fields: Vec<FieldDef>,
+    /// The rows, sorted by name or number.
+    pub rows: Vec<Vec<Cell>>,
+    /// Columns that do not exist.
+    pub unknown_fields: Vec<String>,
+}

@@ -1,0 +1,116 @@
+//! Steps: what a logical unit does, as values (design: "steps that are values, journalled before
+//! and after").
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::deltas::ConfigDelta;
+use crate::errors::Fault;
+use crate::ids::{JobId, NodeUuid};
+use crate::node_calls::{CallOutcome, NodeCall};
+
+/// Most steps of one opcode. The longest real plan (16 disks created, imaged, started) has under
+/// 60; a unit that decides step after step without end is a bug and must stop.
+pub const STEPS_MAX: u32 = 1_000;
+
+/// Whether a step is done or undone.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Forward.
+    Act,
+    /// Backward, while unwinding.
+    Undo,
+}
+
+/// Names one effect for ever: the same id is the same effect, however often it is sent.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct StepId {
+    /// The job.
+    pub job: JobId,
+    /// Which of its opcodes, from 0.
+    pub op_idx: u32,
+    /// Which step of it, from 0.
+    pub seq: u32,
+    /// Forward or back.
+    pub direction: Direction,
+}
+
+impl std::fmt::Display for StepId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let undo = if self.direction == Direction::Undo { "u" } else { "" };
+        write!(f, "{}.{}.{}{undo}", self.job, self.op_idx, self.seq)
+    }
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// A call to an actor on a node.
+    Call {
+        /// Where.
+        node: NodeUuid,
+        /// What.
+        call: Box<NodeCall>,
+    },
+    /// Changes of the configuration, all or none.
+    Config(Vec<ConfigDelta>),
+}
+
+/// One step of an opcode.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// What it is, for people and for the comparison on replay: `create disk 0`.
+    pub name: String,
+    /// What it does.
+    pub act: Act,
+    /// What takes it back; `None` if there is nothing to take back.
+    pub undo: Option<Act>,
+    /// Whether the opcode goes on when the step fails; the failure becomes a warning.
+    #[serde(default)]
+    pub may_fail: bool,
+    /// A line for the job's log, said when the step starts.
+    #[serde(default)]
+    pub says: Option<String>,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepResult {
+    /// Done. A change of the configuration has an empty outcome.
+    Done(CallOutcome),
+    /// Failed.
+    Failed(Fault),
+}
+
+/// A step in the journal of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct StepRecord {
+    /// The step.
+    pub step: Step,
+    /// How it ended; `None` while it is under way.
+    pub result: Option<StepResult>,
+    /// How its undo ended; `None` while not unwound.
+    #[serde(default)]
+    pub undone: Option<StepResult>,
+}
+
+/// A logical unit's decision, journalled with the first step: an encoded value that only the unit
+/// understands, from which it derives its steps again after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct PlanRecord {
+    /// Version of the unit's plan form.
+    pub version: u32,
+    /// The encoded plan.
+    #[serde(with = "serde_bytes")]
+    #[schemars(with = "Vec<u8>")]
+    pub plan: Vec<u8>,
+    /// Revision of the configuration that was read.
+    pub revision: crate::ids::Revision,
+}
