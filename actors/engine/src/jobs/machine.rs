@@ -1,0 +1,558 @@
+//! The machine of one job.
+
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::JobId;
+use gantry_model::jobs::{JobRecord, JobStatus, LogKind};
+use gantry_model::locks::{LockMode, LockName};
+use gantry_model::opcodes::OpRequest;
+use gantry_model::steps::{Act, Direction, PlanRecord, Step, StepId, StepRecord, StepResult};
+use gantry_model::units::{Millis, Timestamp};
+
+use super::protocol::{CallEnd, JobEffect, JobEvent, LockStage, Next, RETRY_FIRST, RETRY_MAX};
+use crate::state::JobFact;
+
+/// What a job is waiting for. The state owns what is valid only in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    /// Nothing has been asked of it yet.
+    New,
+    /// The logical unit names its locks.
+    Declaring { stage: u32 },
+    /// The lock actor.
+    Locking { stage: u32, last: bool },
+    /// The logical unit names facts.
+    Wanting,
+    /// The nodes.
+    Gathering,
+    /// The logical unit decides.
+    Checking,
+    /// The logical unit derives journalled steps again.
+    Replaying,
+    /// The logical unit chooses a step.
+    Deciding,
+    /// The log; what follows when it is applied.
+    Committing(After),
+    /// A node that is told of the reign.
+    Installing,
+    /// A call, or a wait, of this step.
+    Acting { direction: Direction, seq: u32, pause: Millis, uncertain: bool },
+    /// A pause before the call of this step is sent again.
+    Pausing { direction: Direction, seq: u32, pause: Millis, uncertain: bool },
+    /// A pause before a node is told of the reign again.
+    PausingInstall { pause: Millis },
+    /// Nothing any more.
+    Over,
+}
+
+/// What follows a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum After {
+    /// The step that began with it is acted.
+    Act { seq: u32 },
+    /// The next step is chosen.
+    Decide,
+    /// The next undo.
+    Undo,
+    /// The next opcode, or the end.
+    NextOp { ok: bool },
+}
+
+/// One job. See the module's head.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JobMachine {
+    pub(super) id: JobId,
+    ops: Vec<OpRequest>,
+    pub(super) op_idx: usize,
+    pub(super) phase: Phase,
+    cancel: bool,
+    held: Vec<(LockName, LockMode)>,
+    /// Whether the present opcode is in the log as begun.
+    began: bool,
+    start: Timestamp,
+    exec: Timestamp,
+    plan: Option<PlanRecord>,
+    pub(super) steps: Vec<StepRecord>,
+    pub(super) unwinding: Option<Fault>,
+    /// Facts that travel with the next commit.
+    pub(super) pending: Vec<JobFact>,
+    /// Facts of the commit under way.
+    committing: Vec<JobFact>,
+}
+
+impl JobMachine {
+    /// A machine for a job as the log has it, holding the locks that the log says it holds.
+    #[must_use]
+    pub fn new(record: &JobRecord, held: Vec<(LockName, LockMode)>) -> Self {
+        let op_idx =
+            record.ops.iter().position(|op| !op.status.is_final()).unwrap_or(record.ops.len());
+        let op = record.ops.get(op_idx);
+        Self {
+            id: record.id,
+            ops: record.ops.iter().map(|op| op.input.clone()).collect(),
+            op_idx,
+            phase: Phase::New,
+            cancel: record.cancel,
+            held,
+            began: op.is_some_and(|op| op.plan.is_some()),
+            start: op.and_then(|op| op.start).unwrap_or_default(),
+            exec: op.and_then(|op| op.exec).unwrap_or_default(),
+            plan: op.and_then(|op| op.plan.clone()),
+            steps: op.map(|op| op.steps.clone()).unwrap_or_default(),
+            unwinding: op.and_then(|op| op.unwinding.clone()),
+            pending: Vec::new(),
+            committing: Vec::new(),
+        }
+    }
+
+    /// The opcode at hand, if the job has not ended.
+    #[must_use]
+    pub fn op(&self) -> Option<&OpRequest> {
+        self.ops.get(self.op_idx)
+    }
+
+    /// What was decided for it, once that is so.
+    #[must_use]
+    pub fn plan(&self) -> Option<&PlanRecord> {
+        self.plan.as_ref()
+    }
+
+    /// What was done for it so far.
+    #[must_use]
+    pub fn steps(&self) -> &[StepRecord] {
+        &self.steps
+    }
+
+    /// Its state as people should see it now; the log only knows what is durable.
+    #[must_use]
+    pub fn live_status(&self) -> JobStatus {
+        match &self.phase {
+            Phase::New => JobStatus::Queued,
+            Phase::Declaring { .. }
+            | Phase::Locking { .. }
+            | Phase::Wanting
+            | Phase::Gathering
+            | Phase::Checking
+                if !self.began =>
+            {
+                if self.cancel {
+                    JobStatus::Canceling
+                } else {
+                    JobStatus::Waiting
+                }
+            }
+            _ => JobStatus::Running,
+        }
+    }
+
+    /// Takes one event. Events that do not fit the phase are late answers to questions that no
+    /// longer matter; they change nothing.
+    pub fn step(&mut self, event: JobEvent, now: Timestamp) -> Vec<JobEffect> {
+        match (self.phase.clone(), event) {
+            (Phase::New, JobEvent::Start) => self.begin_or_resume(now),
+            (_, JobEvent::Cancel) => self.on_cancel(),
+            (Phase::Declaring { stage }, JobEvent::Declared(declared)) => {
+                self.on_declared(stage, declared)
+            }
+            (Phase::Locking { stage, last }, JobEvent::Locks(granted)) => {
+                self.on_locks(stage, last, granted, now)
+            }
+            (Phase::Wanting, JobEvent::Wanted(wanted)) => match wanted {
+                Ok(queries) => {
+                    self.phase = Phase::Gathering;
+                    vec![JobEffect::Gather(queries)]
+                }
+                Err(fault) => self.fail(fault),
+            },
+            (Phase::Gathering, JobEvent::Gathered(facts)) => {
+                self.phase = Phase::Checking;
+                vec![JobEffect::Check { op_idx: self.op_number(), facts }]
+            }
+            (Phase::Checking, JobEvent::Checked(checked)) => self.on_checked(checked),
+            (Phase::Replaying, JobEvent::Replayed(replayed)) => self.on_replayed(replayed),
+            (Phase::Deciding, JobEvent::Next(next)) => self.on_next(next, now),
+            (Phase::Committing(after), JobEvent::Committed(result)) => {
+                self.on_committed(after, result, now)
+            }
+            (Phase::Installing, JobEvent::Installed(result)) => self.on_installed(result, now),
+            (Phase::PausingInstall { pause }, JobEvent::Elapsed) => self.install(pause),
+            (Phase::Acting { direction, seq, .. }, JobEvent::Elapsed) => {
+                self.on_acted(direction, seq, StepResult::Done(Default::default()), now)
+            }
+            (Phase::Acting { direction, seq, pause, uncertain }, JobEvent::CallEnded(end)) => {
+                self.on_call_ended(direction, seq, pause, uncertain, end, now)
+            }
+            (Phase::Pausing { direction, seq, pause, uncertain }, JobEvent::Elapsed) => {
+                self.act(direction, seq, pause, uncertain)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn op_number(&self) -> u32 {
+        u32::try_from(self.op_idx).unwrap_or(u32::MAX)
+    }
+
+    /// Whether anything of the present opcode is in the log.
+    fn begin_or_resume(&mut self, now: Timestamp) -> Vec<JobEffect> {
+        if self.began {
+            if self.unwinding.is_some() {
+                return self.resume_unwinding();
+            }
+            self.phase = Phase::Replaying;
+            return vec![JobEffect::Replay { op_idx: self.op_number() }];
+        }
+        self.begin_op(now)
+    }
+
+    fn begin_op(&mut self, now: Timestamp) -> Vec<JobEffect> {
+        if self.op_idx >= self.ops.len() {
+            self.phase = Phase::Over;
+            return vec![JobEffect::Release, JobEffect::Ended];
+        }
+        if self.cancel {
+            return self.fail(cancel_fault(self.id));
+        }
+        self.start = now;
+        self.phase = Phase::Declaring { stage: 0 };
+        vec![JobEffect::Declare { op_idx: self.op_number(), stage: 0 }]
+    }
+
+    fn on_cancel(&mut self) -> Vec<JobEffect> {
+        self.cancel = true;
+        match self.phase {
+            // Waiting for locks has no effect that would have to be taken back.
+            Phase::Locking { .. } if !self.began => {
+                let mut effects = vec![JobEffect::Release];
+                effects.extend(self.fail(cancel_fault(self.id)));
+                effects
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn on_declared(&mut self, stage: u32, declared: Result<LockStage, Fault>) -> Vec<JobEffect> {
+        match declared {
+            Ok(locks) => {
+                self.phase = Phase::Locking { stage, last: locks.last };
+                let priority = self.op().map(|op| op.common.priority).unwrap_or_default();
+                vec![
+                    JobEffect::Waits(Some("locks".into())),
+                    JobEffect::Acquire { changes: locks.changes, priority },
+                ]
+            }
+            Err(fault) => self.fail(fault),
+        }
+    }
+
+    fn on_locks(
+        &mut self,
+        stage: u32,
+        last: bool,
+        granted: Result<Vec<(LockName, LockMode)>, Fault>,
+        now: Timestamp,
+    ) -> Vec<JobEffect> {
+        match granted {
+            Ok(held) => self.held = held,
+            Err(fault) => return self.fail(fault),
+        }
+        let mut effects = vec![JobEffect::Waits(None)];
+        if self.cancel {
+            effects.extend(self.fail(cancel_fault(self.id)));
+        } else if last {
+            self.exec = now;
+            self.phase = Phase::Wanting;
+            effects.push(JobEffect::Want { op_idx: self.op_number() });
+        } else {
+            self.phase = Phase::Declaring { stage: stage + 1 };
+            effects.push(JobEffect::Declare { op_idx: self.op_number(), stage: stage + 1 });
+        }
+        effects
+    }
+
+    fn on_checked(&mut self, checked: Result<PlanRecord, Fault>) -> Vec<JobEffect> {
+        let plan = match checked {
+            Ok(plan) => plan,
+            Err(fault) => return self.fail(fault),
+        };
+        if self.cancel {
+            return self.fail(cancel_fault(self.id));
+        }
+        let op_idx = self.op_number();
+        self.pending.push(JobFact::Locks(self.held.clone()));
+        self.pending.push(JobFact::OpBegan {
+            op_idx,
+            start: self.start,
+            exec: self.exec,
+            plan: plan.clone(),
+        });
+        self.plan = Some(plan);
+        if self.op().is_some_and(|op| op.common.dry_run) {
+            return self.finish(serde_json::Value::Null);
+        }
+        self.decide()
+    }
+
+    fn decide(&mut self) -> Vec<JobEffect> {
+        self.phase = Phase::Deciding;
+        vec![JobEffect::Decide { op_idx: self.op_number() }]
+    }
+
+    fn on_next(&mut self, next: Result<Next, Fault>, now: Timestamp) -> Vec<JobEffect> {
+        match next {
+            Ok(Next::Step(step)) => self.begin_step(*step, now),
+            Ok(Next::Finish(result)) => self.finish(result),
+            Err(fault) => self.fail(fault),
+        }
+    }
+
+    fn begin_step(&mut self, step: Step, now: Timestamp) -> Vec<JobEffect> {
+        let op_idx = self.op_number();
+        let seq = u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        if let Some(text) = &step.says {
+            self.log(LogKind::Message, text.clone(), now);
+        }
+        let is_config = matches!(step.act, Act::Config(_));
+        self.pending.push(JobFact::StepBegan { op_idx, seq, step: step.clone() });
+        let result = is_config.then(|| StepResult::Done(Default::default()));
+        self.steps.push(StepRecord { step, result, undone: None });
+        self.commit(if is_config { After::Decide } else { After::Act { seq } })
+    }
+
+    pub(super) fn log(&mut self, kind: LogKind, text: String, at: Timestamp) {
+        let op_idx = self.op_number();
+        self.pending.push(JobFact::Log { op_idx, at, kind, text });
+    }
+
+    pub(super) fn commit(&mut self, after: After) -> Vec<JobEffect> {
+        self.phase = Phase::Committing(after);
+        self.committing = std::mem::take(&mut self.pending);
+        vec![JobEffect::Commit(self.committing.clone())]
+    }
+
+    fn on_committed(
+        &mut self,
+        after: After,
+        result: Result<(), Fault>,
+        now: Timestamp,
+    ) -> Vec<JobEffect> {
+        if let Err(fault) = result {
+            return self.on_refused(after, fault);
+        }
+        self.began = true;
+        match after {
+            After::Act { seq } => self.act(Direction::Act, seq, RETRY_FIRST, false),
+            After::Decide => self.decide(),
+            After::Undo => self.undo_next(),
+            After::NextOp { ok } => self.next_op(ok, now),
+        }
+    }
+
+    /// The log refused. A stale token means that another placement of the job has taken over; a
+    /// failed precondition is a failure of the step whose change it was, which was not made.
+    fn on_refused(&mut self, after: After, fault: Fault) -> Vec<JobEffect> {
+        if fault.code == FaultCode::StaleToken || after != After::Decide {
+            self.phase = Phase::Over;
+            return vec![JobEffect::Abandon(fault)];
+        }
+        self.steps.pop();
+        // All of the commit is void, but only the beginning of the step was refused.
+        self.pending = std::mem::take(&mut self.committing);
+        self.pending.retain(|fact| !matches!(fact, JobFact::StepBegan { .. }));
+        self.fail(fault)
+    }
+
+    fn next_op(&mut self, ok: bool, now: Timestamp) -> Vec<JobEffect> {
+        self.held.clear();
+        self.steps.clear();
+        self.plan = None;
+        self.unwinding = None;
+        self.began = false;
+        self.op_idx = if ok { self.op_idx + 1 } else { self.ops.len() };
+        if self.op_idx >= self.ops.len() {
+            self.phase = Phase::Over;
+            return vec![JobEffect::Release, JobEffect::Ended];
+        }
+        let mut effects = vec![JobEffect::Release];
+        effects.extend(self.begin_op(now));
+        effects
+    }
+
+    fn finish(&mut self, result: serde_json::Value) -> Vec<JobEffect> {
+        let op_idx = self.op_number();
+        self.pending.push(JobFact::OpEnded {
+            op_idx,
+            status: JobStatus::Success,
+            result: Some(result),
+            fault: None,
+        });
+        self.pending.push(JobFact::Locks(Vec::new()));
+        self.commit(After::NextOp { ok: true })
+    }
+
+    /// Ends the opcode with a failure: at once when nothing was done, otherwise after taking back.
+    pub(super) fn fail(&mut self, fault: Fault) -> Vec<JobEffect> {
+        if self.steps.iter().any(|record| record.step.undo.is_some()) {
+            return self.begin_unwinding(fault);
+        }
+        self.end_failed(fault)
+    }
+
+    pub(super) fn end_failed(&mut self, fault: Fault) -> Vec<JobEffect> {
+        let op_idx = self.op_number();
+        let status = if fault.code == FaultCode::Canceled && self.steps.is_empty() {
+            JobStatus::Canceled
+        } else {
+            JobStatus::Error
+        };
+        self.pending.push(JobFact::OpEnded { op_idx, status, result: None, fault: Some(fault) });
+        self.pending.push(JobFact::Locks(Vec::new()));
+        self.commit(After::NextOp { ok: false })
+    }
+
+    /// Sends the call of a step, or waits. A wait is begun anew after a crash.
+    pub(super) fn act(
+        &mut self,
+        direction: Direction,
+        seq: u32,
+        pause: Millis,
+        uncertain: bool,
+    ) -> Vec<JobEffect> {
+        self.phase = Phase::Acting { direction, seq, pause, uncertain };
+        let record = self.steps.get(seq as usize);
+        let act = record.and_then(|record| match direction {
+            Direction::Act => Some(&record.step.act),
+            Direction::Undo => record.step.undo.as_ref(),
+        });
+        match act {
+            Some(Act::Call { node, call }) => {
+                let step = self.step_id(direction, seq);
+                vec![JobEffect::Call { step, node: *node, call: call.clone() }]
+            }
+            Some(Act::Wait { duration }) => vec![JobEffect::Wait(*duration)],
+            Some(Act::Config(_)) | None => vec![JobEffect::Wait(Millis(0))],
+        }
+    }
+
+    pub(super) fn step_id(&self, direction: Direction, seq: u32) -> StepId {
+        StepId { job: self.id, op_idx: self.op_number(), seq, direction }
+    }
+
+    fn on_call_ended(
+        &mut self,
+        direction: Direction,
+        seq: u32,
+        pause: Millis,
+        uncertain: bool,
+        end: CallEnd,
+        now: Timestamp,
+    ) -> Vec<JobEffect> {
+        let (fault, uncertain) = match end {
+            CallEnd::Done(outcome) => {
+                return self.on_acted(direction, seq, StepResult::Done(outcome), now);
+            }
+            CallEnd::Failed(fault) if fault.code == FaultCode::StaleToken => {
+                self.phase = Phase::Over;
+                return vec![JobEffect::Abandon(fault)];
+            }
+            CallEnd::Failed(fault) => {
+                return self.on_acted(direction, seq, StepResult::Failed(fault), now);
+            }
+            // What never left can be given up; what must be taken back cannot.
+            CallEnd::NotSent(fault) if direction == Direction::Act && !uncertain => {
+                self.owe_nothing(seq);
+                return self.on_acted(direction, seq, StepResult::Failed(fault), now);
+            }
+            CallEnd::NotSent(fault) => (fault, uncertain),
+            CallEnd::Unknown(fault) => (fault, true),
+        };
+        let next_pause = Millis((pause.0 * 2).min(RETRY_MAX.0));
+        self.phase = Phase::Pausing { direction, seq, pause: next_pause, uncertain };
+        vec![JobEffect::Waits(Some(fault.one_line())), JobEffect::Wait(pause)]
+    }
+
+    fn on_acted(
+        &mut self,
+        direction: Direction,
+        seq: u32,
+        result: StepResult,
+        now: Timestamp,
+    ) -> Vec<JobEffect> {
+        if direction == Direction::Undo {
+            return self.on_undone(seq, result, now);
+        }
+        let op_idx = self.op_number();
+        self.pending.push(JobFact::StepEnded { op_idx, seq, result: result.clone() });
+        let Some(record) = self.steps.get_mut(seq as usize) else { return Vec::new() };
+        record.result = Some(result.clone());
+        let (may_fail, name) = (record.step.may_fail, record.step.name.clone());
+        let mut effects = vec![JobEffect::Waits(None)];
+        match result {
+            StepResult::Done(outcome) => {
+                for note in outcome.notes {
+                    self.log(LogKind::Info, note, now);
+                }
+                effects.extend(self.decide());
+            }
+            StepResult::Failed(fault) if may_fail => {
+                self.log(LogKind::Warning, format!("{name}: {}", fault.one_line()), now);
+                effects.extend(self.decide());
+            }
+            StepResult::Failed(fault) => effects.extend(self.fail(fault)),
+        }
+        effects
+    }
+
+    fn on_replayed(&mut self, replayed: Result<(), Fault>) -> Vec<JobEffect> {
+        if let Err(fault) = replayed {
+            return self.fail(fault);
+        }
+        let seq = u32::try_from(self.steps.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        match self.steps.last() {
+            None => self.decide(),
+            Some(record) => match (&record.result, &record.step.act) {
+                (None, Act::Call { .. }) => self.install(RETRY_FIRST),
+                (None, Act::Wait { .. } | Act::Config(_)) => {
+                    self.act(Direction::Act, seq, RETRY_FIRST, false)
+                }
+                (Some(StepResult::Failed(fault)), _) if !record.step.may_fail => {
+                    let fault = fault.clone();
+                    self.fail(fault)
+                }
+                (Some(_), _) => self.decide(),
+            },
+        }
+    }
+
+    pub(super) fn on_installed(
+        &mut self,
+        result: Result<Option<StepResult>, Fault>,
+        now: Timestamp,
+    ) -> Vec<JobEffect> {
+        let Some((direction, seq, _)) = self.open_call() else { return Vec::new() };
+        match result {
+            Ok(Some(result)) => self.on_acted(direction, seq, result, now),
+            // It may have been begun under the old reign: the node resolves that by the step's id.
+            Ok(None) => self.act(direction, seq, RETRY_FIRST, true),
+            Err(fault) if fault.code == FaultCode::StaleToken => {
+                self.phase = Phase::Over;
+                vec![JobEffect::Abandon(fault)]
+            }
+            Err(fault) => {
+                let pause = RETRY_MAX;
+                self.phase = Phase::PausingInstall { pause };
+                vec![JobEffect::Waits(Some(fault.one_line())), JobEffect::Wait(RETRY_FIRST)]
+            }
+        }
+    }
+
+    pub(super) fn install(&mut self, pause: Millis) -> Vec<JobEffect> {
+        let Some((direction, seq, node)) = self.open_call() else { return Vec::new() };
+        self.phase = Phase::Installing;
+        debug_assert!(pause.0 > 0, "a pause without length would be a busy loop");
+        vec![JobEffect::Install { node, step: self.step_id(direction, seq) }]
+    }
+}
+
+fn cancel_fault(id: JobId) -> Fault {
+    Fault::new(FaultCode::Canceled, format!("job {id} was canceled"))
+}

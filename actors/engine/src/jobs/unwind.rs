@@ -1,0 +1,113 @@
+//! Taking back: from the journal alone, last step first, never through a logical unit.
+
+use gantry_model::errors::Fault;
+use gantry_model::ids::NodeUuid;
+use gantry_model::jobs::LogKind;
+use gantry_model::steps::{Act, Direction, StepRecord, StepResult};
+use gantry_model::units::Timestamp;
+
+use super::machine::{After, JobMachine};
+use super::protocol::{JobEffect, RETRY_FIRST};
+use crate::state::JobFact;
+
+impl JobMachine {
+    pub(super) fn begin_unwinding(&mut self, fault: Fault) -> Vec<JobEffect> {
+        let op_idx = self.op_number();
+        self.pending.push(JobFact::Unwinding { op_idx, fault: fault.clone() });
+        self.unwinding = Some(fault);
+        self.commit(After::Undo)
+    }
+
+    /// After a crash: an undo may be under way on a node, which must learn of the reign first.
+    pub(super) fn resume_unwinding(&mut self) -> Vec<JobEffect> {
+        match self.open_call() {
+            Some(_) => self.install(RETRY_FIRST),
+            None => self.undo_next(),
+        }
+    }
+
+    /// The last step whose undo is owed: its act may have had an effect, and it has not been taken
+    /// back. A change of the configuration had its effect with the commit of its beginning; a call
+    /// may have had one whatever its result says, and calls are absolute, so undoing one that had
+    /// none does no harm.
+    fn owed(&self) -> Option<(usize, &StepRecord)> {
+        self.steps
+            .iter()
+            .enumerate()
+            .rev()
+            .find(|(_, record)| record.step.undo.is_some() && record.undone.is_none())
+    }
+
+    /// Notes that the call of a step certainly had no effect, so that a node which cannot be reached
+    /// need not be reached to take nothing back.
+    pub(super) fn owe_nothing(&mut self, seq: u32) {
+        let op_idx = self.op_number();
+        let Some(record) = self.steps.get_mut(seq as usize) else { return };
+        if matches!(record.step.undo, Some(Act::Call { .. })) {
+            let result = StepResult::Done(Default::default());
+            record.undone = Some(result.clone());
+            self.pending.push(JobFact::UndoEnded { op_idx, seq, result });
+        }
+    }
+
+    pub(super) fn undo_next(&mut self) -> Vec<JobEffect> {
+        let owed = self.owed().map(|(idx, record)| {
+            (u32::try_from(idx).unwrap_or(u32::MAX), record.step.undo.clone())
+        });
+        match owed {
+            Some((seq, Some(Act::Call { .. }))) => {
+                self.act(Direction::Undo, seq, RETRY_FIRST, false)
+            }
+            Some((seq, _)) => {
+                let op_idx = self.op_number();
+                let result = StepResult::Done(Default::default());
+                self.pending.push(JobFact::UndoEnded { op_idx, seq, result: result.clone() });
+                if let Some(record) = self.steps.get_mut(seq as usize) {
+                    record.undone = Some(result);
+                }
+                self.commit(After::Undo)
+            }
+            None => match self.unwinding.clone() {
+                Some(fault) => self.end_failed(fault),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// An undo that fails is said and recorded; the others are still owed.
+    pub(super) fn on_undone(
+        &mut self,
+        seq: u32,
+        result: StepResult,
+        now: Timestamp,
+    ) -> Vec<JobEffect> {
+        let op_idx = self.op_number();
+        let Some(record) = self.steps.get_mut(seq as usize) else { return Vec::new() };
+        record.undone = Some(result.clone());
+        let name = record.step.name.clone();
+        if let StepResult::Failed(fault) = &result {
+            let text = format!("could not take back '{name}': {}", fault.one_line());
+            self.log(LogKind::Warning, text, now);
+        }
+        self.pending.push(JobFact::UndoEnded { op_idx, seq, result });
+        let mut effects = vec![JobEffect::Waits(None)];
+        effects.extend(self.commit(After::Undo));
+        effects
+    }
+
+    /// The call that may be under way on a node: that of the last step while going forward, that of
+    /// the step owed while unwinding.
+    pub(super) fn open_call(&self) -> Option<(Direction, u32, NodeUuid)> {
+        let (direction, seq, act) = if self.unwinding.is_some() {
+            let (idx, record) = self.owed()?;
+            (Direction::Undo, idx, record.step.undo.as_ref()?)
+        } else {
+            let record = self.steps.last().filter(|record| record.result.is_none())?;
+            (Direction::Act, self.steps.len() - 1, &record.step.act)
+        };
+        match act {
+            Act::Call { node, .. } => Some((direction, u32::try_from(seq).ok()?, *node)),
+            Act::Config(_) | Act::Wait { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Columns of instances.
+
+use std::sync::Arc;
+
+use gantry_model::errors::Fault;
+use gantry_model::ids::InstanceUuid;
+use gantry_model::names::InstanceName;
+use gantry_model::objects::{AdminState, Instance};
+use gantry_model::params::BackendParams;
+use gantry_model::query::{Cell, FieldKind};
+use gantry_model::report::{GuestReport, GuestState};
+
+use super::nice_sort::nice_key;
+use super::table::{Column, Live, Names, count, flag, list, number, text, unknown};
+use crate::state::ClusterState;
+
+pub(super) fn rows<'a>(
+    state: &'a ClusterState,
+    names: Names<'_>,
+) -> Result<Vec<&'a Instance>, Fault> {
+    if names.is_empty() {
+        let mut all: Vec<&Instance> = state.instances.values().map(Arc::as_ref).collect();
+        all.sort_by_cached_key(|instance| nice_key(instance.name.as_str()));
+        return Ok(all);
+    }
+    names.iter().map(|name| find(state, name).ok_or_else(|| unknown("instance", name))).collect()
+}
+
+fn find<'a>(state: &'a ClusterState, name: &str) -> Option<&'a Instance> {
+    let by_name = InstanceName::new(name).ok().and_then(|name| state.instance_by_name(&name));
+    by_name
+        .or_else(|| name.parse().ok().and_then(|uuid: InstanceUuid| state.instances.get(&uuid)))
+        .map(Arc::as_ref)
+}
+
+fn beparams(state: &ClusterState, instance: &Instance) -> BackendParams {
+    match &state.cluster {
+        Some(cluster) => instance.beparams.over(&cluster.beparams),
+        None => instance.beparams.over(&BackendParams::default()),
+    }
+}
+
+/// What the primary node says of the guest: `Err` is why it cannot be said.
+fn guest<'a>(
+    state: &ClusterState,
+    live: Live<'a>,
+    instance: &Instance,
+) -> Result<Option<&'a GuestReport>, Cell> {
+    if state.nodes.get(&instance.primary).is_some_and(|node| node.offline) {
+        return Err(Cell::Offline);
+    }
+    match live.picture.node(instance.primary) {
+        Some(node) if node.connected => Ok(node.guests.get(&instance.uuid)),
+        _ => Err(Cell::NoData),
+    }
+}
+
+/// Ganeti's words for the state of an instance.
+fn status(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
+    let elsewhere =
+        live.picture.places(instance.uuid).iter().any(|place| *place != instance.primary);
+    let word = match guest(state, live, instance) {
+        Err(Cell::Offline) => "ERROR_nodeoffline",
+        Err(_) => "ERROR_nodedown",
+        Ok(_) if elsewhere => "ERROR_wrongnode",
+        Ok(Some(report)) if report.state == GuestState::Shutdown => match instance.admin_state {
+            AdminState::Up => "USER_down",
+            AdminState::Down => "ADMIN_down",
+            AdminState::Offline => "ADMIN_offline",
+        },
+        Ok(Some(_)) => match instance.admin_state {
+            AdminState::Up => "running",
+            AdminState::Down | AdminState::Offline => "ERROR_up",
+        },
+        Ok(None) => match instance.admin_state {
+            AdminState::Up => "ERROR_down",
+            AdminState::Down => "ADMIN_down",
+            AdminState::Offline => "ADMIN_offline",
+        },
+    };
+    text(word)
+}
+
+fn of_guest(
+    state: &ClusterState,
+    live: Live<'_>,
+    instance: &Instance,
+    value: fn(&GuestReport) -> Cell,
+) -> Cell {
+    match guest(state, live, instance) {
+        Ok(Some(report)) if report.state != GuestState::Shutdown => value(report),
+        Ok(_) => Cell::Unavailable,
+        Err(cell) => cell,
+    }
+}
+
+fn node_name(state: &ClusterState, instance: &Instance) -> Cell {
+    state.nodes.get(&instance.primary).map_or(Cell::NoData, |node| text(node.name.as_str()))
+}
+
+macro_rules! column {
+    ($name:literal, $title:literal, $kind:ident, $doc:literal, $fill:expr) => {
+        Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
+    };
+}
+
+pub(super) const COLUMNS: &[Column<Instance>] = &[
+    column!("name", "Instance", Text, "Name of the instance", |_, _, i| text(i.name.as_str())),
+    column!("hypervisor", "Hypervisor", Text, "What runs it", |_, _, i| {
+        text(i.hypervisor().as_str())
+    }),
+    column!("os", "OS", Text, "Operating system", |_, _, i| {
+        if i.os.is_empty() { Cell::Unavailable } else { text(i.os.clone()) }
+    }),
+    column!("pnode", "Primary_node", Text, "Node that it runs on", |s, _, i| node_name(s, i)),
+    column!("status", "Status", Text, "Wanted and actual state", status),
+    column!("oper_ram", "Memory", Unit, "Memory that the guest has now", |s, l, i| {
+        of_guest(s, l, i, |guest| number(guest.memory.0))
+    }),
+    column!("oper_vcpus", "VCPUs", Number, "Virtual CPUs that the guest has now", |s, l, i| {
+        of_guest(s, l, i, |guest| number(guest.vcpus))
+    }),
+    column!("oper_state", "Running", Bool, "Whether the guest runs", |s, l, i| {
+        match guest(s, l, i) {
+            Ok(report) => flag(report.is_some_and(|r| r.state != GuestState::Shutdown)),
+            Err(cell) => cell,
+        }
+    }),
+    column!("admin_state", "InstanceState", Text, "State that is wanted", |_, _, i| {
+        text(match i.admin_state {
+            AdminState::Up => "up",
+            AdminState::Down => "down",
+            AdminState::Offline => "offline",
+        })
+    }),
+    column!("snodes", "Secondary_Nodes", Other, "Secondary nodes", |_, _, _| {
+        list(Vec::<String>::new())
+    }),
+    column!("disk_template", "Disk_template", Text, "How disks are stored", |_, _, i| {
+        text(i.disk_template.as_str())
+    }),
+    column!("disk_usage", "DiskUsage", Unit, "Size of all disks", |_, _, i| {
+        number(i.disks.iter().map(|disk| disk.size.0).sum::<u64>())
+    }),
+    column!("disk.count", "Disks", Number, "Number of disks", |_, _, i| count(i.disks.len())),
+    column!("disk.sizes", "Disk_sizes", Other, "Sizes of the disks", |_, _, i| {
+        list(i.disks.iter().map(|disk| disk.size.0))
+    }),
+    column!("nic.count", "NICs", Number, "Number of network interfaces", |_, _, i| {
+        count(i.nics.len())
+    }),
+    column!("be/maxmem", "ConfigMaxMem", Unit, "Configured maximal memory", |s, _, i| {
+        number(beparams(s, i).maxmem)
+    }),
+    column!("be/minmem", "ConfigMinMem", Unit, "Configured minimal memory", |s, _, i| {
+        number(beparams(s, i).minmem)
+    }),
+    column!("be/vcpus", "ConfigVCPUs", Number, "Configured virtual CPUs", |s, _, i| {
+        number(beparams(s, i).vcpus)
+    }),
+    column!("tags", "Tags", Other, "Tags", |_, _, i| list(i.tags.iter().cloned())),
+    column!("ctime", "CTime", Timestamp, "When it was made", |_, _, i| number(i.ctime.0)),
+    column!("mtime", "MTime", Timestamp, "When it changed last", |_, _, i| number(i.mtime.0)),
+    column!("serial_no", "SerialNo", Number, "Number of changes", |_, _, i| number(i.serial.0)),
+    column!("uuid", "UUID", Text, "Its id", |_, _, i| text(i.uuid.to_string())),
+];

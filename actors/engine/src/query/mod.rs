@@ -1,0 +1,19 @@
+//! Tables from the state and the picture: what `gnt-* list` shows (rows C206–C208).
+//!
+//! [`Picture`] is what the nodes have reported; [`table`] fills the columns asked for. Adding a
+//! column is one line in the table of its resource. Deliberately absent: widths, units and headers
+//! on a terminal, which are the command's.
+
+mod instance;
+mod job;
+mod lock;
+mod nice_sort;
+mod node;
+mod picture;
+mod table;
+
+pub use picture::{NodePicture, Picture};
+pub use table::{Live, Names, field_defs, table};
+
+#[cfg(test)]
+mod tests;

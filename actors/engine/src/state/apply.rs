@@ -1,0 +1,237 @@
+//! Applying entries: dispatch, takeover, submission.
+
+use std::sync::Arc;
+
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::{JobAttempt, JobId, NodeUuid, ReignId, Revision};
+use gantry_model::jobs::{JobRecord, JobStatus, OpRecord};
+use gantry_model::messages::NewJob;
+use gantry_model::opcodes::OpRequest;
+use gantry_model::units::Timestamp;
+use gantry_wire::RequestId;
+
+use super::{
+    Applied, BATCH_MAX, ClusterState, Command, Entry, FINISHED_JOBS_MAX, InitCluster, REQUESTS_MAX,
+    STATE_LEVEL, UNFINISHED_JOBS_MAX,
+};
+
+impl ClusterState {
+    /// Applies the entry at `revision`. The same entries in the same order give the same state and
+    /// the same answers everywhere.
+    ///
+    /// A refusal leaves everything but [`ClusterState::revision`] as it was.
+    pub fn apply(&mut self, revision: Revision, entry: &Entry) -> Applied {
+        debug_assert!(revision > self.revision, "entries are applied once, in order");
+        self.revision = revision;
+        let outcome = match &entry.command {
+            Command::Init(init) => self.init(init),
+            Command::TakeOver { node } => self.take_over(*node),
+            Command::Submit { reign, request, jobs } => {
+                self.check_reign(*reign).and_then(|()| self.submit(*request, jobs, entry.at))
+            }
+            Command::Job(job_entry) => self
+                .check_reign(job_entry.reign)
+                .and_then(|()| self.journal(job_entry, entry.at))
+                .map(|()| Applied::Done),
+            Command::Config { reign, deltas } => self
+                .check_reign(*reign)
+                .and_then(|()| self.change_config(deltas, entry.at))
+                .map(|()| Applied::Done),
+            Command::Cancel { reign, job } => self
+                .check_reign(*reign)
+                .and_then(|()| self.cancel(*job, entry.at))
+                .map(|()| Applied::Done),
+        };
+        outcome.unwrap_or_else(Applied::Refused)
+    }
+
+    fn check_reign(&self, reign: ReignId) -> Result<(), Fault> {
+        if self.destroyed {
+            return Err(Fault::new(FaultCode::WrongState, "the cluster has been destroyed"));
+        }
+        if reign != self.reign {
+            let text = format!("reign {reign} is over, the present one is {}", self.reign);
+            return Err(Fault::new(FaultCode::StaleToken, text));
+        }
+        Ok(())
+    }
+
+    fn init(&mut self, init: &InitCluster) -> Result<Applied, Fault> {
+        if self.cluster.is_some() || self.destroyed {
+            return Err(Fault::new(FaultCode::WrongState, "the cluster exists already"));
+        }
+        self.level = STATE_LEVEL;
+        self.cluster = Some(Arc::new(init.cluster.clone()));
+        self.groups.insert(init.group.uuid, Arc::new(init.group.clone()));
+        self.node_names.insert(init.node.name.clone(), init.node.uuid);
+        self.nodes.insert(init.node.uuid, Arc::new(init.node.clone()));
+        Ok(Applied::Done)
+    }
+
+    fn take_over(&mut self, node: NodeUuid) -> Result<Applied, Fault> {
+        if self.cluster.is_none() {
+            return Err(Fault::new(FaultCode::WrongState, "there is no cluster"));
+        }
+        self.reign = ReignId(self.revision.0);
+        self.master = Some(node);
+        for id in self.unfinished.clone() {
+            self.change_job(id, |job| job.attempt = job.attempt.next());
+        }
+        Ok(Applied::Reign(self.reign))
+    }
+
+    fn submit(
+        &mut self,
+        request: RequestId,
+        jobs: &[NewJob],
+        at: Timestamp,
+    ) -> Result<Applied, Fault> {
+        if let Some(ids) = self.requests.get(&request) {
+            return Ok(Applied::Jobs(ids.as_ref().clone()));
+        }
+        if jobs.len() > BATCH_MAX || jobs.iter().any(|job| job.ops.len() > BATCH_MAX) {
+            let text = format!("more than {BATCH_MAX} jobs or opcodes in one submission");
+            return Err(Fault::new(FaultCode::WrongInput, text));
+        }
+        if jobs.iter().any(|job| job.ops.is_empty()) {
+            return Err(Fault::new(FaultCode::WrongInput, "a job needs at least one opcode"));
+        }
+        if self.unfinished.len() + jobs.len() > UNFINISHED_JOBS_MAX {
+            let text = format!(
+                "the queue is full: {} unfinished jobs, at most {UNFINISHED_JOBS_MAX}",
+                self.unfinished.len()
+            );
+            return Err(Fault::new(FaultCode::QueueFull, text));
+        }
+        let ids: Vec<JobId> = jobs.iter().map(|job| self.add_job(job, at)).collect();
+        self.remember_request(request, &ids);
+        self.forget_old_jobs();
+        Ok(Applied::Jobs(ids))
+    }
+
+    fn add_job(&mut self, job: &NewJob, at: Timestamp) -> JobId {
+        let id = self.last_job.next();
+        self.last_job = id;
+        let record = JobRecord {
+            id,
+            ops: job.ops.iter().map(queued).collect(),
+            received: at,
+            start: None,
+            end: None,
+            attempt: JobAttempt(1),
+            cancel: false,
+        };
+        self.jobs.insert(id, Arc::new(record));
+        self.unfinished.insert(id);
+        id
+    }
+
+    fn remember_request(&mut self, request: RequestId, ids: &[JobId]) {
+        self.requests.insert(request, Arc::new(ids.to_vec()));
+        self.request_order.insert(self.revision, request);
+        while self.requests.len() > REQUESTS_MAX {
+            let Some((oldest, forgotten)) = self.request_order.get_min().cloned() else { break };
+            self.request_order.remove(&oldest);
+            self.requests.remove(&forgotten);
+        }
+    }
+
+    /// Drops the oldest finished jobs beyond the limit.
+    fn forget_old_jobs(&mut self) {
+        let n_finished = self.jobs.len() - self.unfinished.len();
+        let mut n_excess = n_finished.saturating_sub(FINISHED_JOBS_MAX);
+        if n_excess == 0 {
+            return;
+        }
+        let mut forgotten = Vec::new();
+        for id in self.jobs.keys() {
+            if n_excess == 0 {
+                break;
+            }
+            if !self.unfinished.contains(id) {
+                forgotten.push(*id);
+                n_excess -= 1;
+            }
+        }
+        for id in forgotten {
+            self.jobs.remove(&id);
+        }
+    }
+
+    fn cancel(&mut self, id: JobId, at: Timestamp) -> Result<(), Fault> {
+        let Some(job) = self.jobs.get(&id) else {
+            return Err(Fault::new(FaultCode::UnknownEntity, format!("job {id} does not exist")));
+        };
+        if job.status().is_final() {
+            let text = format!("job {id} has ended: {}", job.status());
+            return Err(Fault::new(FaultCode::WrongState, text));
+        }
+        let untouched = job.status() == JobStatus::Queued && job.start.is_none();
+        self.change_job(id, |job| {
+            job.cancel = true;
+            if untouched {
+                end_unfinished_ops(job, JobStatus::Canceled, &canceled(id), at);
+            }
+        });
+        if untouched {
+            self.finish_job(id, at);
+        }
+        Ok(())
+    }
+
+    /// Changes a job's record in place; does nothing if it does not exist.
+    pub(super) fn change_job(&mut self, id: JobId, change: impl FnOnce(&mut JobRecord)) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            change(Arc::make_mut(job));
+        }
+    }
+
+    /// Erases what only an unfinished job needs, and its locks.
+    pub(super) fn finish_job(&mut self, id: JobId, at: Timestamp) {
+        self.change_job(id, |job| {
+            job.end = Some(at);
+            for op in &mut job.ops {
+                op.plan = None;
+                op.steps = Vec::new();
+                op.unwinding = None;
+            }
+        });
+        self.unfinished.remove(&id);
+        self.locks.remove(&id);
+    }
+}
+
+/// The fault of a job that was asked to stop.
+pub(super) fn canceled(id: JobId) -> Fault {
+    Fault::new(FaultCode::Canceled, format!("job {id} was canceled"))
+}
+
+/// Ends every opcode that has not ended.
+pub(super) fn end_unfinished_ops(
+    job: &mut JobRecord,
+    status: JobStatus,
+    fault: &Fault,
+    at: Timestamp,
+) {
+    for op in job.ops.iter_mut().filter(|op| !op.status.is_final()) {
+        op.status = status;
+        op.fault = Some(fault.clone());
+        op.end = Some(at);
+    }
+}
+
+fn queued(input: &OpRequest) -> OpRecord {
+    OpRecord {
+        input: input.clone(),
+        status: JobStatus::Queued,
+        result: None,
+        fault: None,
+        log: Vec::new(),
+        start: None,
+        exec: None,
+        end: None,
+        plan: None,
+        steps: Vec::new(),
+        unwinding: None,
+    }
+}

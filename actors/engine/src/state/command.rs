@@ -1,0 +1,181 @@
+//! The commands of the log.
+
+use gantry_model::deltas::ConfigDelta;
+use gantry_model::errors::Fault;
+use gantry_model::ids::{JobAttempt, JobId, NodeUuid, ReignId};
+use gantry_model::jobs::{JobStatus, LogKind};
+use gantry_model::locks::{LockMode, LockName};
+use gantry_model::messages::NewJob;
+use gantry_model::objects::{Cluster, Node, NodeGroup};
+use gantry_model::steps::{PlanRecord, Step, StepResult};
+use gantry_model::units::Timestamp;
+use gantry_wire::RequestId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The newest level of rules and variants that this program knows. It rises with every change of
+/// what [`ClusterState::apply`](super::ClusterState::apply) does.
+pub const STATE_LEVEL: u32 = 1;
+
+/// A decided command with its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Entry {
+    /// The leader's clock when it was proposed.
+    pub at: Timestamp,
+    /// What is to become true.
+    pub command: Command,
+}
+
+/// What an entry makes true. Each names the reign that proposed it, except those that begin one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// The first entry of a cluster.
+    Init(Box<InitCluster>),
+    /// A leader begins its reign: the index of this entry is its id. Every unfinished job counts as
+    /// placed anew.
+    TakeOver {
+        /// The leader.
+        node: NodeUuid,
+    },
+    /// Jobs are submitted.
+    Submit {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// Repetition gets the same ids.
+        #[schemars(with = "String")]
+        request: RequestId,
+        /// The jobs.
+        jobs: Vec<NewJob>,
+    },
+    /// A job goes on.
+    Job(Box<JobEntry>),
+    /// Changes of the configuration outside of any job (join tokens).
+    Config {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// The changes, all or none.
+        deltas: Vec<ConfigDelta>,
+    },
+    /// A job is asked to stop.
+    Cancel {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// Which.
+        job: JobId,
+    },
+}
+
+/// The beginning of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InitCluster {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Its first group.
+    pub group: NodeGroup,
+    /// Its first node, the master.
+    pub node: Node,
+}
+
+/// What has become of a job; all or none of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobEntry {
+    /// Proposed under this reign.
+    pub reign: ReignId,
+    /// The job.
+    pub job: JobId,
+    /// Proposed by this placement of it.
+    pub attempt: JobAttempt,
+    /// What has happened, in order.
+    pub facts: Vec<JobFact>,
+}
+
+/// One thing that has happened in a job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobFact {
+    /// It holds these locks from now on; replaces what it held. Empty releases all.
+    Locks(Vec<(LockName, LockMode)>),
+    /// An opcode has its locks and its plan.
+    OpBegan {
+        /// Which.
+        op_idx: u32,
+        /// When it began to wait.
+        start: Timestamp,
+        /// When it had its locks.
+        exec: Timestamp,
+        /// What was decided.
+        plan: PlanRecord,
+    },
+    /// A line for the log.
+    Log {
+        /// Of which opcode.
+        op_idx: u32,
+        /// When it was said.
+        at: Timestamp,
+        /// Kind.
+        kind: LogKind,
+        /// The text.
+        text: String,
+    },
+    /// A step begins. A change of the configuration is made by this very entry, and its step is
+    /// done with it.
+    StepBegan {
+        /// Of which opcode.
+        op_idx: u32,
+        /// Its number, from 0, without gaps.
+        seq: u32,
+        /// The step.
+        step: Step,
+    },
+    /// The call of a step has ended.
+    StepEnded {
+        /// Of which opcode.
+        op_idx: u32,
+        /// Its number.
+        seq: u32,
+        /// How.
+        result: StepResult,
+    },
+    /// The steps of the opcode are taken back from now on.
+    Unwinding {
+        /// Which.
+        op_idx: u32,
+        /// Why.
+        fault: Fault,
+    },
+    /// A step has been taken back. A change of the configuration is taken back by this very entry.
+    UndoEnded {
+        /// Of which opcode.
+        op_idx: u32,
+        /// Its number.
+        seq: u32,
+        /// How.
+        result: StepResult,
+    },
+    /// An opcode has ended. After an error or a cancellation so have all that follow it.
+    OpEnded {
+        /// Which.
+        op_idx: u32,
+        /// `success`, `error` or `canceled`.
+        status: JobStatus,
+        /// Its answer.
+        result: Option<serde_json::Value>,
+        /// Its failure.
+        fault: Option<Fault>,
+    },
+}
+
+/// What applying an entry answers to its proposer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Applied {
+    /// Done; nothing to say.
+    Done,
+    /// A reign has begun.
+    Reign(ReignId),
+    /// The ids of submitted jobs, in order.
+    Jobs(Vec<JobId>),
+    /// A precondition did not hold; nothing has changed.
+    Refused(Fault),
+}

@@ -1,0 +1,141 @@
+//! The replicated state machine: what every entry of the log means.
+//!
+//! [`ClusterState::apply`] is the only way the state changes. It checks preconditions and sets
+//! values; it computes nothing that depends on when or where it runs. Time comes from the entry.
+//! Every replica that applies the same entries has an equal state, and [`ClusterState::hash`] says
+//! so. A clone is cheap (shared structure): it is what a snapshot, a query and a check work on.
+//!
+//! Who may call it: the store, for committed entries, in log order. Deliberately absent: deciding
+//! what to propose (logical units and the job machine do), and everything volatile (lock queues,
+//! waiting jobs, the picture of the nodes).
+
+mod apply;
+mod command;
+mod config;
+mod journal;
+
+pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact, STATE_LEVEL};
+
+use std::sync::Arc;
+
+use gantry_model::ids::{GroupUuid, InstanceUuid, JobId, NodeUuid, ReignId, Revision};
+use gantry_model::jobs::JobRecord;
+use gantry_model::locks::{LockMode, LockName};
+use gantry_model::names::{InstanceName, NodeName};
+use gantry_model::objects::{Cluster, Instance, JoinTokenRecord, Node, NodeGroup};
+use gantry_wire::RequestId;
+use imbl::{OrdMap, OrdSet};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Most unfinished jobs (row Q27). Each holds an actor and a record of a few KiB; lower would
+/// refuse what scripts submit at once for a large cluster, higher lets a runaway script fill memory.
+pub const UNFINISHED_JOBS_MAX: usize = 5_000;
+
+/// Most finished jobs kept in the state; the oldest go first. Ganeti's queue holds 5,000 before it
+/// must be archived. Lower and an operator misses last night's jobs; higher and snapshots grow.
+pub const FINISHED_JOBS_MAX: usize = 5_000;
+
+/// Most opcodes in one job, and jobs in one submission: what a frame can carry and one entry of the
+/// log should. Scripts that create a whole cluster's instances submit about 1,000.
+pub const BATCH_MAX: usize = 5_000;
+
+/// Most answered submissions remembered for repetition. A client repeats within seconds; at 3,000
+/// jobs per second submitted one by one this still covers several.
+pub const REQUESTS_MAX: usize = 20_000;
+
+/// Everything that the master candidates agree on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterState {
+    /// Rules and variants up to this level may appear in the log.
+    pub level: u32,
+    /// Log index of the last applied entry.
+    pub revision: Revision,
+    /// Log index of the last takeover.
+    pub reign: ReignId,
+    /// The node that took over.
+    pub master: Option<NodeUuid>,
+    /// The cluster; `None` before its first entry and after its destruction.
+    pub cluster: Option<Arc<Cluster>>,
+    /// Whether it has been destroyed: nothing is accepted any more.
+    pub destroyed: bool,
+    /// Node groups.
+    #[schemars(with = "std::collections::BTreeMap<GroupUuid, NodeGroup>")]
+    pub groups: OrdMap<GroupUuid, Arc<NodeGroup>>,
+    /// Nodes.
+    #[schemars(with = "std::collections::BTreeMap<NodeUuid, Node>")]
+    pub nodes: OrdMap<NodeUuid, Arc<Node>>,
+    /// Nodes by name.
+    #[schemars(with = "std::collections::BTreeMap<String, NodeUuid>")]
+    pub node_names: OrdMap<NodeName, NodeUuid>,
+    /// Instances.
+    #[schemars(with = "std::collections::BTreeMap<InstanceUuid, Instance>")]
+    pub instances: OrdMap<InstanceUuid, Arc<Instance>>,
+    /// Instances by name.
+    #[schemars(with = "std::collections::BTreeMap<String, InstanceUuid>")]
+    pub instance_names: OrdMap<InstanceName, InstanceUuid>,
+    /// Join tokens, by hash of their secret.
+    #[schemars(with = "std::collections::BTreeMap<String, JoinTokenRecord>")]
+    pub tokens: OrdMap<String, Arc<JoinTokenRecord>>,
+    /// Jobs.
+    #[schemars(with = "std::collections::BTreeMap<JobId, JobRecord>")]
+    pub jobs: OrdMap<JobId, Arc<JobRecord>>,
+    /// Jobs that have not ended.
+    #[schemars(with = "std::collections::BTreeSet<JobId>")]
+    pub unfinished: OrdSet<JobId>,
+    /// The last job id given.
+    pub last_job: JobId,
+    /// Locks that jobs hold and have acted under.
+    #[schemars(with = "std::collections::BTreeMap<JobId, Vec<(LockName, LockMode)>>")]
+    pub locks: OrdMap<JobId, Arc<Vec<(LockName, LockMode)>>>,
+    /// Answered submissions: the ids that a repetition gets again.
+    #[schemars(with = "std::collections::BTreeMap<String, Vec<JobId>>")]
+    pub requests: OrdMap<RequestId, Arc<Vec<JobId>>>,
+    /// The same in order of arrival, to forget the oldest.
+    #[schemars(with = "std::collections::BTreeMap<Revision, String>")]
+    pub request_order: OrdMap<Revision, RequestId>,
+}
+
+impl ClusterState {
+    /// A node by name.
+    #[must_use]
+    pub fn node_by_name(&self, name: &NodeName) -> Option<&Arc<Node>> {
+        self.node_names.get(name).and_then(|uuid| self.nodes.get(uuid))
+    }
+
+    /// An instance by name.
+    #[must_use]
+    pub fn instance_by_name(&self, name: &InstanceName) -> Option<&Arc<Instance>> {
+        self.instance_names.get(name).and_then(|uuid| self.instances.get(uuid))
+    }
+
+    /// The lowest job that has not ended: all below it are settled.
+    #[must_use]
+    pub fn settled_below(&self) -> JobId {
+        self.unfinished.get_min().copied().unwrap_or_else(|| self.last_job.next())
+    }
+
+    /// A hash that is equal on equal states, whatever way they came to be.
+    ///
+    /// # Errors
+    /// When the state cannot be encoded, which would also make a snapshot impossible.
+    pub fn hash(&self) -> Result<[u8; 32], serde_json::Error> {
+        let mut hasher = Sha256::new();
+        serde_json::to_writer(HashWriter(&mut hasher), self)?;
+        Ok(hasher.finalize().into())
+    }
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
