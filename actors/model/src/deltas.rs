@@ -28,7 +28,7 @@ pub enum ConfigDelta {
     TokenRedeem {
         /// SHA-256 of the secret.
         secret_hash: String,
-        /// SHA-256 of the public key.
+        /// SHA-256 of the certificate request.
         key_hash: String,
     },
     /// An instance is added. Refused if its name or id exists.

@@ -8,6 +8,7 @@ use crate::deltas::ConfigDelta;
 use crate::errors::Fault;
 use crate::ids::{JobId, NodeUuid};
 use crate::node_calls::{CallOutcome, NodeCall};
+use crate::units::Millis;
 
 /// Most steps of one opcode. The longest real plan (16 disks created, imaged, started) has under
 /// 60; a unit that decides step after step without end is a bug and must stop.
@@ -60,6 +61,11 @@ pub enum Act {
     },
     /// Changes of the configuration, all or none.
     Config(Vec<ConfigDelta>),
+    /// Waiting on the leader. Has no effect, so it is simply begun again after a crash.
+    Wait {
+        /// How long.
+        duration: Millis,
+    },
 }
 
 /// One step of an opcode.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::errors::Fault;
-use crate::ids::{ClusterUuid, JobId, NodeUuid, ReignId, Revision};
+use crate::ids::{JobId, NodeUuid, ReignId, Revision};
 use crate::jobs::{JobRecord, JobStatus, LogLine};
 use crate::messages::node::ActorRow;
 use crate::names::NodeName;
@@ -147,16 +147,14 @@ pub struct Join {
 /// Welcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Joined {
-    /// The cluster.
-    pub cluster: ClusterUuid,
+    /// The cluster, with its authority's certificate.
+    pub cluster: Cluster,
     /// The node's id.
     pub node: NodeUuid,
     /// Its name.
     pub node_name: NodeName,
-    /// Its certificate, PEM.
-    pub certificate: String,
-    /// The CA's certificate, PEM.
-    pub ca_certificate: String,
+    /// Its certificate chain, DER, its own first.
+    pub chain: Vec<Vec<u8>>,
     /// The master, to report to.
     pub master: Node,
 }

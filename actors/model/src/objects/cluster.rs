@@ -57,7 +57,7 @@ pub struct JoinTokenRecord {
     pub node: NodeUuid,
     /// From then on it is refused.
     pub expires: Timestamp,
-    /// SHA-256 of the public key that used it. The same key may ask again (its answer may have been
-    /// lost), another may not.
+    /// SHA-256 of the certificate request that used it. The same request may come again (its answer
+    /// may have been lost), another may not.
     pub redeemed_by: Option<String>,
 }

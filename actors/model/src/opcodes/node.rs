@@ -18,7 +18,7 @@ pub struct NodeAdd {
     pub address: String,
     /// SHA-256 of the token's secret, hexadecimal.
     pub secret_hash: String,
-    /// SHA-256 of its public key, hexadecimal.
+    /// SHA-256 of its certificate request, hexadecimal.
     pub key_hash: String,
 }
 

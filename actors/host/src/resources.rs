@@ -1,0 +1,148 @@
+//! What the machine has: memory, processors, boot time, disk space.
+
+use std::path::{Path, PathBuf};
+
+/// Why a resource could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum ResourceError {
+    /// A file of /proc cannot be read.
+    #[error("could not read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of /proc lacks something.
+    #[error("{path} has no {field}")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What it should have.
+        field: &'static str,
+    },
+    /// A file system does not say.
+    #[error("could not measure the file system of {path}")]
+    FileSystem {
+        /// A path on it.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: nix::errno::Errno,
+    },
+}
+
+/// Resources of this machine, measured now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeResources {
+    /// All memory.
+    pub memory_total_bytes: u64,
+    /// Memory that is free or can be freed.
+    pub memory_available_bytes: u64,
+    /// Processors that are online.
+    pub cpus: u32,
+    /// When it was booted, in seconds since 1970.
+    pub boot_time_seconds: u64,
+}
+
+impl NodeResources {
+    /// Measures.
+    ///
+    /// # Errors
+    /// When /proc does not say.
+    pub fn measure() -> Result<Self, ResourceError> {
+        let meminfo = read("/proc/meminfo")?;
+        let stat = read("/proc/stat")?;
+        Self::parse(&meminfo, &stat)
+    }
+
+    fn parse(meminfo: &str, stat: &str) -> Result<Self, ResourceError> {
+        let missing =
+            |path: &str, field| ResourceError::Missing { path: PathBuf::from(path), field };
+        let memory = |field: &'static str| {
+            kib(meminfo, field).map(|kib| kib * 1024).ok_or_else(|| missing("/proc/meminfo", field))
+        };
+        let is_cpu = |line: &&str| {
+            line.strip_prefix("cpu")
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let boot_time_seconds = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
+            .ok_or_else(|| missing("/proc/stat", "btime"))?;
+        Ok(Self {
+            memory_total_bytes: memory("MemTotal")?,
+            memory_available_bytes: memory("MemAvailable")?,
+            cpus: u32::try_from(stat.lines().filter(is_cpu).count()).unwrap_or(u32::MAX),
+            boot_time_seconds,
+        })
+    }
+}
+
+fn kib(meminfo: &str, field: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn read(path: &str) -> Result<String, ResourceError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| ResourceError::Read { path: PathBuf::from(path), source })
+}
+
+/// Space of a file system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What we may use of it.
+    pub free_bytes: u64,
+}
+
+impl DiskSpace {
+    /// Measures the file system that holds `path`.
+    ///
+    /// # Errors
+    /// When there is no such path, or the file system does not say.
+    pub fn of(path: &Path) -> Result<Self, ResourceError> {
+        let stat = nix::sys::statvfs::statvfs(path)
+            .map_err(|source| ResourceError::FileSystem { path: path.to_owned(), source })?;
+        let bytes = |n_blocks: u64| n_blocks.saturating_mul(stat.fragment_size());
+        Ok(Self { total_bytes: bytes(stat.blocks()), free_bytes: bytes(stat.blocks_available()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMINFO: &str = "MemTotal:       2000 kB\nMemFree:  5 kB\nMemAvailable:   1000 kB\n";
+    const STAT: &str = "cpu  1 2 3\ncpu0 1 2\ncpu1 1 2\nintr 5\nbtime 1700000000\n";
+
+    #[test]
+    fn proc_files_are_understood() {
+        assert_eq!(
+            NodeResources::parse(MEMINFO, STAT).expect("complete"),
+            NodeResources {
+                memory_total_bytes: 2000 * 1024,
+                memory_available_bytes: 1000 * 1024,
+                cpus: 2,
+                boot_time_seconds: 1_700_000_000,
+            }
+        );
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        let error = NodeResources::parse("MemTotal: 1 kB\n", STAT).expect_err("no MemAvailable");
+        assert_eq!(error.to_string(), "/proc/meminfo has no MemAvailable");
+    }
+
+    #[test]
+    fn this_machine_has_resources() {
+        let here = NodeResources::measure().expect("proc");
+        assert!(here.cpus > 0 && here.memory_available_bytes <= here.memory_total_bytes);
+        let space = DiskSpace::of(Path::new("/")).expect("root");
+        assert!(space.free_bytes <= space.total_bytes && space.total_bytes > 0);
+    }
+}

@@ -1,0 +1,172 @@
+//! What an actor accepts by wire name.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use gantry_wire::{Access, AskError, Message, NotDelivered};
+
+use crate::actor::{Actor, Handler};
+use crate::cell::MessageLetter;
+use crate::delivery::Terms;
+use crate::mailbox::{Mailbox, Refusal};
+use crate::names::{NameId, intern};
+use crate::reference::Port;
+use crate::reply::{Ask, Reply, Slot};
+
+/// The messages of one kind of actor.
+pub struct Protocol<A: Actor> {
+    entries: BTreeMap<&'static str, Entry<A>>,
+}
+
+pub(crate) type Answer = BoxFuture<'static, Result<Bytes, AskError>>;
+
+/// Why bytes did not become a letter in a mailbox.
+pub(crate) enum Undelivered {
+    Refused(Refusal),
+    Because(NotDelivered),
+}
+
+/// Decodes a message and queues it.
+type Deliver<A, T> = fn(&Mailbox<A>, &[u8], Terms, NameId) -> Result<T, Undelivered>;
+
+struct Entry<A: Actor> {
+    access: Access,
+    name: NameId,
+    tell: Deliver<A, ()>,
+    ask: Deliver<A, Answer>,
+    port: fn(Arc<Mailbox<A>>) -> Box<dyn Any>,
+}
+
+impl<A: Actor> Default for Protocol<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A: Actor> Protocol<A> {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { entries: BTreeMap::new() }
+    }
+
+    /// Accepts `M` too.
+    ///
+    /// # Panics
+    /// When another message of this protocol has the same wire name: a mistake in the program.
+    #[must_use]
+    pub fn on<M: Message>(mut self) -> Self
+    where
+        A: Handler<M>,
+    {
+        let entry = Entry {
+            access: M::ACCESS,
+            name: intern(M::WIRE_NAME),
+            tell: tell_encoded::<A, M>,
+            ask: ask_encoded::<A, M>,
+            port: port_of::<A, M>,
+        };
+        let former = self.entries.insert(M::WIRE_NAME, entry);
+        assert!(former.is_none(), "{} accepts {} twice", A::KIND, M::WIRE_NAME);
+        self
+    }
+
+    /// The wire names, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &'static str> {
+        self.entries.keys().copied()
+    }
+
+    pub(crate) fn access(&self, message: &str) -> Option<Access> {
+        self.entries.get(message).map(|entry| entry.access)
+    }
+
+    /// Delivers an encoded message that nobody waits for.
+    pub(crate) fn tell(
+        mailbox: &Mailbox<A>,
+        message: &str,
+        body: &[u8],
+        terms: Terms,
+    ) -> Result<(), Undelivered> {
+        let entry = mailbox.entry(message)?;
+        (entry.tell)(mailbox, body, terms, entry.name)
+    }
+
+    /// Delivers an encoded message; the future has the encoded answer.
+    pub(crate) fn ask(
+        mailbox: &Mailbox<A>,
+        message: &str,
+        body: &[u8],
+        terms: Terms,
+    ) -> Result<Answer, Undelivered> {
+        let entry = mailbox.entry(message)?;
+        (entry.ask)(mailbox, body, terms, entry.name)
+    }
+
+    /// An `Arc<dyn Port<M>>` for the `M` of that name, in a box that forgets which.
+    pub(crate) fn port(mailbox: Arc<Mailbox<A>>, message: &str) -> Option<Box<dyn Any>> {
+        let port = mailbox.protocol.entries.get(message)?.port;
+        Some(port(mailbox))
+    }
+}
+
+impl<A: Actor> Mailbox<A> {
+    fn entry(&self, message: &str) -> Result<&Entry<A>, Undelivered> {
+        let unknown = || self.not_understood(message, "not in its protocol".into());
+        self.protocol.entries.get(message).ok_or_else(unknown)
+    }
+
+    fn not_understood(&self, message: &str, reason: String) -> Undelivered {
+        Undelivered::Because(NotDelivered::NotUnderstood {
+            path: self.facts.path.to_string(),
+            message: message.to_owned(),
+            reason,
+        })
+    }
+
+    fn decoded<M: Message>(&self, body: &[u8]) -> Result<M, Undelivered> {
+        gantry_wire::decode(body)
+            .map_err(|error| self.not_understood(M::WIRE_NAME, crate::error_chain(&error)))
+    }
+}
+
+fn port_of<A: Handler<M>, M: Message>(mailbox: Arc<Mailbox<A>>) -> Box<dyn Any> {
+    let port: Arc<dyn Port<M>> = mailbox;
+    Box::new(port)
+}
+
+fn tell_encoded<A: Handler<M>, M: Message>(
+    mailbox: &Mailbox<A>,
+    body: &[u8],
+    terms: Terms,
+    name: NameId,
+) -> Result<(), Undelivered> {
+    let message: M = mailbox.decoded(body)?;
+    let letter = Box::new(MessageLetter { message, reply: Reply::sink(), terms, name });
+    mailbox.push(letter).map_err(|(why, _)| Undelivered::Refused(why))
+}
+
+fn ask_encoded<A: Handler<M>, M: Message>(
+    mailbox: &Mailbox<A>,
+    body: &[u8],
+    terms: Terms,
+    name: NameId,
+) -> Result<Answer, Undelivered> {
+    let message: M = mailbox.decoded(body)?;
+    let slot = Slot::new();
+    let deadline = terms.deadline.unwrap_or_else(tokio::time::Instant::now);
+    let letter = Box::new(MessageLetter { message, reply: Reply::to(slot.clone()), terms, name });
+    mailbox.push(letter).map_err(|(why, _)| Undelivered::Refused(why))?;
+    let ask = Ask::local(slot, deadline);
+    Ok(Box::pin(async move {
+        let reply = ask.await?;
+        let encoded = gantry_wire::encode(&reply).map_err(|error| {
+            // The effect may have happened; only its description cannot travel.
+            let why = crate::error_chain(&error);
+            AskError::Unknown(format!("its answer cannot be sent: {why}"))
+        })?;
+        Ok(Bytes::from(encoded))
+    }))
+}

@@ -1,0 +1,415 @@
+//! The KVM hypervisor of a node: what it knows, and the doors to what it does.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use gantry_host::{Blocking, CommandRunner, Pool, RealRunner, run_blocking};
+use gantry_model::ids::InstanceUuid;
+use gantry_model::node_calls::Recovery;
+use gantry_model::objects::GuestSpec;
+use gantry_model::params::{HypervisorKind, KvmParams};
+use gantry_model::report::{GuestReport, GuestState};
+use tokio::sync::{Mutex as AsyncMutex, broadcast};
+
+use crate::contract::{
+    Capabilities, ConsoleStream, DiskSource, EVENTS_KEPT, GuestChange, GuestIntent, HvEvent,
+    HvFacts, Hypervisor, Started, StoppedBy,
+};
+use crate::error::HvError;
+use crate::kvm::command_line::{check, kvm_params};
+use crate::kvm::probe::{AcceleratorChoice, Probed, check_program, probe};
+use crate::kvm::run_dir::{ENDED_KEPT, RunDir};
+use crate::kvm::watch::Attached;
+
+/// How long QEMU may take to answer a question on its monitor. Lower and a guest on a machine that
+/// swaps is reported without its state; higher and one hung QEMU delays every list that long.
+pub(super) const MONITOR_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How many guests are asked at once for a list: enough to hide single slow ones, few enough not to
+/// open hundreds of files at once.
+const ASKED_AT_ONCE: usize = 32;
+
+/// How a [`KvmHypervisor`] is made.
+#[derive(Clone)]
+pub struct KvmConfig {
+    /// The node's state directory; absolute. Guests are under `run/kvm` in it, and their sockets
+    /// make it at most 55 bytes long.
+    pub base: PathBuf,
+    /// Which accelerator guests get.
+    pub accelerator: AcceleratorChoice,
+    /// What runs programs.
+    pub runner: Arc<dyn CommandRunner>,
+    /// Where files are read and written.
+    pub blocking: Arc<dyn Blocking>,
+}
+
+impl KvmConfig {
+    /// For a real node: programs are run, KVM is probed.
+    pub fn new(base: impl Into<PathBuf>) -> Self {
+        Self {
+            base: base.into(),
+            accelerator: AcceleratorChoice::Probe,
+            runner: Arc::new(RealRunner),
+            blocking: Arc::new(Pool),
+        }
+    }
+}
+
+type Slot = Arc<AsyncMutex<Option<Attached>>>;
+
+/// Runs guests under QEMU. One per state directory at a time.
+pub struct KvmHypervisor {
+    pub(super) config: KvmConfig,
+    pub(super) events: broadcast::Sender<HvEvent>,
+    /// One lock per guest: starts, stops and adoptions of the same guest do not overlap.
+    slots: Mutex<BTreeMap<InstanceUuid, Slot>>,
+    probed: AsyncMutex<BTreeMap<PathBuf, Probed>>,
+}
+
+impl KvmHypervisor {
+    /// Nothing is touched yet; [`Hypervisor::list`] adopts what runs.
+    #[must_use]
+    pub fn new(config: KvmConfig) -> Self {
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let slots = Mutex::new(BTreeMap::new());
+        Self { config, events, slots, probed: AsyncMutex::new(BTreeMap::new()) }
+    }
+
+    pub(super) fn dir(&self, instance: InstanceUuid) -> RunDir {
+        RunDir::new(&self.config.base, instance)
+    }
+
+    pub(super) fn slot(&self, instance: InstanceUuid) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(instance).or_default())
+    }
+
+    /// Forgets the locks of guests that are neither running nor being handled.
+    fn forget_idle_slots(&self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| {
+            Arc::strong_count(slot) > 1 || slot.try_lock().map_or(true, |slot| slot.is_some())
+        });
+    }
+
+    /// Works on a run directory, on a thread that may block.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        dir: &RunDir,
+        work: impl FnOnce(&RunDir) -> Result<T, HvError> + Send + 'static,
+    ) -> Result<T, HvError> {
+        on_disk(&*self.config.blocking, dir, work).await
+    }
+
+    pub(super) fn push(&self, event: HvEvent) {
+        // Without a receiver there is nobody to tell.
+        let _nobody = self.events.send(event);
+    }
+
+    pub(super) async fn probed(&self, program: &Path) -> Result<Probed, HvError> {
+        // Held while probing, so that it is done once.
+        let mut probed = self.probed.lock().await;
+        if let Some(known) = probed.get(program) {
+            return Ok(known.clone());
+        }
+        let scratch = self.config.base.join("run").join("kvm-probe");
+        let choice = self.config.accelerator;
+        let found = probe(&*self.config.runner, program, choice, &scratch).await?;
+        probed.insert(program.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// The guest in this slot, asked of the world: attached to if it lives, its end noted if it
+    /// died unseen.
+    pub(super) async fn current<'slot>(
+        &self,
+        dir: &RunDir,
+        slot: &'slot mut Option<Attached>,
+    ) -> Result<Option<&'slot Attached>, HvError> {
+        if let Some(attached) = slot {
+            if attached.is_alive()? {
+                return Ok(slot.as_ref());
+            }
+            // Its own task notes the end and tells it; nobody else may before.
+            if attached.wait_ended().await {
+                *slot = None;
+                return Ok(None);
+            }
+            tracing::error!(instance = %dir.instance(), "the task of a guest did not note its end");
+            *slot = None;
+        }
+        let Some(found) = self.on_disk(dir, look).await? else { return Ok(None) };
+        match found {
+            Found::Alive { record, process } => {
+                *slot = Some(self.adopt(dir, *record, process).await);
+            }
+            Found::Died { event } => {
+                tracing::info!(instance = %dir.instance(), "a guest ended while nobody watched");
+                self.push(event);
+            }
+        }
+        Ok(slot.as_ref())
+    }
+
+    /// The report of a guest that is attached to; `None` if it ended meanwhile.
+    pub(super) async fn report(&self, attached: &Attached) -> Result<Option<GuestReport>, HvError> {
+        let state = match attached.run_state().await {
+            Ok(state) => guest_state(&state),
+            Err(_) if !attached.is_alive()? => return Ok(None),
+            Err(error) => {
+                // It exists: never say that it does not because it would not talk.
+                let instance = attached.instance();
+                tracing::warn!(%instance, %error, "a guest's monitor does not answer");
+                GuestState::Running
+            }
+        };
+        Ok(Some(attached.report(state)))
+    }
+
+    async fn query_one(&self, instance: InstanceUuid) -> Result<Option<GuestReport>, HvError> {
+        let slot = self.slot(instance);
+        let mut slot = slot.lock().await;
+        match self.current(&self.dir(instance), &mut slot).await? {
+            Some(attached) => self.report(attached).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn list_all(&self) -> Result<Vec<GuestReport>, HvError> {
+        let base = self.config.base.clone();
+        let dirs = run_blocking(&*self.config.blocking, move || RunDir::all(&base))
+            .await
+            .map_err(|source| HvError::NoThread { source })??;
+        let instances: Vec<InstanceUuid> = dirs.iter().map(RunDir::instance).collect();
+        let asked = futures_util::stream::iter(instances)
+            .map(|instance| self.query_one(instance))
+            .buffered(ASKED_AT_ONCE);
+        let reports: Vec<Result<Option<GuestReport>, HvError>> = asked.collect().await;
+        let reports: Vec<_> = reports.into_iter().collect::<Result<_, _>>()?;
+        if dirs.len() > ENDED_KEPT {
+            self.forget_oldest(&dirs).await?;
+        }
+        self.forget_idle_slots();
+        Ok(reports.into_iter().flatten().collect())
+    }
+
+    /// Removes the directories of guests that ended longest ago, beyond those that are kept.
+    async fn forget_oldest(&self, dirs: &[RunDir]) -> Result<(), HvError> {
+        let mut ended = Vec::new();
+        for dir in dirs {
+            if let Some(at) = self.on_disk(dir, |dir| Ok(dir.ended_at())).await? {
+                ended.push((at, dir));
+            }
+        }
+        ended.sort_by_key(|(at, dir)| (*at, dir.instance()));
+        let excess = ended.len().saturating_sub(ENDED_KEPT);
+        for (_, dir) in ended.into_iter().take(excess) {
+            let slot = self.slot(dir.instance());
+            let _held = slot.lock().await;
+            self.on_disk(dir, |dir| match dir.ended()? {
+                Some(_) => dir.remove(),
+                None => Ok(()),
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn check_here(&self, spec: &GuestSpec) -> Result<Vec<String>, HvError> {
+        let mut warnings = check(spec)?;
+        let params = kvm_params(spec)?;
+        check_program(Path::new(&params.kvm_path))?;
+        self.dir(spec.instance).check_socket_paths()?;
+        for (field, path) in
+            [("kernel_path", &params.kernel_path), ("initrd_path", &params.initrd_path)]
+        {
+            if !path.is_empty() && !Path::new(path).is_file() {
+                let accepted = "a file on this node".to_owned();
+                return Err(HvError::Invalid { field, value: path.clone(), accepted });
+            }
+        }
+        warnings.extend(self.probed(Path::new(&params.kvm_path)).await?.note);
+        Ok(warnings)
+    }
+
+    async fn facts(&self) -> HvFacts {
+        let program = PathBuf::from(KvmParams::default().kvm_path);
+        let unusable = |why: String| HvFacts {
+            usable: false,
+            version: why,
+            accelerator: String::new(),
+            notes: Vec::new(),
+        };
+        let sockets = self.dir(InstanceUuid(uuid::Uuid::nil())).check_socket_paths();
+        if let Err(error) = sockets.and_then(|()| check_program(&program)) {
+            return unusable(error.to_string());
+        }
+        match self.probed(&program).await {
+            Ok(probed) => HvFacts {
+                usable: true,
+                version: probed.version,
+                accelerator: probed.accelerator.as_str().to_owned(),
+                notes: probed.note.into_iter().collect(),
+            },
+            Err(error) => unusable(error.to_string()),
+        }
+    }
+
+    async fn reset(&self, instance: InstanceUuid) -> Result<(), HvError> {
+        let slot = self.slot(instance);
+        let mut slot = slot.lock().await;
+        match self.current(&self.dir(instance), &mut slot).await? {
+            Some(attached) => attached.execute("system_reset").await,
+            None => Err(HvError::NotRunning { instance }),
+        }
+    }
+
+    async fn open_console(
+        &self,
+        instance: InstanceUuid,
+    ) -> Result<Box<dyn ConsoleStream>, HvError> {
+        let slot = self.slot(instance);
+        let mut slot = slot.lock().await;
+        match self.current(&self.dir(instance), &mut slot).await? {
+            Some(attached) => Ok(Box::new(attached.console()?)),
+            None => Err(HvError::NotRunning { instance }),
+        }
+    }
+}
+
+pub(super) async fn on_disk<T: Send + 'static>(
+    blocking: &dyn Blocking,
+    dir: &RunDir,
+    work: impl FnOnce(&RunDir) -> Result<T, HvError> + Send + 'static,
+) -> Result<T, HvError> {
+    let dir = dir.clone();
+    run_blocking(blocking, move || work(&dir))
+        .await
+        .map_err(|source| HvError::NoThread { source })?
+}
+
+enum Found {
+    Alive { record: Box<super::GuestRecord>, process: gantry_host::ProcessIdentity },
+    Died { event: HvEvent },
+}
+
+/// What a run directory and the process table say of a guest. Notes the end of one that died.
+fn look(dir: &RunDir) -> Result<Option<Found>, HvError> {
+    let process = dir.locate()?.pop();
+    let instance = dir.instance();
+    let record = match (dir.record(), &process) {
+        (Ok(record), _) => record,
+        // Nothing runs: an unreadable record hurts nobody.
+        (Err(error), None) => {
+            tracing::warn!(%instance, %error, "the record of a guest is unreadable");
+            None
+        }
+        (Err(error), Some(process)) => {
+            tracing::error!(%instance, %error, "the record of a guest is unreadable");
+            return Err(HvError::Unrecorded { instance: dir.instance(), pid: process.pid });
+        }
+    };
+    match (record, process) {
+        (Some(record), Some(process)) => {
+            Ok(Some(Found::Alive { record: Box::new(record), process }))
+        }
+        (None, Some(process)) => {
+            Err(HvError::Unrecorded { instance: dir.instance(), pid: process.pid })
+        }
+        (None, None) => Ok(None),
+        (Some(record), None) => {
+            if dir.ended()?.is_some() {
+                return Ok(None);
+            }
+            let detail = dir.log_tail();
+            let epoch = record.spec.epoch;
+            let ended = dir.mark_ended(epoch)?;
+            let change = GuestChange::Exited { detail };
+            let event = HvEvent { instance: dir.instance(), epoch, change };
+            // One that never executed was never announced.
+            Ok(ended.executed.then_some(Found::Died { event }))
+        }
+    }
+}
+
+/// QEMU's words for what a virtual machine does. An unknown one exists and may execute.
+fn guest_state(run_state: &str) -> GuestState {
+    match run_state {
+        "shutdown" | "guest-panicked" | "internal-error" => GuestState::Shutdown,
+        "debug" | "inmigrate" | "io-error" | "paused" | "postmigrate" | "prelaunch"
+        | "finish-migrate" | "restore-vm" | "save-vm" | "suspended" | "watchdog" | "colo" => {
+            GuestState::Paused
+        }
+        _ => GuestState::Running,
+    }
+}
+
+impl Hypervisor for KvmHypervisor {
+    fn kind(&self) -> HypervisorKind {
+        HypervisorKind::Kvm
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { user_shutdown: true, executes: true, ..Capabilities::default() }
+    }
+
+    fn node_facts(&self) -> BoxFuture<'_, HvFacts> {
+        Box::pin(self.facts())
+    }
+
+    fn validate<'a>(&'a self, spec: &'a GuestSpec) -> BoxFuture<'a, Result<Vec<String>, HvError>> {
+        Box::pin(self.check_here(spec))
+    }
+
+    fn start<'a>(
+        &'a self,
+        spec: &'a GuestSpec,
+        disks: &'a [DiskSource],
+        paused: bool,
+    ) -> BoxFuture<'a, Result<Started, HvError>> {
+        Box::pin(self.start_guest(spec, disks, paused))
+    }
+
+    fn stop(
+        &self,
+        instance: InstanceUuid,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<StoppedBy, HvError>> {
+        Box::pin(self.stop_guest(instance, timeout))
+    }
+
+    fn reboot(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<(), HvError>> {
+        Box::pin(self.reset(instance))
+    }
+
+    fn query(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<Option<GuestReport>, HvError>> {
+        Box::pin(self.query_one(instance))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<GuestReport>, HvError>> {
+        Box::pin(self.list_all())
+    }
+
+    fn events(&self) -> broadcast::Receiver<HvEvent> {
+        self.events.subscribe()
+    }
+
+    fn console(
+        &self,
+        instance: InstanceUuid,
+    ) -> BoxFuture<'_, Result<Box<dyn ConsoleStream>, HvError>> {
+        Box::pin(self.open_console(instance))
+    }
+
+    fn recover<'a>(&'a self, intent: GuestIntent<'a>) -> BoxFuture<'a, Recovery> {
+        Box::pin(self.recover_intent(intent))
+    }
+}
+
+#[cfg(test)]
+#[path = "hypervisor_tests.rs"]
+mod tests;

@@ -1,0 +1,54 @@
+//! What the hypervisor forgets, and how it reads QEMU's words.
+
+use super::*;
+use crate::kvm::{Accelerator, GuestRecord};
+use gantry_model::ids::RunEpoch;
+use gantry_model::names::InstanceName;
+use gantry_model::params::HvParams;
+use gantry_model::units::MiB;
+use uuid::Uuid;
+
+fn record(n: u128) -> GuestRecord {
+    let spec = GuestSpec {
+        instance: InstanceUuid(Uuid::from_u128(n)),
+        name: InstanceName::new("a").expect("a name"),
+        hvparams: HvParams::Kvm(KvmParams::default()),
+        memory: MiB(1),
+        vcpus: 1,
+        disks: Vec::new(),
+        nics: Vec::new(),
+        epoch: RunEpoch(1),
+    };
+    let (disks, notes) = (Vec::new(), Vec::new());
+    GuestRecord { spec, disks, accelerator: Accelerator::Tcg, notes, paused: false }
+}
+
+#[tokio::test]
+async fn the_ends_of_most_guests_are_kept_and_the_oldest_are_forgotten() {
+    // In memory, where flushing some thousand small files costs nothing.
+    let shm = Path::new("/dev/shm");
+    let place = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+    let base = tempfile::tempdir_in(place).expect("tempdir");
+    let n_guests = ENDED_KEPT as u128 + 3;
+    for n in 0..n_guests {
+        let record = record(n);
+        let dir = RunDir::new(base.path(), record.spec.instance);
+        dir.begin(&record).expect("written");
+        dir.mark_ended(record.spec.epoch).expect("written");
+    }
+    let hv = KvmHypervisor::new(KvmConfig::new(base.path()));
+    assert_eq!(hv.list().await.expect("lists"), []);
+    let left = RunDir::all(base.path()).expect("lists");
+    assert_eq!(left.len(), ENDED_KEPT);
+    let newest = InstanceUuid(Uuid::from_u128(n_guests - 1));
+    assert!(left.iter().any(|dir| dir.instance() == newest));
+    assert!(hv.slots.lock().expect("not poisoned").is_empty(), "nor are their locks kept");
+}
+
+#[test]
+fn an_unknown_run_state_exists_and_may_execute() {
+    assert_eq!(guest_state("running"), GuestState::Running);
+    assert_eq!(guest_state("prelaunch"), GuestState::Paused);
+    assert_eq!(guest_state("guest-panicked"), GuestState::Shutdown);
+    assert_eq!(guest_state("a state of the future"), GuestState::Running);
+}

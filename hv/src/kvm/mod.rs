@@ -1,0 +1,25 @@
+//! Guests under QEMU, accelerated by KVM where that truly works.
+//!
+//! Each guest is one QEMU process that daemonizes itself and outlives us. All that we must know of
+//! it after a restart is in its run directory ([`RunDir`]), written before the process is started;
+//! the process is recognised by identity, never by pid alone. While we live, one task per guest
+//! holds its monitor and console and turns what they say into events.
+//!
+//! Deliberately absent, until built: networks (an interface is there but leads nowhere), VNC and
+//! SPICE, migration, hotplug, ballooning, a user and a cgroup per guest.
+
+mod command_line;
+mod hypervisor;
+mod probe;
+mod qmp;
+mod recover;
+mod run_dir;
+mod start;
+mod stop;
+mod watch;
+
+pub use command_line::{DiskPath, LaunchPlan, check, command};
+pub use hypervisor::{KvmConfig, KvmHypervisor};
+pub use probe::{Accelerator, AcceleratorChoice};
+pub use qmp::{LINE_BYTES_MAX, QmpClient, QmpError, QmpEvent};
+pub use run_dir::{GuestRecord, RunDir};

@@ -1,0 +1,312 @@
+//! The client itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gantry_model::errors::Fault;
+use gantry_model::ids::{InstanceUuid, JobId, NodeUuid};
+use gantry_model::jobs::JobRecord;
+use gantry_model::locks::LockRow;
+use gantry_model::messages::{
+    ActorRow, ClusterInfo, ConsoleChunk, NewJob, QueryActors, QueryCluster, QueryJobs, QueryLocks,
+    QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole, cluster_path,
+    locks_path,
+};
+use gantry_model::names::NodeName;
+use gantry_model::node_calls::{instance_path, node_path};
+use gantry_model::query::{Cell, Resource, Table};
+use gantry_model::units::Millis;
+use gantry_wire::{ActorPath, Envelope, Message, RequestId};
+use uuid::Uuid;
+
+use crate::patience::Attempts;
+use crate::{
+    ATTEMPT_TIMEOUT, ClientConfig, ClientError, JobWatch, QuicTransport, READ_PATIENCE,
+    SUBMIT_PATIENCE, Transport,
+};
+
+/// Makes request ids. Two requests with one id would be one request, so the real one takes them from
+/// the operating system's randomness; simulations pass a seeded one.
+pub type RequestIds = Arc<dyn Fn() -> Uuid + Send + Sync>;
+
+/// A connection to a cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<dyn Transport>,
+    request_ids: RequestIds,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("transport", &self.transport.describe()).finish()
+    }
+}
+
+/// Asks that every message with a refusal in its reply shares.
+fn flat<T>(reply: Result<T, Fault>) -> Result<T, ClientError> {
+    reply.map_err(ClientError::Fault)
+}
+
+impl Client {
+    /// Connects to a daemon and waits for its hello.
+    ///
+    /// # Errors
+    /// When no daemon answers within [`crate::CONNECT_TIMEOUT`], or it is not of this cluster.
+    pub async fn connect(config: ClientConfig) -> Result<Self, ClientError> {
+        let transport = QuicTransport::connect(config).await?;
+        Ok(Self::over(Arc::new(transport)))
+    }
+
+    /// A client over any transport.
+    #[must_use]
+    pub fn over(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, request_ids: Arc::new(Uuid::new_v4) }
+    }
+
+    /// The same client with another source of request ids.
+    #[must_use]
+    pub fn with_request_ids(self, request_ids: RequestIds) -> Self {
+        Self { request_ids, ..self }
+    }
+
+    /// Whom it talks to, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.transport.describe()
+    }
+
+    /// Says goodbye, at most for `grace`.
+    pub async fn close(&self, grace: Duration) {
+        self.transport.close(grace).await;
+    }
+
+    /// Sends a message once and waits for the answer.
+    ///
+    /// # Errors
+    /// With the transport's outcome when that is not *done*. A refusal inside the reply is not an
+    /// error here.
+    pub async fn ask<M: Message>(
+        &self,
+        to: &ActorPath,
+        message: &M,
+        timeout: Duration,
+    ) -> Result<M::Reply, ClientError> {
+        self.ask_as(to, message, timeout, None).await
+    }
+
+    async fn ask_as<M: Message>(
+        &self,
+        to: &ActorPath,
+        message: &M,
+        timeout: Duration,
+        request: Option<RequestId>,
+    ) -> Result<M::Reply, ClientError> {
+        let codec = |action, source| ClientError::Codec { action, message: M::WIRE_NAME, source };
+        let body = gantry_wire::encode(message).map_err(|source| codec("encode", source))?;
+        let envelope = Envelope {
+            to: to.clone(),
+            message: M::WIRE_NAME.to_owned(),
+            body: Bytes::from(body),
+            deadline_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
+            trace: None,
+            request,
+            fence: None,
+            incarnation: None,
+            origin: None,
+            hops: 0,
+        };
+        let path = to.to_string();
+        let reply = self.transport.ask(envelope).await.map_err(|source| ClientError::Ask {
+            message: M::WIRE_NAME,
+            path,
+            source,
+        })?;
+        gantry_wire::decode(&reply).map_err(|source| codec("read the answer to", source))
+    }
+
+    /// Asks until there is an answer, the attempts are over, or another attempt would not help. For
+    /// messages that may be repeated.
+    pub(crate) async fn ask_patiently<M: Message, T>(
+        &self,
+        to: &ActorPath,
+        message: &M,
+        request: Option<RequestId>,
+        mut attempts: Attempts,
+        flatten: impl Fn(M::Reply) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        loop {
+            let timeout = attempts.timeout();
+            let answer = self.ask_as(to, message, timeout, request).await.and_then(&flatten);
+            match answer {
+                Ok(value) => return Ok(value),
+                Err(error) => attempts.pause_after(M::WIRE_NAME, error).await?,
+            }
+        }
+    }
+
+    async fn read<M, T>(&self, to: &ActorPath, message: &M) -> Result<T, ClientError>
+    where
+        M: Message<Reply = Result<T, Fault>>,
+    {
+        let attempts = Attempts::new(READ_PATIENCE, ATTEMPT_TIMEOUT);
+        self.ask_patiently(to, message, None, attempts, flat).await
+    }
+
+    /// Submits jobs: repeats the submission under one request id until the jobs are durable, so that
+    /// each is made once whatever happens on the way. Answers each with its id or its refusal.
+    ///
+    /// # Errors
+    /// When there is no answer within [`SUBMIT_PATIENCE`]: the jobs may or may not have been made.
+    pub async fn submit(
+        &self,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Result<JobId, Fault>>, ClientError> {
+        let n_jobs = jobs.len();
+        let request = RequestId((self.request_ids)());
+        let message = SubmitJobs { request, jobs };
+        let attempts = Attempts::new(SUBMIT_PATIENCE, ATTEMPT_TIMEOUT);
+        let answers =
+            self.ask_patiently(&cluster_path(), &message, Some(request), attempts, flat).await?;
+        if answers.len() != n_jobs {
+            let reason = format!("{} answers for {n_jobs} jobs", answers.len());
+            return Err(ClientError::Protocol { message: SubmitJobs::WIRE_NAME, reason });
+        }
+        Ok(answers)
+    }
+
+    /// Follows a job from its beginning.
+    #[must_use]
+    pub fn watch(&self, job: JobId) -> JobWatch {
+        JobWatch::new(self.clone(), job)
+    }
+
+    /// Asks for a table: no fields is all fields, no names is all rows.
+    ///
+    /// # Errors
+    /// When a name does not exist, or there is no answer.
+    pub async fn query(
+        &self,
+        resource: Resource,
+        fields: &[&str],
+        names: &[String],
+    ) -> Result<Table, ClientError> {
+        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
+        let message = QueryTable { resource, fields, names: names.to_vec() };
+        let table = self.read(&cluster_path(), &message).await?;
+        match table.rows.iter().find(|row| row.len() != table.fields.len()) {
+            None => Ok(table),
+            Some(row) => {
+                let reason =
+                    format!("a row of {} cells under {} fields", row.len(), table.fields.len());
+                Err(ClientError::Protocol { message: QueryTable::WIRE_NAME, reason })
+            }
+        }
+    }
+
+    /// Asks for the cluster's own configuration.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn cluster(&self) -> Result<ClusterInfo, ClientError> {
+        self.read(&cluster_path(), &QueryCluster {}).await
+    }
+
+    /// Asks for whole jobs.
+    ///
+    /// # Errors
+    /// When one does not exist, or there is no answer.
+    pub async fn jobs(&self, jobs: Vec<JobId>) -> Result<Vec<JobRecord>, ClientError> {
+        self.read(&cluster_path(), &QueryJobs { jobs }).await
+    }
+
+    /// Asks for the lock table.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn locks(&self) -> Result<Vec<LockRow>, ClientError> {
+        let attempts = Attempts::new(READ_PATIENCE, ATTEMPT_TIMEOUT);
+        self.ask_patiently(&locks_path(), &QueryLocks {}, None, attempts, Ok).await
+    }
+
+    /// Asks for live actors: of one node, or of the leader's.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn actors(&self, node: Option<NodeUuid>) -> Result<Vec<ActorRow>, ClientError> {
+        let path = node.map_or_else(cluster_path, node_path);
+        self.read(&path, &QueryActors {}).await
+    }
+
+    /// Makes a one-time token by which a node may join. Not repeated: a second token would make the
+    /// first useless, and nobody would know which of them arrived.
+    ///
+    /// # Errors
+    /// When the name is taken, or there is no answer.
+    pub async fn issue_token(
+        &self,
+        node_name: NodeName,
+        valid: Millis,
+    ) -> Result<TokenIssued, ClientError> {
+        let message = TokenIssue { node_name, valid };
+        self.ask(&cluster_path(), &message, READ_PATIENCE).await.and_then(flat)
+    }
+
+    /// The id of an instance.
+    ///
+    /// # Errors
+    /// When it does not exist, or there is no answer.
+    pub async fn instance_uuid(&self, name: &str) -> Result<InstanceUuid, ClientError> {
+        self.uuid_of(Resource::Instance, name).await.map(InstanceUuid)
+    }
+
+    /// The id of a node.
+    ///
+    /// # Errors
+    /// When it does not exist, or there is no answer.
+    pub async fn node_uuid(&self, name: &str) -> Result<NodeUuid, ClientError> {
+        self.uuid_of(Resource::Node, name).await.map(NodeUuid)
+    }
+
+    async fn uuid_of(&self, resource: Resource, name: &str) -> Result<Uuid, ClientError> {
+        let table = self.query(resource, &["uuid"], &[name.to_owned()]).await?;
+        let uuid = match table.rows.first().and_then(|row| row.first()) {
+            Some(Cell::Value(value)) => value.as_str().and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        uuid.ok_or_else(|| ClientError::Protocol {
+            message: QueryTable::WIRE_NAME,
+            reason: format!("no id for {} {name}", resource.as_str()),
+        })
+    }
+
+    /// Reads what a guest has written to its console since `offset`; waits up to `wait` for more. The
+    /// same offset may be read again, so lost connections are survived.
+    ///
+    /// # Errors
+    /// When the guest does not run, or there is no answer.
+    pub async fn read_console(
+        &self,
+        instance: InstanceUuid,
+        offset: u64,
+        wait: Duration,
+    ) -> Result<ConsoleChunk, ClientError> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let message = ReadConsole { offset, wait: Millis(wait_ms) };
+        let attempts = Attempts::new(wait + READ_PATIENCE, wait + ATTEMPT_TIMEOUT);
+        self.ask_patiently(&instance_path(instance), &message, None, attempts, flat).await
+    }
+
+    /// Writes to a guest's console, once: typed characters are not idempotent.
+    ///
+    /// # Errors
+    /// When the guest does not run, or there is no answer.
+    pub async fn write_console(
+        &self,
+        instance: InstanceUuid,
+        bytes: Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let message = WriteConsole { bytes };
+        self.ask(&instance_path(instance), &message, ATTEMPT_TIMEOUT).await.and_then(flat)
+    }
+}

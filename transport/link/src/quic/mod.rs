@@ -1,0 +1,22 @@
+//! The link over QUIC with mutual TLS.
+//!
+//! One connection per pair of peers, used in both directions, with two lanes (control and user)
+//! that are long-lived streams of frames. Everything that touches the network runs on one thread of
+//! its own; the methods of [`QuicLink`] may be called from any thread. Deliberately absent: bulk
+//! data (it has its own connections), and any judgement of what a message means or who may send it.
+
+mod cell;
+mod close_code;
+mod handshake;
+mod hub;
+mod lane;
+mod link;
+mod rivalry;
+mod session;
+mod socket;
+mod tls;
+
+pub use crate::limits::PEER_SILENCE;
+pub use handshake::DialError;
+pub use link::{LinkIdentity, QuicConfig, QuicLink, RefuseInbound, StartError};
+pub use tls::TlsError;

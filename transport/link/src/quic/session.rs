@@ -1,0 +1,189 @@
+//! One connection that has had its hello: the state that its tasks and senders share.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use gantry_wire::{AskError, NotDelivered};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::hub::Seat;
+use crate::asking::AskResult;
+use crate::contract::Peer;
+use crate::frame::{Frame, Lane};
+use crate::limits::{INBOUND_ASKS_PER_PEER_MAX, REPLY_QUEUE_BYTES_MAX};
+
+/// A connected peer.
+pub(super) struct Session {
+    /// Unique in this process.
+    pub(super) id: u64,
+    pub(super) peer: Peer,
+    pub(super) connection: quinn::Connection,
+    /// Nothing that comes on this connection is taken any more.
+    pub(super) stop: CancellationToken,
+    /// The tasks of its lanes.
+    pub(super) tasks: TaskTracker,
+    /// The peer said that its process is ending.
+    pub(super) goodbye_seen: AtomicBool,
+    /// One permit per lane on which our goodbye was acknowledged.
+    pub(super) goodbyes_sent: Semaphore,
+    lanes: [LaneOut; 2],
+    inbound_asks: AtomicUsize,
+    /// Taken while the session lives, where peers of its role are counted.
+    _seat: Option<Seat>,
+}
+
+struct LaneOut {
+    wake: Notify,
+    stream: Mutex<LaneStream>,
+}
+
+/// The stream that a lane has now; each new one has the next generation.
+struct LaneStream {
+    generation: u64,
+    stop: CancellationToken,
+    replies: BytesMut,
+}
+
+impl Session {
+    pub(super) fn new(
+        id: u64,
+        peer: Peer,
+        connection: quinn::Connection,
+        seat: Option<Seat>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let lane = || LaneOut {
+            wake: Notify::new(),
+            stream: Mutex::new(LaneStream {
+                generation: 0,
+                stop: stop.child_token(),
+                replies: BytesMut::new(),
+            }),
+        };
+        Self {
+            id,
+            peer,
+            connection,
+            lanes: [lane(), lane()],
+            stop,
+            tasks: TaskTracker::new(),
+            goodbye_seen: AtomicBool::new(false),
+            goodbyes_sent: Semaphore::new(0),
+            inbound_asks: AtomicUsize::new(0),
+            _seat: seat,
+        }
+    }
+
+    fn stream(&self, lane: Lane) -> MutexGuard<'_, LaneStream> {
+        self.lanes[lane.index()].stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the writer of a lane that there is something to write.
+    pub(super) fn wake(&self, lane: Lane) {
+        self.lanes[lane.index()].wake.notify_one();
+    }
+
+    pub(super) async fn woken(&self, lane: Lane) {
+        self.lanes[lane.index()].wake.notified().await;
+    }
+
+    /// A new stream takes over a lane; the one before is not read any further.
+    pub(super) fn begin_lane(&self, lane: Lane) -> (u64, CancellationToken) {
+        let mut stream = self.stream(lane);
+        stream.stop.cancel();
+        stream.generation += 1;
+        stream.stop = self.stop.child_token();
+        stream.replies = BytesMut::new();
+        (stream.generation, stream.stop.clone())
+    }
+
+    /// Whether that stream is still the one of its lane.
+    pub(super) fn is_current(&self, lane: Lane, generation: u64) -> bool {
+        self.stream(lane).generation == generation
+    }
+
+    /// Moves the replies that wait for that stream to `out`.
+    pub(super) fn take_replies(&self, lane: Lane, generation: u64, out: &mut BytesMut) {
+        let mut stream = self.stream(lane);
+        if stream.generation != generation {
+            return;
+        }
+        if out.is_empty() {
+            std::mem::swap(out, &mut stream.replies);
+        } else {
+            out.extend_from_slice(&stream.replies);
+            stream.replies.clear();
+        }
+    }
+
+    /// Queues what became of an ask. Dropped when the stream that it came on is gone: its sender
+    /// has been told "unknown" by then.
+    fn push_reply(&self, lane: Lane, generation: u64, id: u64, result: AskResult) {
+        let mut stream = self.stream(lane);
+        if stream.generation != generation {
+            return;
+        }
+        let bytes = result.as_ref().map_or(0, bytes::Bytes::len);
+        let result = if stream.replies.len() + bytes > REPLY_QUEUE_BYTES_MAX {
+            Err(AskError::Unknown("its reply was dropped: the asker does not read".to_owned()))
+        } else {
+            result
+        };
+        if let Err(error) = (Frame::Reply { id, result }).append_to(&mut stream.replies) {
+            let text = format!("its reply of {bytes} bytes cannot be sent: {error}");
+            let instead = Frame::Reply { id, result: Err(AskError::Unknown(text)) };
+            instead.append_to(&mut stream.replies).expect("a short text can be encoded");
+        }
+        drop(stream);
+        self.wake(lane);
+    }
+
+    /// Makes room for one more ask of this peer.
+    pub(super) fn begin_ask(
+        self: &std::sync::Arc<Self>,
+        lane: Lane,
+        generation: u64,
+        id: u64,
+    ) -> Option<ReplySlot> {
+        let slot = ReplySlot { session: self.clone(), lane, generation, id, open: true };
+        let before = self.inbound_asks.fetch_add(1, Ordering::Relaxed);
+        if before < INBOUND_ASKS_PER_PEER_MAX {
+            return Some(slot);
+        }
+        let full = format!("the link ({before} asks of this peer are being worked on)");
+        slot.send(Err(NotDelivered::MailboxFull(full).into()));
+        None
+    }
+}
+
+/// The place for one reply. Dropped unsent, it says that the outcome is unknown.
+pub(super) struct ReplySlot {
+    session: std::sync::Arc<Session>,
+    lane: Lane,
+    generation: u64,
+    id: u64,
+    open: bool,
+}
+
+impl ReplySlot {
+    pub(super) fn send(mut self, result: AskResult) {
+        self.put(result);
+    }
+
+    fn put(&mut self, result: AskResult) {
+        self.open = false;
+        self.session.inbound_asks.fetch_sub(1, Ordering::Relaxed);
+        self.session.push_reply(self.lane, self.generation, self.id, result);
+    }
+}
+
+impl Drop for ReplySlot {
+    fn drop(&mut self) {
+        if self.open {
+            self.put(Err(AskError::Unknown("the receiver ended without an answer".to_owned())));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the link from outside.
+
+mod identity;
+mod quic_clients;
+mod quic_conformance;
+mod quic_faults;
+mod rig;
+mod sim;
