@@ -33,7 +33,7 @@ pub(super) enum Phase {
     /// The log; what follows when it is applied.
     Committing(After),
     /// A node that is told of the reign.
-    Installing,
+    Installing { pause: Millis },
     /// A call, or a wait, of this step.
     Acting { direction: Direction, seq: u32, pause: Millis, uncertain: bool },
     /// A pause before the call of this step is sent again.
@@ -67,16 +67,18 @@ pub struct JobMachine {
     cancel: bool,
     held: Vec<(LockName, LockMode)>,
     /// Whether the present opcode is in the log as begun.
-    began: bool,
+    pub(super) began: bool,
     start: Timestamp,
     exec: Timestamp,
     plan: Option<PlanRecord>,
     pub(super) steps: Vec<StepRecord>,
     pub(super) unwinding: Option<Fault>,
+    /// Why the opcode unwinds as soon as the call under way has ended.
+    pub(super) diverged: Option<Fault>,
     /// Facts that travel with the next commit.
     pub(super) pending: Vec<JobFact>,
     /// Facts of the commit under way.
-    committing: Vec<JobFact>,
+    pub(super) committing: Vec<JobFact>,
 }
 
 impl JobMachine {
@@ -99,6 +101,7 @@ impl JobMachine {
             plan: op.and_then(|op| op.plan.clone()),
             steps: op.map(|op| op.steps.clone()).unwrap_or_default(),
             unwinding: op.and_then(|op| op.unwinding.clone()),
+            diverged: None,
             pending: Vec::new(),
             committing: Vec::new(),
         }
@@ -132,6 +135,7 @@ impl JobMachine {
             | Phase::Wanting
             | Phase::Gathering
             | Phase::Checking
+            | Phase::Committing(After::NextOp { ok: false })
                 if !self.began =>
             {
                 if self.cancel {
@@ -173,12 +177,18 @@ impl JobMachine {
             (Phase::Committing(after), JobEvent::Committed(result)) => {
                 self.on_committed(after, result, now)
             }
-            (Phase::Installing, JobEvent::Installed(result)) => self.on_installed(result, now),
+            (Phase::Installing { pause }, JobEvent::Installed(result)) => {
+                self.on_installed(pause, result, now)
+            }
             (Phase::PausingInstall { pause }, JobEvent::Elapsed) => self.install(pause),
-            (Phase::Acting { direction, seq, .. }, JobEvent::Elapsed) => {
+            (Phase::Acting { direction, seq, .. }, JobEvent::Elapsed)
+                if !self.is_call(direction, seq) =>
+            {
                 self.on_acted(direction, seq, StepResult::Done(Default::default()), now)
             }
-            (Phase::Acting { direction, seq, pause, uncertain }, JobEvent::CallEnded(end)) => {
+            (Phase::Acting { direction, seq, pause, uncertain }, JobEvent::CallEnded(end))
+                if self.is_call(direction, seq) =>
+            {
                 self.on_call_ended(direction, seq, pause, uncertain, end, now)
             }
             (Phase::Pausing { direction, seq, pause, uncertain }, JobEvent::Elapsed) => {
@@ -192,22 +202,9 @@ impl JobMachine {
         u32::try_from(self.op_idx).unwrap_or(u32::MAX)
     }
 
-    /// Whether anything of the present opcode is in the log.
-    fn begin_or_resume(&mut self, now: Timestamp) -> Vec<JobEffect> {
-        if self.began {
-            if self.unwinding.is_some() {
-                return self.resume_unwinding();
-            }
-            self.phase = Phase::Replaying;
-            return vec![JobEffect::Replay { op_idx: self.op_number() }];
-        }
-        self.begin_op(now)
-    }
-
-    fn begin_op(&mut self, now: Timestamp) -> Vec<JobEffect> {
+    pub(super) fn begin_op(&mut self, now: Timestamp) -> Vec<JobEffect> {
         if self.op_idx >= self.ops.len() {
-            self.phase = Phase::Over;
-            return vec![JobEffect::Release, JobEffect::Ended];
+            return self.end();
         }
         if self.cancel {
             return self.fail(cancel_fault(self.id));
@@ -292,7 +289,7 @@ impl JobMachine {
         self.decide()
     }
 
-    fn decide(&mut self) -> Vec<JobEffect> {
+    pub(super) fn decide(&mut self) -> Vec<JobEffect> {
         self.phase = Phase::Deciding;
         vec![JobEffect::Decide { op_idx: self.op_number() }]
     }
@@ -336,7 +333,7 @@ impl JobMachine {
         now: Timestamp,
     ) -> Vec<JobEffect> {
         if let Err(fault) = result {
-            return self.on_refused(after, fault);
+            return self.on_refused(after, fault, now);
         }
         self.began = true;
         match after {
@@ -347,20 +344,6 @@ impl JobMachine {
         }
     }
 
-    /// The log refused. A stale token means that another placement of the job has taken over; a
-    /// failed precondition is a failure of the step whose change it was, which was not made.
-    fn on_refused(&mut self, after: After, fault: Fault) -> Vec<JobEffect> {
-        if fault.code == FaultCode::StaleToken || after != After::Decide {
-            self.phase = Phase::Over;
-            return vec![JobEffect::Abandon(fault)];
-        }
-        self.steps.pop();
-        // All of the commit is void, but only the beginning of the step was refused.
-        self.pending = std::mem::take(&mut self.committing);
-        self.pending.retain(|fact| !matches!(fact, JobFact::StepBegan { .. }));
-        self.fail(fault)
-    }
-
     fn next_op(&mut self, ok: bool, now: Timestamp) -> Vec<JobEffect> {
         self.held.clear();
         self.steps.clear();
@@ -369,12 +352,23 @@ impl JobMachine {
         self.began = false;
         self.op_idx = if ok { self.op_idx + 1 } else { self.ops.len() };
         if self.op_idx >= self.ops.len() {
-            self.phase = Phase::Over;
-            return vec![JobEffect::Release, JobEffect::Ended];
+            return self.end();
         }
         let mut effects = vec![JobEffect::Release];
         effects.extend(self.begin_op(now));
         effects
+    }
+
+    /// The log has the end of the job.
+    pub(super) fn end(&mut self) -> Vec<JobEffect> {
+        self.phase = Phase::Over;
+        vec![JobEffect::Release, JobEffect::Ended]
+    }
+
+    /// Another placement has taken over.
+    pub(super) fn abandon(&mut self, fault: Fault) -> Vec<JobEffect> {
+        self.phase = Phase::Over;
+        vec![JobEffect::Abandon(fault)]
     }
 
     fn finish(&mut self, result: serde_json::Value) -> Vec<JobEffect> {
@@ -382,7 +376,8 @@ impl JobMachine {
         self.pending.push(JobFact::OpEnded {
             op_idx,
             status: JobStatus::Success,
-            result: Some(result),
+            // In the encoding of the log "no answer" and an answer of null are the same.
+            result: Some(result).filter(|result| !result.is_null()),
             fault: None,
         });
         self.pending.push(JobFact::Locks(Vec::new()));
@@ -418,12 +413,7 @@ impl JobMachine {
         uncertain: bool,
     ) -> Vec<JobEffect> {
         self.phase = Phase::Acting { direction, seq, pause, uncertain };
-        let record = self.steps.get(seq as usize);
-        let act = record.and_then(|record| match direction {
-            Direction::Act => Some(&record.step.act),
-            Direction::Undo => record.step.undo.as_ref(),
-        });
-        match act {
+        match self.act_of(direction, seq) {
             Some(Act::Call { node, call }) => {
                 let step = self.step_id(direction, seq);
                 vec![JobEffect::Call { step, node: *node, call: call.clone() }]
@@ -431,6 +421,18 @@ impl JobMachine {
             Some(Act::Wait { duration }) => vec![JobEffect::Wait(*duration)],
             Some(Act::Config(_)) | None => vec![JobEffect::Wait(Millis(0))],
         }
+    }
+
+    fn act_of(&self, direction: Direction, seq: u32) -> Option<&Act> {
+        let step = &self.steps.get(seq as usize)?.step;
+        match direction {
+            Direction::Act => Some(&step.act),
+            Direction::Undo => step.undo.as_ref(),
+        }
+    }
+
+    fn is_call(&self, direction: Direction, seq: u32) -> bool {
+        matches!(self.act_of(direction, seq), Some(Act::Call { .. }))
     }
 
     pub(super) fn step_id(&self, direction: Direction, seq: u32) -> StepId {
@@ -451,8 +453,7 @@ impl JobMachine {
                 return self.on_acted(direction, seq, StepResult::Done(outcome), now);
             }
             CallEnd::Failed(fault) if fault.code == FaultCode::StaleToken => {
-                self.phase = Phase::Over;
-                return vec![JobEffect::Abandon(fault)];
+                return self.abandon(fault);
             }
             CallEnd::Failed(fault) => {
                 return self.on_acted(direction, seq, StepResult::Failed(fault), now);
@@ -470,7 +471,7 @@ impl JobMachine {
         vec![JobEffect::Waits(Some(fault.one_line())), JobEffect::Wait(pause)]
     }
 
-    fn on_acted(
+    pub(super) fn on_acted(
         &mut self,
         direction: Direction,
         seq: u32,
@@ -485,71 +486,25 @@ impl JobMachine {
         let Some(record) = self.steps.get_mut(seq as usize) else { return Vec::new() };
         record.result = Some(result.clone());
         let (may_fail, name) = (record.step.may_fail, record.step.name.clone());
-        let mut effects = vec![JobEffect::Waits(None)];
-        match result {
+        let failed = match result {
             StepResult::Done(outcome) => {
                 for note in outcome.notes {
                     self.log(LogKind::Info, note, now);
                 }
-                effects.extend(self.decide());
+                None
             }
             StepResult::Failed(fault) if may_fail => {
                 self.log(LogKind::Warning, format!("{name}: {}", fault.one_line()), now);
-                effects.extend(self.decide());
+                None
             }
-            StepResult::Failed(fault) => effects.extend(self.fail(fault)),
-        }
-        effects
-    }
-
-    fn on_replayed(&mut self, replayed: Result<(), Fault>) -> Vec<JobEffect> {
-        if let Err(fault) = replayed {
-            return self.fail(fault);
-        }
-        let seq = u32::try_from(self.steps.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        match self.steps.last() {
+            StepResult::Failed(fault) => Some(fault),
+        };
+        let mut effects = vec![JobEffect::Waits(None)];
+        effects.extend(match self.diverged.take().or(failed) {
+            Some(fault) => self.fail(fault),
             None => self.decide(),
-            Some(record) => match (&record.result, &record.step.act) {
-                (None, Act::Call { .. }) => self.install(RETRY_FIRST),
-                (None, Act::Wait { .. } | Act::Config(_)) => {
-                    self.act(Direction::Act, seq, RETRY_FIRST, false)
-                }
-                (Some(StepResult::Failed(fault)), _) if !record.step.may_fail => {
-                    let fault = fault.clone();
-                    self.fail(fault)
-                }
-                (Some(_), _) => self.decide(),
-            },
-        }
-    }
-
-    pub(super) fn on_installed(
-        &mut self,
-        result: Result<Option<StepResult>, Fault>,
-        now: Timestamp,
-    ) -> Vec<JobEffect> {
-        let Some((direction, seq, _)) = self.open_call() else { return Vec::new() };
-        match result {
-            Ok(Some(result)) => self.on_acted(direction, seq, result, now),
-            // It may have been begun under the old reign: the node resolves that by the step's id.
-            Ok(None) => self.act(direction, seq, RETRY_FIRST, true),
-            Err(fault) if fault.code == FaultCode::StaleToken => {
-                self.phase = Phase::Over;
-                vec![JobEffect::Abandon(fault)]
-            }
-            Err(fault) => {
-                let pause = RETRY_MAX;
-                self.phase = Phase::PausingInstall { pause };
-                vec![JobEffect::Waits(Some(fault.one_line())), JobEffect::Wait(RETRY_FIRST)]
-            }
-        }
-    }
-
-    pub(super) fn install(&mut self, pause: Millis) -> Vec<JobEffect> {
-        let Some((direction, seq, node)) = self.open_call() else { return Vec::new() };
-        self.phase = Phase::Installing;
-        debug_assert!(pause.0 > 0, "a pause without length would be a busy loop");
-        vec![JobEffect::Install { node, step: self.step_id(direction, seq) }]
+        });
+        effects
     }
 }
 

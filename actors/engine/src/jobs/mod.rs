@@ -23,10 +23,14 @@
 
 mod machine;
 mod protocol;
+mod refused;
+mod resume;
+mod scheduler;
 mod unwind;
 
 pub use machine::JobMachine;
 pub use protocol::{CallEnd, JobEffect, JobEvent, LockStage, Next, RETRY_FIRST, RETRY_MAX};
+pub use scheduler::{Readiness, Scheduler, readiness};
 
 #[cfg(test)]
 mod tests;

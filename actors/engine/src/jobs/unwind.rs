@@ -1,7 +1,6 @@
 //! Taking back: from the journal alone, last step first, never through a logical unit.
 
 use gantry_model::errors::Fault;
-use gantry_model::ids::NodeUuid;
 use gantry_model::jobs::LogKind;
 use gantry_model::steps::{Act, Direction, StepRecord, StepResult};
 use gantry_model::units::Timestamp;
@@ -18,19 +17,11 @@ impl JobMachine {
         self.commit(After::Undo)
     }
 
-    /// After a crash: an undo may be under way on a node, which must learn of the reign first.
-    pub(super) fn resume_unwinding(&mut self) -> Vec<JobEffect> {
-        match self.open_call() {
-            Some(_) => self.install(RETRY_FIRST),
-            None => self.undo_next(),
-        }
-    }
-
     /// The last step whose undo is owed: its act may have had an effect, and it has not been taken
     /// back. A change of the configuration had its effect with the commit of its beginning; a call
     /// may have had one whatever its result says, and calls are absolute, so undoing one that had
     /// none does no harm.
-    fn owed(&self) -> Option<(usize, &StepRecord)> {
+    pub(super) fn owed(&self) -> Option<(usize, &StepRecord)> {
         self.steps
             .iter()
             .enumerate()
@@ -93,21 +84,5 @@ impl JobMachine {
         let mut effects = vec![JobEffect::Waits(None)];
         effects.extend(self.commit(After::Undo));
         effects
-    }
-
-    /// The call that may be under way on a node: that of the last step while going forward, that of
-    /// the step owed while unwinding.
-    pub(super) fn open_call(&self) -> Option<(Direction, u32, NodeUuid)> {
-        let (direction, seq, act) = if self.unwinding.is_some() {
-            let (idx, record) = self.owed()?;
-            (Direction::Undo, idx, record.step.undo.as_ref()?)
-        } else {
-            let record = self.steps.last().filter(|record| record.result.is_none())?;
-            (Direction::Act, self.steps.len() - 1, &record.step.act)
-        };
-        match act {
-            Act::Call { node, .. } => Some((direction, u32::try_from(seq).ok()?, *node)),
-            Act::Config(_) | Act::Wait { .. } => None,
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! What is said to the lock table and what it answers.
 //!
 //! Owns the vocabulary of [`LockTable::step`](super::LockTable::step): events in, effects out, and
-//! the reasons of a refusal. Used by the lock actor and by tests. Deliberately absent: anything that
-//! is sent over a wire; those types are in `gantry_model::messages::locks`.
+//! the reasons of a refusal. Used by the lock actor and by tests. Deliberately absent: anything
+//! that is sent over a wire; those types are in `gantry_model::messages::locks`.
 
 use std::collections::BTreeSet;
 
@@ -92,8 +92,8 @@ pub enum LockEffect {
     Waiting {
         /// The owner.
         job: JobId,
-        /// Jobs that hold what it wants, and for each lock the nearest job ahead of it in the queue.
-        /// As of this moment; later see [`LockTable::blockers`](super::LockTable::blockers).
+        /// Jobs that hold what it wants, and for each lock the nearest job ahead of it in the
+        /// queue. As of this moment; later see [`LockTable::blockers`](super::LockTable::blockers).
         blockers: BTreeSet<JobId>,
     },
 }

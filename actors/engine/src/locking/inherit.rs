@@ -68,7 +68,7 @@ impl LockTable {
             if let Some(owner) = self.owners.get(&loser)
                 && owner.pending.as_ref().is_some_and(|pending| pending.urgency > given)
             {
-                ripple.woken.extend(owner.watchers.iter().copied());
+                ripple.woken.extend(owner.watchers.iter().map(|(_, job)| *job));
             }
         }
     }

@@ -14,18 +14,23 @@ use super::order::{self, Ask};
 use super::table::{LockTable, Pending, Ripple, wants};
 
 impl LockTable {
-    /// Somebody in the way of a request. In a queue it is the one immediately before: then a release
-    /// wakes the next in line and not the whole queue.
-    pub(super) fn obstacle(&self, job: JobId, asks: &[Ask], urgency: Urgency) -> Option<JobId> {
+    /// Somebody in the way of a request, and the lock wanted there. In a queue it is the one
+    /// immediately before: then a release wakes the next in line and not the whole queue.
+    pub(super) fn obstacle<'a>(
+        &self,
+        job: JobId,
+        asks: &'a [Ask],
+        urgency: Urgency,
+    ) -> Option<(JobId, &'a LockName)> {
         wants(asks).find_map(|(name, mode)| {
-            let ahead =
-                self.cells.related(name).find_map(|cell| cell.nearest_ahead(mode, urgency));
-            ahead.or_else(|| {
+            let ahead = self.cells.related(name).find_map(|cell| cell.nearest_ahead(mode, urgency));
+            let other = ahead.or_else(|| {
                 self.cells.related(name).find_map(|cell| {
                     let mut holders = cell.holders_against(mode, job);
                     holders.next()
                 })
-            })
+            });
+            other.map(|other| (other, name))
         })
     }
 
@@ -42,16 +47,14 @@ impl LockTable {
     /// Refuses a request that would wait for a job which waits for this one: the two pairs that
     /// the order of locks does not rule out (see the module, point 2).
     pub(super) fn refuse_circle(&self, job: JobId, asks: &[Ask]) -> Result<(), LockRefusal> {
-        for (name, mode) in wants(asks) {
-            let Some(own) = self.cells.own(name).filter(|_| mode == LockMode::Exclusive) else {
-                continue;
-            };
-            let other = if own.is_held_by(job) {
-                own.exclusive_wanter_holding(own, job).or_else(|| self.against_set(name, job))
-            } else {
-                None
-            };
-            if let Some(other) = other.or_else(|| self.against_member(name, job)) {
+        let Some(owner) = self.owners.get(&job) else { return Ok(()) };
+        for (name, _) in wants(asks).filter(|(_, mode)| *mode == LockMode::Exclusive) {
+            let upgraded = if owner.held.contains_key(name) { self.cells.own(name) } else { None };
+            let other = upgraded
+                .and_then(|own| own.exclusive_wanter_holding(own, job))
+                .or_else(|| upgraded.and_then(|_| self.against_set(name, job)))
+                .or_else(|| self.against_member(name, job));
+            if let Some(other) = other {
                 return Err(LockRefusal::UpgradeContended { name: name.clone(), other });
             }
         }
@@ -100,7 +103,7 @@ impl LockTable {
         let Some((attempt, _)) = self.dequeue(job) else { return };
         ripple.effects.push(LockEffect::Refused { job, attempt, reason });
         if let Some(owner) = self.owners.get(&job) {
-            ripple.woken.extend(owner.watchers.iter().copied());
+            ripple.woken.extend(owner.watchers.iter().map(|(_, job)| *job));
         }
         self.disinherit(heirs, before, ripple);
         self.forget_if_idle(job);
@@ -123,13 +126,12 @@ impl LockTable {
     fn look_at(&mut self, job: JobId, ripple: &mut Ripple) {
         let Some(pending) = self.pending(job) else { return };
         let obstacle = self.obstacle(job, &pending.asks, pending.urgency);
-        if obstacle.is_none() {
-            if let Some((attempt, asks)) = self.dequeue(job) {
-                self.grant(job, attempt, asks, ripple);
-            }
-            return;
+        if let Some((other, name)) = obstacle {
+            let watched = (other, name.clone());
+            self.watch(job, Some(watched));
+        } else if let Some((attempt, asks)) = self.dequeue(job) {
+            self.grant(job, attempt, asks, ripple);
         }
-        self.watch(job, obstacle);
     }
 
     /// Takes a request out of the queues. Those who watch its job stay as they are.
@@ -143,22 +145,19 @@ impl LockTable {
         Some((owner.attempt, pending.asks))
     }
 
-    fn watch(&mut self, job: JobId, obstacle: Option<JobId>) {
+    fn watch(&mut self, job: JobId, watched: Option<(JobId, LockName)>) {
         let pending = self.owners.get_mut(&job).and_then(|owner| owner.pending.as_mut());
         let Some(pending) = pending else { return };
-        let before = std::mem::replace(&mut pending.watched, obstacle);
-        if before == obstacle {
-            // Written again all the same: a job that came anew under its id has no watchers yet.
-            if let Some(owner) = obstacle.and_then(|other| self.owners.get_mut(&other)) {
-                owner.watchers.insert(job);
-            }
-            return;
+        let before = std::mem::replace(&mut pending.watched, watched.clone());
+        if let Some((other, name)) = before
+            && let Some(owner) = self.owners.get_mut(&other)
+        {
+            owner.watchers.remove(&(name, job));
         }
-        if let Some(owner) = before.and_then(|other| self.owners.get_mut(&other)) {
-            owner.watchers.remove(&job);
-        }
-        if let Some(owner) = obstacle.and_then(|other| self.owners.get_mut(&other)) {
-            owner.watchers.insert(job);
+        if let Some((other, name)) = watched
+            && let Some(owner) = self.owners.get_mut(&other)
+        {
+            owner.watchers.insert((name, job));
         }
     }
 }

@@ -26,9 +26,13 @@ pub(super) struct Owner {
     pub(super) attempt: JobAttempt,
     pub(super) held: Held,
     pub(super) pending: Option<Pending>,
-    /// Waiting jobs to be looked at when this one gives something up.
-    pub(super) watchers: BTreeSet<JobId>,
+    /// Waiting jobs to be looked at when this one gives up what is in their way, and the lock that
+    /// each of them wants there.
+    pub(super) watchers: BTreeSet<Watcher>,
 }
+
+/// A waiting job, after the lock at which it is hindered.
+pub(super) type Watcher = (LockName, JobId);
 
 /// A request that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +41,8 @@ pub(super) struct Pending {
     pub(super) priority: i8,
     /// Its own or an inherited one; under this it stands in the queues.
     pub(super) urgency: Urgency,
-    /// One job in its way: as long as that one stays there, so does this.
-    pub(super) watched: Option<JobId>,
+    /// One job in its way, and at which lock: as long as that one stays there, so does this.
+    pub(super) watched: Option<(JobId, LockName)>,
 }
 
 /// What an event has brought about so far.
@@ -111,17 +115,21 @@ impl LockTable {
     /// stand in the order of the queue, neighbours of one mode together.
     #[must_use]
     pub fn rows(&self) -> Vec<LockRow> {
-        self.cells.all().into_iter().map(|(name, cell)| {
-            let (mode, owners) = cell.holders();
-            let mut pending: Vec<(LockMode, Vec<JobId>)> = Vec::new();
-            for (mode, job) in cell.queue() {
-                match pending.last_mut().filter(|(last, _)| *last == mode) {
-                    Some((_, jobs)) => jobs.push(job),
-                    None => pending.push((mode, vec![job])),
+        self.cells
+            .all()
+            .into_iter()
+            .map(|(name, cell)| {
+                let (mode, owners) = cell.holders();
+                let mut pending: Vec<(LockMode, Vec<JobId>)> = Vec::new();
+                for (mode, job) in cell.queue() {
+                    match pending.last_mut().filter(|(last, _)| *last == mode) {
+                        Some((_, jobs)) => jobs.push(job),
+                        None => pending.push((mode, vec![job])),
+                    }
                 }
-            }
-            LockRow { name, mode, owners, pending }
-        }).collect()
+                LockRow { name, mode, owners, pending }
+            })
+            .collect()
     }
 
     fn acquire(
@@ -133,11 +141,12 @@ impl LockTable {
         ripple: &mut Ripple,
     ) -> Result<(), LockRefusal> {
         self.admit(job, attempt, ripple)?;
+        let waits = self.is_waiting(job);
+        if waits && changes.iter().any(|(_, change)| *change != LockChange::Release) {
+            return Err(LockRefusal::RequestPending);
+        }
         let asks = order::request(changes, self.owners.get(&job).map(|owner| &owner.held))?;
-        if self.is_waiting(job) {
-            if asks.iter().any(|ask| ask.change != LockChange::Release) {
-                return Err(LockRefusal::RequestPending);
-            }
+        if waits {
             self.withdraw(job, LockRefusal::Withdrawn, ripple);
         }
         self.refuse_circle(job, &asks)?;
@@ -246,7 +255,7 @@ impl LockTable {
             for (name, mode) in &owner.held {
                 self.cells.let_go(name, *mode, job);
             }
-            ripple.woken.extend(owner.watchers);
+            ripple.woken.extend(owner.watchers.into_iter().map(|(_, job)| job));
         }
     }
 
@@ -259,7 +268,7 @@ impl LockTable {
         ripple: &mut Ripple,
     ) {
         let mut held = std::mem::take(&mut self.owner(job, attempt).held);
-        let mut gave_up = false;
+        let mut given_up = Vec::new();
         for Ask { name, change, .. } in asks {
             let before = held.get(&name).copied();
             let after = match change {
@@ -269,9 +278,11 @@ impl LockTable {
             if before == after {
                 continue;
             }
-            gave_up |= after < before;
             if let Some(mode) = before {
                 self.cells.let_go(&name, mode, job);
+            }
+            if after < before {
+                given_up.push(name.clone());
             }
             if let Some(mode) = after {
                 self.cells.hold(&name, mode, job);
@@ -284,9 +295,9 @@ impl LockTable {
         ripple.effects.push(LockEffect::Granted { job, attempt, held: granted });
         let owner = self.owner(job, attempt);
         owner.held = held;
-        if gave_up {
-            // They come back with somebody to watch, this job again if it is still in their way.
-            ripple.woken.extend(owner.watchers.iter().copied());
+        // Those woken come back to watch this job again if it is still in their way.
+        for name in given_up {
+            ripple.woken.extend(hindered_at(&owner.watchers, &name));
         }
         self.forget_if_idle(job);
     }
@@ -312,15 +323,24 @@ impl LockTable {
     }
 }
 
-fn refuse(
-    outcome: Result<(), LockRefusal>,
-    job: JobId,
-    attempt: JobAttempt,
-    ripple: &mut Ripple,
-) {
+fn refuse(outcome: Result<(), LockRefusal>, job: JobId, attempt: JobAttempt, ripple: &mut Ripple) {
     if let Err(reason) = outcome {
         ripple.effects.push(LockEffect::Refused { job, attempt, reason });
     }
+}
+
+/// Those who are hindered at a lock, or at its set or a member of it.
+fn hindered_at(watchers: &BTreeSet<Watcher>, name: &LockName) -> Vec<JobId> {
+    let of_one =
+        |name: LockName| watchers.range((name.clone(), JobId(0))..=(name, JobId(u64::MAX)));
+    let set = LockName::set(name.level);
+    let watchers: Vec<&Watcher> = if *name == set {
+        let from_set = watchers.range((set, JobId(0))..);
+        from_set.take_while(|(at, _)| at.level == name.level).collect()
+    } else {
+        of_one(name.clone()).chain(of_one(set)).collect()
+    };
+    watchers.into_iter().map(|(_, job)| *job).collect()
 }
 
 /// What has to be obtained from others.

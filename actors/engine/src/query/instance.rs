@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_model::errors::Fault;
-use gantry_model::ids::InstanceUuid;
+use gantry_model::ids::{InstanceUuid, NodeUuid};
 use gantry_model::names::InstanceName;
 use gantry_model::objects::{AdminState, Instance};
 use gantry_model::params::BackendParams;
@@ -55,14 +55,26 @@ fn guest<'a>(
     }
 }
 
+/// Whether another node runs the guest. What a node said before it went away does not count, nor
+/// what is left of a guest that has ended.
+fn runs_elsewhere(state: &ClusterState, live: Live<'_>, instance: &Instance) -> bool {
+    let runs = |place: &NodeUuid| {
+        live.picture.node(*place).is_some_and(|node| {
+            let guest = node.guests.get(&instance.uuid);
+            node.connected && guest.is_some_and(|guest| guest.state != GuestState::Shutdown)
+        })
+    };
+    let online = |place: &NodeUuid| !state.nodes.get(place).is_some_and(|node| node.offline);
+    let mut others = live.picture.places(instance.uuid).iter().filter(|p| **p != instance.primary);
+    others.any(|place| online(place) && runs(place))
+}
+
 /// Ganeti's words for the state of an instance.
 fn status(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
-    let elsewhere =
-        live.picture.places(instance.uuid).iter().any(|place| *place != instance.primary);
     let word = match guest(state, live, instance) {
         Err(Cell::Offline) => "ERROR_nodeoffline",
         Err(_) => "ERROR_nodedown",
-        Ok(_) if elsewhere => "ERROR_wrongnode",
+        Ok(_) if runs_elsewhere(state, live, instance) => "ERROR_wrongnode",
         Ok(Some(report)) if report.state == GuestState::Shutdown => match instance.admin_state {
             AdminState::Up => "USER_down",
             AdminState::Down => "ADMIN_down",

@@ -10,6 +10,7 @@ use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::NodeInfo;
 
 use super::nice_sort::nice_key;
+use super::picture::NodePicture;
 use super::table::{Column, Live, Names, count, flag, list, number, text, unknown};
 use crate::state::ClusterState;
 
@@ -29,14 +30,18 @@ fn find<'a>(state: &'a ClusterState, name: &str) -> Option<&'a Node> {
         .map(Arc::as_ref)
 }
 
-fn info(live: Live<'_>, node: &Node, value: fn(&NodeInfo) -> Cell) -> Cell {
+fn of_picture(live: Live<'_>, node: &Node, value: impl Fn(&NodePicture) -> Cell) -> Cell {
     if node.offline {
         return Cell::Offline;
     }
     match live.picture.node(node.uuid) {
-        Some(picture) if picture.connected => value(&picture.info),
+        Some(picture) if picture.connected => value(picture),
         _ => Cell::NoData,
     }
+}
+
+fn info(live: Live<'_>, node: &Node, value: fn(&NodeInfo) -> Cell) -> Cell {
+    of_picture(live, node, |picture| value(&picture.info))
 }
 
 fn primaries<'a>(state: &'a ClusterState, node: &Node) -> Vec<&'a str> {
@@ -120,7 +125,7 @@ pub(super) const COLUMNS: &[Column<Node>] = &[
         s.groups.get(&n.group).map_or(Cell::NoData, |group| text(group.name.as_str()))
     }),
     column!("bootid", "BootID", Text, "This run of its daemon", |_, l, n| {
-        l.picture.node(n.uuid).map_or(Cell::NoData, |picture| text(picture.boot.to_string()))
+        of_picture(l, n, |picture| text(picture.boot.to_string()))
     }),
     column!("tags", "Tags", Other, "Tags", |_, _, n| list(n.tags.iter().cloned())),
     column!("ctime", "CTime", Timestamp, "When it was added", |_, _, n| number(n.ctime.0)),

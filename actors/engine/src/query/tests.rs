@@ -1,1 +1,6 @@
-//! Tests of tables and the picture.
+//! Tests of tables and of the picture they are made from.
+
+mod columns;
+mod pictures;
+mod statuses;
+mod view;

@@ -33,6 +33,10 @@ impl ClusterState {
                 .check_reign(job_entry.reign)
                 .and_then(|()| self.journal(job_entry, entry.at))
                 .map(|()| Applied::Done),
+            Command::Place { reign, job } => self.check_reign(*reign).map(|()| {
+                self.change_job(*job, |job| job.attempt = job.attempt.next());
+                Applied::Done
+            }),
             Command::Config { reign, deltas } => self
                 .check_reign(*reign)
                 .and_then(|()| self.change_config(deltas, entry.at))
@@ -46,12 +50,17 @@ impl ClusterState {
     }
 
     fn check_reign(&self, reign: ReignId) -> Result<(), Fault> {
-        if self.destroyed {
-            return Err(Fault::new(FaultCode::WrongState, "the cluster has been destroyed"));
-        }
         if reign != self.reign {
             let text = format!("reign {reign} is over, the present one is {}", self.reign);
             return Err(Fault::new(FaultCode::StaleToken, text));
+        }
+        Ok(())
+    }
+
+    /// After its destruction a cluster takes no new work; the job that did it may still end.
+    pub(super) fn check_lives(&self) -> Result<(), Fault> {
+        if self.destroyed {
+            return Err(Fault::new(FaultCode::WrongState, "the cluster has been destroyed"));
         }
         Ok(())
     }
@@ -89,6 +98,7 @@ impl ClusterState {
         if let Some(ids) = self.requests.get(&request) {
             return Ok(Applied::Jobs(ids.as_ref().clone()));
         }
+        self.check_lives()?;
         if jobs.len() > BATCH_MAX || jobs.iter().any(|job| job.ops.len() > BATCH_MAX) {
             let text = format!("more than {BATCH_MAX} jobs or opcodes in one submission");
             return Err(Fault::new(FaultCode::WrongInput, text));
@@ -158,12 +168,18 @@ impl ClusterState {
         }
     }
 
+    /// Row Q34: a job that has not begun ends at once, one between two opcodes stops there, one that
+    /// runs cannot be canceled.
     fn cancel(&mut self, id: JobId, at: Timestamp) -> Result<(), Fault> {
         let Some(job) = self.jobs.get(&id) else {
             return Err(Fault::new(FaultCode::UnknownEntity, format!("job {id} does not exist")));
         };
         if job.status().is_final() {
             let text = format!("job {id} has ended: {}", job.status());
+            return Err(Fault::new(FaultCode::WrongState, text));
+        }
+        if job.status() == JobStatus::Running {
+            let text = format!("job {id} is running, it cannot be canceled any more");
             return Err(Fault::new(FaultCode::WrongState, text));
         }
         let untouched = job.status() == JobStatus::Queued && job.start.is_none();

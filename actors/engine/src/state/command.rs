@@ -50,6 +50,14 @@ pub enum Command {
     },
     /// A job goes on.
     Job(Box<JobEntry>),
+    /// A job is placed on a new actor, because the old one failed: what that one proposed and has
+    /// not been applied yet is void.
+    Place {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// Which.
+        job: JobId,
+    },
     /// Changes of the configuration outside of any job (join tokens).
     Config {
         /// Proposed under this reign.
@@ -144,7 +152,8 @@ pub enum JobFact {
         /// Why.
         fault: Fault,
     },
-    /// A step has been taken back. A change of the configuration is taken back by this very entry.
+    /// A step has been taken back, or that failed. A change of the configuration is taken back by
+    /// this very entry, unless it says that it could not be.
     UndoEnded {
         /// Of which opcode.
         op_idx: u32,

@@ -17,6 +17,7 @@ impl ClusterState {
         deltas: &[ConfigDelta],
         at: Timestamp,
     ) -> Result<(), Fault> {
+        self.check_lives()?;
         let mut changed = self.clone();
         for delta in deltas {
             changed.change_one(delta, at)?;
@@ -64,6 +65,7 @@ impl ClusterState {
         Ok(())
     }
 
+    /// Its join token goes with it: a node that was removed needs a new one to come back.
     fn remove_node(&mut self, uuid: NodeUuid) -> Result<(), Fault> {
         let Some(node) = self.nodes.get(&uuid) else {
             return refuse(FaultCode::UnknownEntity, format!("node {uuid} does not exist"));
@@ -75,7 +77,20 @@ impl ClusterState {
         let name = node.name.clone();
         self.node_names.remove(&name);
         self.nodes.remove(&uuid);
+        self.forget_tokens(|token| token.node == uuid);
         Ok(())
+    }
+
+    fn forget_tokens(&mut self, forgotten: impl Fn(&JoinTokenRecord) -> bool) {
+        let hashes: Vec<String> = self
+            .tokens
+            .iter()
+            .filter(|(_, token)| forgotten(token.as_ref()))
+            .map(|(hash, _)| hash.clone())
+            .collect();
+        for hash in hashes {
+            self.tokens.remove(&hash);
+        }
     }
 
     /// Issues a token; expired and used ones of the same name go, so that their number is bounded
@@ -85,16 +100,7 @@ impl ClusterState {
             let text = format!("node {} is already in the cluster", token.node_name);
             return refuse(FaultCode::AlreadyExists, text);
         }
-        let stale = |old: &JoinTokenRecord| old.expires <= at || old.node_name == token.node_name;
-        let hashes: Vec<String> = self
-            .tokens
-            .iter()
-            .filter(|(_, old)| stale(old.as_ref()))
-            .map(|(hash, _)| hash.clone())
-            .collect();
-        for hash in hashes {
-            self.tokens.remove(&hash);
-        }
+        self.forget_tokens(|old| old.expires <= at || old.node_name == token.node_name);
         self.tokens.insert(token.secret_hash.clone(), Arc::new(token.clone()));
         Ok(())
     }
@@ -171,7 +177,8 @@ impl ClusterState {
                         "instance {}: epoch {epoch} is not above {}",
                         instance.name, instance.run_epoch
                     );
-                    return refuse(FaultCode::StaleToken, text);
+                    // Not a stale token: that would tell the job that it has a successor.
+                    return refuse(FaultCode::WrongState, text);
                 }
                 instance.run_epoch = *epoch;
                 if *remember {

@@ -83,7 +83,8 @@ impl ClusterState {
                 job.start = job.start.or(Some(at));
                 let op = op_of(job, *op_idx)?;
                 op.status = *status;
-                op.result.clone_from(result);
+                // A null is lost in the encoding of the log and of snapshots.
+                op.result = result.clone().filter(|result| !result.is_null());
                 op.fault.clone_from(fault);
                 op.end = Some(at);
                 if let (JobStatus::Error | JobStatus::Canceled, Some(fault)) = (status, fault) {
@@ -129,7 +130,7 @@ impl ClusterState {
         let mut undo = None;
         self.with_job(entry, |job| {
             let record = step_of(job, op_idx, seq)?;
-            if record.undone.is_none() {
+            if record.undone.is_none() && matches!(result, StepResult::Done(_)) {
                 undo.clone_from(&record.step.undo);
             }
             record.undone = Some(result.clone());

@@ -56,7 +56,7 @@ pub struct ClusterState {
     pub reign: ReignId,
     /// The node that took over.
     pub master: Option<NodeUuid>,
-    /// The cluster; `None` before its first entry and after its destruction.
+    /// The cluster; `None` before its first entry.
     pub cluster: Option<Arc<Cluster>>,
     /// Whether it has been destroyed: nothing is accepted any more.
     pub destroyed: bool,
@@ -139,3 +139,6 @@ impl std::io::Write for HashWriter<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,7 @@
+//! Tests of the replicated state, and a small cluster for the tests of what works on it.
+
+pub(crate) mod sample;
+
+mod config;
+mod jobs;
+mod replicas;

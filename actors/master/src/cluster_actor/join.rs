@@ -1,0 +1,167 @@
+//! Join tokens, and nodes that present them.
+
+use gantry_engine::state::Command;
+use gantry_link::identity::JoinToken;
+use gantry_model::deltas::ConfigDelta;
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::NodeUuid;
+use gantry_model::jobs::{JobRecord, JobStatus};
+use gantry_model::messages::{Join, Joined, NewJob, TokenIssue, TokenIssued};
+use gantry_model::objects::JoinTokenRecord;
+use gantry_model::opcodes::NodeAdd;
+use gantry_model::units::{Millis, Timestamp};
+use gantry_runtime::{Context, Handler, Reply};
+use gantry_wire::RequestId;
+use sha2::{Digest, Sha256};
+use uuid::Builder;
+
+use super::ClusterActor;
+use crate::context::MasterContext;
+
+/// Longest life of a join token: a week. It is as good as a key to the cluster; one that lies
+/// around longer is an accident.
+pub const TOKEN_VALID_MAX: Millis = Millis(7 * 24 * 3600 * 1000);
+
+impl Handler<TokenIssue> for ClusterActor {
+    fn handle(
+        &mut self,
+        message: TokenIssue,
+        reply: Reply<Result<TokenIssued, Fault>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let TokenIssue { node_name, valid } = message;
+        if valid.0 == 0 || valid > TOKEN_VALID_MAX {
+            let text = format!("validity must be 1 ms to {} s", TOKEN_VALID_MAX.0 / 1000);
+            reply.send(Err(Fault::new(FaultCode::WrongInput, text)));
+            return;
+        }
+        let state = self.context.state();
+        let Some(master) = state.nodes.get(&self.context.config.node) else {
+            reply.send(Err(Fault::new(FaultCode::WrongState, "there is no cluster")));
+            return;
+        };
+        let platform = ctx.system().platform();
+        let mut secret = [0; 32];
+        platform.fill_random(&mut secret);
+        let mut id = [0; 16];
+        platform.fill_random(&mut id);
+        let expires = Timestamp(self.context.now().0 + valid.0 * 1000);
+        let record = JoinTokenRecord {
+            secret_hash: hex(&Sha256::digest(secret)),
+            node_name,
+            node: NodeUuid(Builder::from_random_bytes(id).into_uuid()),
+            expires,
+            redeemed_by: None,
+        };
+        let (context, address) = (self.context.clone(), master.address.clone());
+        ctx.spawn_then(issue(context, record, secret, address), move |_, issued, _| {
+            reply.send(issued);
+        });
+    }
+}
+
+/// Commits the record, then makes the text that contains the secret.
+async fn issue(
+    context: MasterContext,
+    record: JoinTokenRecord,
+    secret: [u8; 32],
+    address: String,
+) -> Result<TokenIssued, Fault> {
+    let addrs = tokio::net::lookup_host(&address).await.map_err(|error| {
+        let text = format!("look up the master's address {address}");
+        Fault::from_error(FaultCode::ResolverError, text, &error)
+    })?;
+    let fingerprint = context.config.signer.fingerprint();
+    let token = JoinToken::new(fingerprint, secret, addrs.collect()).map_err(|error| {
+        Fault::from_error(FaultCode::EnvironmentError, "make a join token", &error)
+    })?;
+    let expires = record.expires;
+    let deltas = vec![ConfigDelta::TokenIssue(record)];
+    context.commit(Command::Config { reign: context.reign, deltas }).await?;
+    Ok(TokenIssued { token: token.to_string(), expires })
+}
+
+impl Handler<Join> for ClusterActor {
+    fn handle(
+        &mut self,
+        message: Join,
+        reply: Reply<Result<Joined, Fault>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Join { secret, csr, address } = message;
+        let secret_hash = hex(&Sha256::digest(&secret));
+        let state = self.context.state();
+        let Some(token) = state.tokens.get(&secret_hash) else {
+            let text = "the join token is not known to this cluster";
+            reply.send(Err(Fault::new(FaultCode::Forbidden, text)));
+            return;
+        };
+        // The same request again is the same holder, whose answer may have been lost.
+        let key_hash = hex(&Sha256::digest(&csr));
+        let op = NodeAdd {
+            node_name: token.node_name.clone(),
+            node_uuid: token.node,
+            address,
+            secret_hash,
+            key_hash,
+        };
+        if let Err(fault) = crate::lu::arguments(&op.clone().into()) {
+            reply.send(Err(fault));
+            return;
+        }
+        let mut id = [0; 16];
+        ctx.system().platform().fill_random(&mut id);
+        let request = RequestId(Builder::from_random_bytes(id).into_uuid());
+        let (node, job) = (op.node_uuid, NewJob { ops: vec![op.into()] });
+        self.submit(request, vec![job], ctx, move |actor, submitted, _| {
+            match submitted.map(|ids| ids.first().copied()) {
+                Ok(Some(job)) => actor.on_job_end(
+                    job,
+                    Box::new(move |actor, record| {
+                        reply.send(actor.welcome(node, &csr, record));
+                    }),
+                ),
+                Ok(None) => {
+                    reply.send(Err(Fault::new(FaultCode::InternalError, "the job got no id")));
+                }
+                Err(fault) => reply.send(Err(fault)),
+            }
+        });
+    }
+}
+
+impl ClusterActor {
+    /// What a node needs, once the job that added it has ended well.
+    fn welcome(&self, node: NodeUuid, csr: &[u8], job: &JobRecord) -> Result<Joined, Fault> {
+        if job.status() != JobStatus::Success {
+            let fault = job.ops.iter().find_map(|op| op.fault.clone());
+            let text = format!("job {} did not succeed", job.id);
+            return Err(fault.unwrap_or_else(|| Fault::new(FaultCode::InternalError, text)));
+        }
+        let state = self.context.state();
+        let member = state.nodes.get(&node);
+        let master = state.nodes.get(&self.context.config.node);
+        let (Some(cluster), Some(member), Some(master)) = (&state.cluster, member, master) else {
+            let text = "the node was removed while it joined";
+            return Err(Fault::new(FaultCode::WrongState, text));
+        };
+        let chain = self.context.config.signer.sign_node(node, csr).map_err(|error| {
+            Fault::from_error(FaultCode::InternalError, "sign the node's certificate", &error)
+        })?;
+        Ok(Joined {
+            cluster: cluster.as_ref().clone(),
+            node,
+            node_name: member.name.clone(),
+            chain,
+            master: master.as_ref().clone(),
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,135 @@
+//! Answering questions, from the state and the picture.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_engine::query::{Live, table};
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::jobs::JobRecord;
+use gantry_model::locks::LockRow;
+use gantry_model::messages::{
+    ActorRow, ClusterInfo, QueryActors, QueryCluster, QueryJobs, QueryLocks, QueryTable,
+};
+use gantry_model::node_calls::node_path;
+use gantry_model::query::{Resource, Table};
+use gantry_runtime::{Context, Handler, Reply};
+
+use super::ClusterActor;
+
+/// How long the lock actor and nodes may take to answer a question for people.
+const ANSWER: Duration = Duration::from_secs(5);
+
+impl Handler<QueryTable> for ClusterActor {
+    fn handle(
+        &mut self,
+        message: QueryTable,
+        reply: Reply<Result<Table, Fault>>,
+        ctx: &mut Context<Self>,
+    ) {
+        if message.resource != Resource::Lock {
+            reply.send(self.fill(&message, &[]));
+            return;
+        }
+        let asked = self.locks.to::<QueryLocks>().ask(QueryLocks {}, ANSWER);
+        ctx.spawn_then(asked, move |actor, rows, _| {
+            reply.send(match rows {
+                Ok(rows) => actor.fill(&message, &rows),
+                Err(error) => Err(Fault::from_ask(&error).within("ask for the locks")),
+            });
+        });
+    }
+}
+
+impl ClusterActor {
+    fn fill(&self, message: &QueryTable, locks: &[LockRow]) -> Result<Table, Fault> {
+        let state = self.context.state();
+        let live = Live { picture: &self.picture, jobs: &self.live, locks };
+        table(&state, live, message.resource, &message.fields, &message.names)
+    }
+}
+
+impl Handler<QueryJobs> for ClusterActor {
+    fn handle(
+        &mut self,
+        message: QueryJobs,
+        reply: Reply<Result<Vec<JobRecord>, Fault>>,
+        _ctx: &mut Context<Self>,
+    ) {
+        let state = self.context.state();
+        let jobs = message.jobs.iter().map(|id| match state.jobs.get(id) {
+            Some(record) => {
+                let mut record = record.as_ref().clone();
+                let status = self.status_of(&record);
+                if let Some(op) = record.ops.iter_mut().find(|op| !op.status.is_final()) {
+                    op.status = status;
+                }
+                Ok(record)
+            }
+            None => Err(Fault::new(FaultCode::UnknownEntity, format!("job {id} does not exist"))),
+        });
+        reply.send(jobs.collect());
+    }
+}
+
+impl Handler<QueryCluster> for ClusterActor {
+    fn handle(
+        &mut self,
+        _: QueryCluster,
+        reply: Reply<Result<ClusterInfo, Fault>>,
+        _ctx: &mut Context<Self>,
+    ) {
+        let state = self.context.state();
+        let master = state.master.and_then(|master| state.nodes.get(&master));
+        reply.send(match (&state.cluster, master) {
+            (Some(cluster), Some(master)) => Ok(ClusterInfo {
+                cluster: cluster.as_ref().clone(),
+                master: master.as_ref().clone(),
+                groups: state.groups.values().map(|group| group.as_ref().clone()).collect(),
+                reign: state.reign,
+                revision: state.revision,
+                software_version: self.context.config.software_version.clone(),
+                architecture: std::env::consts::ARCH.to_owned(),
+            }),
+            _ => Err(Fault::new(FaultCode::WrongState, "there is no cluster")),
+        });
+    }
+}
+
+impl Handler<QueryActors> for ClusterActor {
+    fn handle(
+        &mut self,
+        _: QueryActors,
+        reply: Reply<Result<Vec<ActorRow>, Fault>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let state = self.context.state();
+        let asked: Vec<_> = state
+            .nodes
+            .values()
+            .map(|node| {
+                let asked = ctx
+                    .system()
+                    .remote::<QueryActors>(node.uuid.into(), node_path(node.uuid))
+                    .ask(QueryActors {}, ANSWER);
+                (Arc::clone(node), asked)
+            })
+            .map(|(node, asked)| async move { (node, asked.await) })
+            .collect();
+        ctx.spawn_then(futures_util::future::join_all(asked), |_, answers, _| {
+            let mut rows = Vec::new();
+            for (node, answer) in answers {
+                match answer {
+                    Ok(Ok(of_node)) => rows.extend(of_node.into_iter().map(|mut row| {
+                        row.node = node.name.to_string();
+                        row
+                    })),
+                    Ok(Err(fault)) => {
+                        tracing::warn!(node = %node.name, fault = fault.one_line(), "no actors");
+                    }
+                    Err(error) => tracing::warn!(node = %node.name, %error, "no actors"),
+                }
+            }
+            reply.send(Ok(rows));
+        });
+    }
+}

@@ -1,0 +1,105 @@
+//! Submitting jobs (rows Q24, Q27, Q50): answered when they are durable.
+
+use gantry_engine::state::{Applied, Command};
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::JobId;
+use gantry_model::jobs::JobStatus;
+use gantry_model::messages::{NewJob, SubmitJobs};
+use gantry_model::opcodes::{OpCode, PRIORITY_HIGHEST, PRIORITY_LOWEST};
+use gantry_runtime::{Context, Handler, Reply};
+use gantry_wire::RequestId;
+
+use super::ClusterActor;
+use crate::lu;
+
+type Answer = Reply<Result<Vec<Result<JobId, Fault>>, Fault>>;
+
+impl Handler<SubmitJobs> for ClusterActor {
+    fn handle(&mut self, message: SubmitJobs, reply: Answer, ctx: &mut Context<Self>) {
+        let checks: Vec<Result<(), Fault>> = message.jobs.iter().map(check).collect();
+        let good: Vec<NewJob> = message
+            .jobs
+            .into_iter()
+            .zip(&checks)
+            .filter(|(_, check)| check.is_ok())
+            .map(|(job, _)| job)
+            .collect();
+        self.submit(message.request, good, ctx, move |_, submitted, _| {
+            reply.send(submitted.map(|ids| {
+                let mut ids = ids.into_iter();
+                let missing = || Fault::new(FaultCode::InternalError, "the job got no id");
+                checks
+                    .into_iter()
+                    .map(|check| check.and_then(|()| ids.next().ok_or_else(missing)))
+                    .collect()
+            }));
+        });
+    }
+}
+
+impl ClusterActor {
+    /// Submits jobs that have been checked; `then` hears their ids when they are durable.
+    pub(super) fn submit(
+        &mut self,
+        request: RequestId,
+        jobs: Vec<NewJob>,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Result<Vec<JobId>, Fault>, &mut Context<Self>) + 'static,
+    ) {
+        if jobs.is_empty() {
+            then(self, Ok(Vec::new()), ctx);
+            return;
+        }
+        let context = self.context.clone();
+        let command = Command::Submit { reign: context.reign, request, jobs };
+        ctx.spawn_then(async move { context.commit(command).await }, |actor, applied, ctx| {
+            let ids = match applied {
+                Ok(Applied::Jobs(ids)) => Ok(ids),
+                Ok(other) => {
+                    let text = format!("the log answered {other:?} to a submission");
+                    Err(Fault::new(FaultCode::InternalError, text))
+                }
+                Err(fault) => Err(fault),
+            };
+            if let Ok(ids) = &ids {
+                actor.enqueue(ids);
+            }
+            // The answer first: a client may already look at its job while it begins.
+            then(actor, ids, ctx);
+            actor.begin_jobs(ctx);
+        });
+    }
+
+    fn enqueue(&mut self, ids: &[JobId]) {
+        let state = self.context.state();
+        for id in ids {
+            let queued = state.jobs.get(id).filter(|job| job.status() == JobStatus::Queued);
+            if let Some(record) = queued.filter(|job| job.start.is_none()) {
+                self.scheduler.submitted(*id, record.priority());
+            }
+        }
+    }
+}
+
+/// What can be said of a job without any state.
+fn check(job: &NewJob) -> Result<(), Fault> {
+    let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
+    if job.ops.is_empty() {
+        return refuse("a job needs at least one opcode".into());
+    }
+    for request in &job.ops {
+        let priority = request.common.priority;
+        if !(PRIORITY_HIGHEST..=PRIORITY_LOWEST).contains(&priority) {
+            return refuse(format!(
+                "priority {priority} is not {PRIORITY_HIGHEST} to {PRIORITY_LOWEST}"
+            ));
+        }
+        if let OpCode::NodeAdd(_) = request.op {
+            return refuse(
+                "nodes are added by presenting a join token, not by submitting a job".into(),
+            );
+        }
+        lu::arguments(&request.op)?;
+    }
+    Ok(())
+}

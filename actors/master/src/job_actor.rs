@@ -1,0 +1,368 @@
+//! `/job/<id>`: the actor of a job, a thin shell around the job machine.
+//!
+//! Owns the machine of one placement of one job and carries out its effects: asks the logical unit,
+//! the lock actor, the nodes, the log. Spawned by the cluster actor. When it fails it is made again:
+//! the job is placed anew, which voids what the failed one had proposed, and resumed from the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gantry_engine::jobs::{CallEnd, JobEffect, JobEvent, JobMachine, RETRY_MAX};
+use gantry_engine::state::{Command, JobEntry, JobFact};
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::facts::{Fact, FactQuery, Facts};
+use gantry_model::ids::{JobAttempt, JobId, NodeUuid};
+use gantry_model::messages::{
+    AcquireLocks, CallNode, GatherFacts, InstallReign, ReleaseLocks, locks_path,
+};
+use gantry_model::node_calls::{NodeCall, node_path};
+use gantry_model::steps::{StepId, StepResult};
+use gantry_runtime::{Actor, Context, LocalRef, Protocol};
+use gantry_wire::{AskError, NodeId, NotDelivered};
+
+use crate::cluster_actor::ClusterActor;
+use crate::context::MasterContext;
+use crate::lock_actor::LockActor;
+use crate::lu;
+
+/// Longest wait for locks. A job that has waited a week is forgotten by its owner; ending it frees
+/// the queue.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long a node may take to answer whether it is there, and to give facts. Longer than a daemon
+/// needs to restart (about a second), shorter than an operator's patience.
+const NODE_ANSWER: Duration = Duration::from_secs(10);
+
+/// Pause between attempts to reach a node that does not answer yet.
+const REACH_PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) struct JobActor {
+    context: MasterContext,
+    cluster: LocalRef<ClusterActor>,
+    locks: LocalRef<LockActor>,
+    id: JobId,
+    attempt: JobAttempt,
+    machine: Option<JobMachine>,
+    /// Whether an actor of this job has run before in this reign.
+    placed_before: Arc<AtomicBool>,
+}
+
+impl JobActor {
+    pub(crate) fn new(
+        context: MasterContext,
+        cluster: LocalRef<ClusterActor>,
+        locks: LocalRef<LockActor>,
+        id: JobId,
+        placed_before: Arc<AtomicBool>,
+    ) -> Self {
+        Self { context, cluster, locks, id, attempt: JobAttempt(0), machine: None, placed_before }
+    }
+
+    /// Makes a machine from the log and starts it.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        let state = self.context.state();
+        let Some(record) = state.jobs.get(&self.id).filter(|job| !job.status().is_final()) else {
+            self.ended(ctx);
+            return;
+        };
+        self.attempt = record.attempt;
+        let held = state.locks.get(&self.id).map(|held| held.as_ref().clone()).unwrap_or_default();
+        let machine = JobMachine::new(record, held.clone());
+        let (id, attempt) = (self.id, self.attempt);
+        let restored = self.locks.act(move |locks, _| locks.restore_job(id, attempt, held));
+        if let Err(error) = restored {
+            tracing::error!(job = %self.id, %error, "the lock actor does not answer");
+            self.place_again(ctx);
+            return;
+        }
+        self.machine = Some(machine);
+        self.feed(JobEvent::Start, ctx);
+    }
+
+    /// Has the job placed anew, then begins again.
+    fn place_again(&mut self, ctx: &mut Context<Self>) {
+        self.machine = None;
+        let context = self.context.clone();
+        let command = Command::Place { reign: context.reign, job: self.id };
+        ctx.spawn_then(
+            async move {
+                tokio::time::sleep(REACH_PAUSE).await;
+                context.commit(command).await
+            },
+            |actor, placed, ctx| match placed {
+                Ok(_) => actor.begin(ctx),
+                Err(fault) => actor.stranded(&fault, ctx),
+            },
+        );
+    }
+
+    /// The log does not take it. If this leader's reign is over, it will be stopped by the daemon;
+    /// if not, the log may take it later.
+    fn stranded(&mut self, fault: &Fault, ctx: &mut Context<Self>) {
+        tracing::warn!(job = %self.id, fault = fault.one_line(), "the log does not take the job");
+        ctx.after(RETRY_MAX.into(), |actor, ctx| actor.place_again(ctx)).detach();
+    }
+
+    fn ended(&mut self, ctx: &mut Context<Self>) {
+        let id = self.id;
+        let told = self.cluster.act(move |cluster, ctx| cluster.job_ended(id, ctx));
+        if let Err(error) = told {
+            tracing::debug!(job = %id, %error, "the cluster actor is gone");
+        }
+        ctx.stop();
+    }
+
+    /// Gives the machine an event and carries out what it wants.
+    pub(crate) fn feed(&mut self, event: JobEvent, ctx: &mut Context<Self>) {
+        let now = self.context.now();
+        let Some(machine) = &mut self.machine else { return };
+        let before = machine.live_status();
+        let effects = machine.step(event, now);
+        let status = machine.live_status();
+        if status != before {
+            let id = self.id;
+            let _refused = self.cluster.act(move |cluster, _| cluster.job_is(id, status));
+        }
+        for effect in effects {
+            self.carry_out(effect, ctx);
+        }
+    }
+
+    fn carry_out(&mut self, effect: JobEffect, ctx: &mut Context<Self>) {
+        match effect {
+            JobEffect::Declare { stage, .. } => {
+                let declared = self.ask_unit(|op, state, _| lu::locks(op, stage, state));
+                self.feed(JobEvent::Declared(declared), ctx);
+            }
+            JobEffect::Want { .. } => {
+                let wanted = self.ask_unit(|op, state, _| lu::facts(op, state));
+                self.feed(JobEvent::Wanted(wanted), ctx);
+            }
+            JobEffect::Check { facts, .. } => {
+                let checked = self.ask_unit(|op, state, _| lu::check(op, state, &facts));
+                self.feed(JobEvent::Checked(checked), ctx);
+            }
+            JobEffect::Decide { .. } => {
+                let next = self.ask_unit(|op, _, machine| match machine.plan() {
+                    Some(plan) => lu::next(op, plan, machine.steps()),
+                    None => Err(Fault::new(FaultCode::InternalError, "there is no plan")),
+                });
+                self.feed(JobEvent::Next(next), ctx);
+            }
+            JobEffect::Replay { .. } => {
+                let replayed = self.ask_unit(|op, _, machine| match machine.plan() {
+                    Some(plan) => lu::replay(op, plan, machine.steps()),
+                    None => Err(Fault::new(FaultCode::InternalError, "there is no plan")),
+                });
+                self.feed(JobEvent::Replayed(replayed), ctx);
+            }
+            JobEffect::Acquire { changes, priority } => self.acquire(changes, priority, ctx),
+            JobEffect::Gather(queries) => self.gather(queries, ctx),
+            JobEffect::Commit(facts) => self.commit(facts, ctx),
+            JobEffect::Call { step, node, call } => self.call(step, node, *call, ctx),
+            JobEffect::Install { node, step } => self.install(node, step, ctx),
+            JobEffect::Wait(wait) => {
+                ctx.after(wait.into(), |actor, ctx| actor.feed(JobEvent::Elapsed, ctx)).detach();
+            }
+            JobEffect::Waits(what) => {
+                let id = self.id;
+                let _refused = self.cluster.act(move |cluster, _| cluster.job_waits(id, what));
+            }
+            JobEffect::Release => {
+                let locks = self.locks.to::<ReleaseLocks>();
+                if let Err(error) = locks.tell(ReleaseLocks { job: self.id }) {
+                    tracing::error!(job = %self.id, %error, "locks could not be released");
+                }
+            }
+            JobEffect::Ended => self.ended(ctx),
+            JobEffect::Abandon(fault) => self.abandon(&fault, ctx),
+        }
+    }
+
+    /// Another placement has taken over, or the log did not say what became of a proposal. What the
+    /// log has is the truth; if the job is still to be done by this leader, it is placed anew.
+    fn abandon(&mut self, fault: &Fault, ctx: &mut Context<Self>) {
+        tracing::warn!(job = %self.id, fault = fault.one_line(), "placement abandoned");
+        self.place_again(ctx);
+    }
+
+    fn ask_unit<T>(
+        &self,
+        ask: impl FnOnce(
+            &gantry_model::opcodes::OpCode,
+            &gantry_engine::state::ClusterState,
+            &JobMachine,
+        ) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let state = self.context.state();
+        match self.machine.as_ref().and_then(|machine| Some((machine, machine.op()?))) {
+            Some((machine, op)) => ask(&op.op, &state, machine),
+            None => Err(Fault::new(FaultCode::InternalError, "the job has no opcode left")),
+        }
+    }
+
+    fn acquire(
+        &mut self,
+        changes: Vec<(gantry_model::locks::LockName, gantry_model::locks::LockChange)>,
+        priority: i8,
+        ctx: &mut Context<Self>,
+    ) {
+        let message = AcquireLocks { job: self.id, attempt: self.attempt, priority, changes };
+        let asked =
+            self.context.system.actor_ref::<AcquireLocks>(locks_path()).ask(message, LOCK_WAIT_MAX);
+        ctx.spawn_then(asked, |actor, answer, ctx| {
+            match answer {
+                Ok(granted) => {
+                    actor.feed(JobEvent::Locks(granted.map(|granted| granted.held)), ctx);
+                }
+                // The lock actor was made again meanwhile and knows nothing of the request.
+                Err(error) => actor.abandon(&Fault::from_ask(&error), ctx),
+            }
+        });
+    }
+
+    fn commit(&mut self, facts: Vec<JobFact>, ctx: &mut Context<Self>) {
+        let context = self.context.clone();
+        let entry = JobEntry { reign: context.reign, job: self.id, attempt: self.attempt, facts };
+        ctx.spawn_then(
+            async move { context.commit(Command::Job(Box::new(entry))).await },
+            |actor, result, ctx| {
+                let id = actor.id;
+                let _refused = actor.cluster.act(move |cluster, ctx| cluster.job_moved(id, ctx));
+                actor.feed(JobEvent::Committed(result.map(|_| ())), ctx);
+            },
+        );
+    }
+
+    fn gather(&mut self, queries: Vec<(NodeUuid, FactQuery)>, ctx: &mut Context<Self>) {
+        let context = self.context.clone();
+        ctx.spawn_then(gather_facts(context, queries), |actor, facts, ctx| {
+            actor.feed(JobEvent::Gathered(facts), ctx);
+        });
+    }
+
+    fn call(&mut self, step: StepId, node: NodeUuid, call: NodeCall, ctx: &mut Context<Self>) {
+        let context = self.context.clone();
+        let message = CallNode {
+            step,
+            reign: context.reign,
+            attempt: self.attempt,
+            settled_below: context.state().settled_below(),
+            call,
+        };
+        ctx.spawn_then(call_node(context, node, message), |actor, end, ctx| {
+            actor.feed(JobEvent::CallEnded(end), ctx);
+        });
+    }
+
+    fn install(&mut self, node: NodeUuid, step: StepId, ctx: &mut Context<Self>) {
+        let message = InstallReign { reign: self.context.reign, steps: vec![step] };
+        let asked = self
+            .context
+            .system
+            .remote::<InstallReign>(node.into(), node_path(node))
+            .ask(message, NODE_ANSWER);
+        ctx.spawn_then(asked, move |actor, answer, ctx| {
+            let installed = match answer {
+                Ok(Ok(installed)) => Ok(installed
+                    .results
+                    .into_iter()
+                    .find(|(id, _)| *id == step)
+                    .and_then(|(_, result): (StepId, Option<StepResult>)| result)),
+                Ok(Err(fault)) => Err(fault),
+                Err(error) => Err(Fault::from_ask(&error)),
+            };
+            actor.feed(JobEvent::Installed(installed), ctx);
+        });
+    }
+}
+
+impl Actor for JobActor {
+    const KIND: &'static str = "job";
+
+    fn protocol() -> Protocol<Self> {
+        Protocol::new()
+    }
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.placed_before.swap(true, Ordering::AcqRel) {
+            self.place_again(ctx);
+        } else {
+            self.begin(ctx);
+        }
+    }
+}
+
+/// Asks every node once for all that is wanted of it.
+async fn gather_facts(context: MasterContext, queries: Vec<(NodeUuid, FactQuery)>) -> Facts {
+    let mut by_node: BTreeMap<NodeUuid, Vec<FactQuery>> = BTreeMap::new();
+    for (node, query) in queries {
+        by_node.entry(node).or_default().push(query);
+    }
+    let asked = by_node.into_iter().map(|(node, queries)| {
+        let asked = context
+            .system
+            .remote::<GatherFacts>(node.into(), node_path(node))
+            .ask(GatherFacts { queries: queries.clone() }, NODE_ANSWER);
+        async move { (node, queries, asked.await) }
+    });
+    let mut answers = Vec::new();
+    for (node, queries, answer) in futures_util::future::join_all(asked).await {
+        let facts = match answer {
+            Ok(Ok(facts)) if facts.len() == queries.len() => facts,
+            Ok(Ok(_)) => no_facts(&queries, "it gave another number of answers than questions"),
+            Ok(Err(fault)) => no_facts(&queries, &fault.one_line()),
+            Err(error) => no_facts(&queries, &error.to_string()),
+        };
+        answers.extend(queries.into_iter().zip(facts).map(|(query, fact)| (node, query, fact)));
+    }
+    Facts { now: context.now(), seed: context.system.platform().random_u64(), answers }
+}
+
+fn no_facts(queries: &[FactQuery], reason: &str) -> Vec<Fact> {
+    queries.iter().map(|_| Fact::Unreachable { reason: reason.to_owned() }).collect()
+}
+
+/// Sends a call. A node that is not connected is given a moment to come back; then the call counts
+/// as not sent.
+async fn call_node(context: MasterContext, node: NodeUuid, message: CallNode) -> CallEnd {
+    if let Err(fault) = reach(&context, node).await {
+        return CallEnd::NotSent(fault);
+    }
+    let path = message.call.target().path(node);
+    let timeout = message.call.timeout();
+    let asked = context.system.remote::<CallNode>(node.into(), path).ask(message, timeout);
+    match asked.await {
+        Ok(Ok(outcome)) => CallEnd::Done(outcome),
+        Ok(Err(fault)) => CallEnd::Failed(fault),
+        Err(error @ AskError::Unknown(_)) => CallEnd::Unknown(Fault::from_ask(&error)),
+        // It certainly was not begun, but the node is there: sending again is right.
+        Err(AskError::NotDelivered(
+            why @ (NotDelivered::MailboxFull(_) | NotDelivered::NoSuchActor(_)),
+        )) => CallEnd::Unknown(Fault::from_ask(&why.into())),
+        Err(error @ AskError::NotStarted(_)) => CallEnd::Unknown(Fault::from_ask(&error)),
+        Err(error @ AskError::NotDelivered(_)) => CallEnd::NotSent(Fault::from_ask(&error)),
+    }
+}
+
+/// Waits until a node answers, at most [`NODE_ANSWER`].
+async fn reach(context: &MasterContext, node: NodeUuid) -> Result<(), Fault> {
+    let id: NodeId = node.into();
+    if id == context.system.node() || connected(context, id) {
+        return Ok(());
+    }
+    let asked = context
+        .system
+        .remote::<GatherFacts>(id, node_path(node))
+        .ask(GatherFacts { queries: Vec::new() }, NODE_ANSWER);
+    match asked.await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Fault::from_ask(&error)),
+    }
+}
+
+fn connected(context: &MasterContext, node: NodeId) -> bool {
+    context.system.link().is_some_and(|link| link.peers().iter().any(|peer| peer.node == node))
+}

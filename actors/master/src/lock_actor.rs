@@ -1,0 +1,103 @@
+//! `/locks`: the lock actor, a thin shell around the lock table.
+//!
+//! Owns the table of one reign. Job actors ask it; nobody else may. It never persists anything: what
+//! is held with effect is in the log, and a new leader restores it from there before it grants
+//! anything. When it fails, it is restored the same way, and jobs that waited ask again.
+
+use std::collections::BTreeMap;
+
+use gantry_engine::locking::{LockEffect, LockEvent, LockTable};
+use gantry_model::errors::Fault;
+use gantry_model::ids::{JobAttempt, JobId};
+use gantry_model::locks::{LockMode, LockName, LockRow};
+use gantry_model::messages::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
+use gantry_runtime::{Actor, Context, Handler, Protocol, Reply};
+
+use crate::context::MasterContext;
+
+type Answer = Reply<Result<LocksGranted, Fault>>;
+
+pub(crate) struct LockActor {
+    table: LockTable,
+    waiting: BTreeMap<JobId, Answer>,
+}
+
+impl LockActor {
+    /// A table in which every unfinished job holds what the log says.
+    pub(crate) fn restore(context: &MasterContext) -> Self {
+        let mut actor = Self { table: LockTable::default(), waiting: BTreeMap::new() };
+        let state = context.state();
+        for (job, held) in &state.locks {
+            let attempt = state.jobs.get(job).map(|job| job.attempt).unwrap_or_default();
+            actor.restore_job(*job, attempt, held.as_ref().clone());
+        }
+        actor
+    }
+
+    /// A job is placed anew and holds what the log says.
+    pub(crate) fn restore_job(
+        &mut self,
+        job: JobId,
+        attempt: JobAttempt,
+        held: Vec<(LockName, LockMode)>,
+    ) {
+        let effects = self.table.step(LockEvent::Restore { job, attempt, held });
+        self.tell(effects);
+    }
+
+    fn tell(&mut self, effects: Vec<LockEffect>) {
+        for effect in effects {
+            match effect {
+                LockEffect::Granted { job, held, .. } => {
+                    if let Some(answer) = self.waiting.remove(&job) {
+                        answer.send(Ok(LocksGranted { held }));
+                    }
+                }
+                LockEffect::Refused { job, reason, .. } => {
+                    tracing::debug!(%job, %reason, "locks refused");
+                    if let Some(answer) = self.waiting.remove(&job) {
+                        answer.send(Err(reason.to_fault()));
+                    }
+                }
+                LockEffect::Waiting { job, blockers } => {
+                    tracing::debug!(%job, ?blockers, "locks are waited for");
+                }
+            }
+        }
+    }
+}
+
+impl Actor for LockActor {
+    const KIND: &'static str = "locks";
+
+    fn protocol() -> Protocol<Self> {
+        Protocol::new().on::<AcquireLocks>().on::<ReleaseLocks>().on::<QueryLocks>()
+    }
+}
+
+impl Handler<AcquireLocks> for LockActor {
+    fn handle(&mut self, message: AcquireLocks, reply: Answer, _ctx: &mut Context<Self>) {
+        let AcquireLocks { job, attempt, priority, changes } = message;
+        if let Some(earlier) = self.waiting.insert(job, reply) {
+            // The asker of the earlier one is gone: a job has one actor, which asks once.
+            drop(earlier);
+        }
+        let effects = self.table.step(LockEvent::Acquire { job, attempt, priority, changes });
+        self.tell(effects);
+    }
+}
+
+impl Handler<ReleaseLocks> for LockActor {
+    fn handle(&mut self, message: ReleaseLocks, reply: Reply<()>, _ctx: &mut Context<Self>) {
+        self.waiting.remove(&message.job);
+        let effects = self.table.step(LockEvent::Release { job: message.job });
+        self.tell(effects);
+        reply.send(());
+    }
+}
+
+impl Handler<QueryLocks> for LockActor {
+    fn handle(&mut self, _: QueryLocks, reply: Reply<Vec<LockRow>>, _ctx: &mut Context<Self>) {
+        reply.send(self.table.rows());
+    }
+}

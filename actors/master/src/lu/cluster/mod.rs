@@ -1,0 +1,3 @@
+//! Units on the cluster.
+
+mod destroy;

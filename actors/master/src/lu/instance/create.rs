@@ -1,0 +1,407 @@
+//! OP_INSTANCE_CREATE (rows O31, C60, I1).
+
+use gantry_engine::jobs::LockStage;
+use gantry_engine::state::ClusterState;
+use gantry_model::deltas::{ConfigDelta, InstanceChange};
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::facts::{Fact, FactQuery, Facts};
+use gantry_model::ids::{DiskUuid, InstanceUuid, NodeUuid, RunEpoch, Serial};
+use gantry_model::locks::{LockMode, LockName};
+use gantry_model::node_calls::{DiskCreate, DiskRemove, DiskWriteImage};
+use gantry_model::objects::{
+    AdminState, Cluster, Disk, DiskLocation, DiskTemplate, GuestSpec, Instance, Node,
+};
+use gantry_model::opcodes::InstanceCreate;
+use gantry_model::params::{HvOverrides, HypervisorKind};
+use gantry_model::steps::{Act, Step};
+use gantry_model::units::MiB;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::lu::guest;
+use crate::lu::{LogicalUnit, need, one_stage};
+
+/// Most disks of one instance (row H146).
+pub const DISKS_MAX: usize = 16;
+
+/// Largest disk: 64 TiB, the most that QEMU and the file systems we know take in one image. A
+/// higher number is a mistake in the unit.
+pub const DISK_SIZE_MAX: MiB = MiB(64 * 1024 * 1024);
+
+/// Most memory and processors of a guest: what QEMU's largest machine type takes.
+pub const MEMORY_MAX: u32 = 16 * 1024 * 1024;
+/// Most virtual CPUs.
+pub const VCPUS_MAX: u32 = 1_024;
+
+/// The OS parameter that names an image for disk 0.
+const OS_IMAGE: &str = "os-image";
+
+/// What was decided.
+#[derive(Serialize, Deserialize)]
+pub struct Plan {
+    /// The instance to be.
+    instance: Instance,
+    /// Where.
+    node: Node,
+    /// The guest of its first run.
+    spec: GuestSpec,
+    /// Image for disk 0.
+    image: Option<String>,
+}
+
+impl LogicalUnit for InstanceCreate {
+    type Plan = Plan;
+
+    fn arguments(&self) -> Result<(), Fault> {
+        let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
+        match (self.disk_template, self.disks.len()) {
+            (DiskTemplate::Diskless, 0) => {}
+            (DiskTemplate::Diskless, _) => {
+                return refuse("a diskless instance takes no disks".into());
+            }
+            (template, 0) => return refuse(format!("template {template} needs a disk")),
+            (_, n) if n > DISKS_MAX => return refuse(format!("{n} disks, at most {DISKS_MAX}")),
+            _ => {}
+        }
+        for (idx, disk) in self.disks.iter().enumerate() {
+            if disk.size.0 == 0 || disk.size > DISK_SIZE_MAX {
+                let text = format!("disk {idx}: size {} is not 1 to {DISK_SIZE_MAX}", disk.size);
+                return refuse(text);
+            }
+        }
+        if let Some(memory) = self.beparams.maxmem.filter(|m| *m == 0 || *m > MEMORY_MAX) {
+            return refuse(format!("memory of {memory} MiB is not 1 to {MEMORY_MAX} MiB"));
+        }
+        if let Some(vcpus) = self.beparams.vcpus.filter(|n| *n == 0 || *n > VCPUS_MAX) {
+            return refuse(format!("{vcpus} virtual CPUs are not 1 to {VCPUS_MAX}"));
+        }
+        check_os(self)
+    }
+
+    fn locks(&self, _stage: u32, state: &ClusterState) -> Result<LockStage, Fault> {
+        let node = find_node(self, state)?;
+        Ok(one_stage([
+            (LockName::instance(&self.instance_name), LockMode::Exclusive),
+            (LockName::node(node.uuid), LockMode::Exclusive),
+            (LockName::node_res(node.uuid), LockMode::Exclusive),
+        ]))
+    }
+
+    fn facts(&self, state: &ClusterState) -> Result<Vec<(NodeUuid, FactQuery)>, Fault> {
+        let node = find_node(self, state)?.uuid;
+        let cluster = guest::cluster(state)?;
+        let mut queries = vec![(node, FactQuery::Node)];
+        if self.disk_template == DiskTemplate::File {
+            let directory = cluster.file_storage_dir.clone();
+            queries.push((node, FactQuery::FileStorage { directory }));
+        }
+        if let Some(path) = self.osparams.get(OS_IMAGE) {
+            queries.push((node, FactQuery::Image { path: path.clone() }));
+        }
+        Ok(queries)
+    }
+
+    fn check(&self, state: &ClusterState, facts: &Facts) -> Result<Plan, Fault> {
+        let cluster = guest::cluster(state)?;
+        if state.instance_by_name(&self.instance_name).is_some() {
+            let text = format!("instance {} is already in the cluster", self.instance_name);
+            return Err(Fault::new(FaultCode::AlreadyExists, text));
+        }
+        let node = find_node(self, state)?;
+        check_node(node)?;
+        let hvparams = choose_hypervisor(self, cluster)?;
+        check_template(self, cluster)?;
+        check_disk_space(self, cluster, node, facts)?;
+        let image = check_image(self, node, facts)?;
+        let instance = new_instance(self, cluster, node, hvparams, facts);
+        let spec = guest::spec(cluster, &instance, RunEpoch(1));
+        if self.start {
+            check_memory(node, &spec, facts)?;
+        }
+        Ok(Plan { instance, node: node.as_ref().clone(), spec, image })
+    }
+
+    fn steps(&self, plan: &Plan) -> Vec<Step> {
+        let mut steps: Vec<Step> =
+            plan.instance.disks.iter().map(|disk| create_disk(&plan.node, disk)).collect();
+        if let (Some(image), Some(disk)) = (&plan.image, plan.instance.disks.first()) {
+            steps.push(write_image(&plan.node, disk, image));
+        }
+        steps.push(add_to_config(&plan.instance));
+        if self.start {
+            steps.push(begin_first_run(plan));
+            let mut start = guest::start_step(&plan.spec, &plan.node, false);
+            start.says = Some("* starting instance...".into());
+            steps.push(start);
+        }
+        steps
+    }
+
+    fn result(&self, plan: &Plan) -> Value {
+        Value::Array(vec![Value::String(plan.node.name.to_string())])
+    }
+}
+
+fn check_os(op: &InstanceCreate) -> Result<(), Fault> {
+    let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
+    if let Some(name) = op.osparams.keys().find(|name| *name != OS_IMAGE) {
+        return refuse(format!("unknown OS parameter {name:?}, known is: {OS_IMAGE}"));
+    }
+    let image = op.osparams.get(OS_IMAGE);
+    if let Some(path) = image.filter(|path| !path.starts_with('/')) {
+        return refuse(format!("{OS_IMAGE} {path:?} is not an absolute path"));
+    }
+    if image.is_some() && op.no_install {
+        return refuse(format!("{OS_IMAGE} and no-install exclude each other"));
+    }
+    if image.is_some() && op.disks.is_empty() {
+        return refuse(format!("{OS_IMAGE} needs a disk to copy it to"));
+    }
+    // Scripts of OS definitions are not run yet; to accept a name and install nothing would be
+    // a lie.
+    if image.is_none() && !op.no_install && !op.disks.is_empty() {
+        return refuse(format!("nothing to install: give -O {OS_IMAGE}=PATH, or --no-install"));
+    }
+    Ok(())
+}
+
+fn find_node<'a>(
+    op: &InstanceCreate,
+    state: &'a ClusterState,
+) -> Result<&'a std::sync::Arc<Node>, Fault> {
+    let Some(name) = &op.primary_node else {
+        let text = "no node given: name the primary node with -n";
+        return Err(Fault::new(FaultCode::WrongInput, text));
+    };
+    state
+        .node_by_name(name)
+        .ok_or_else(|| Fault::new(FaultCode::UnknownEntity, format!("node {name} does not exist")))
+}
+
+fn check_node(node: &Node) -> Result<(), Fault> {
+    let problem = if node.offline {
+        "is offline"
+    } else if node.drained {
+        "is drained"
+    } else if !node.vm_capable {
+        "cannot run instances (vm_capable is off)"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(FaultCode::WrongState, format!("node {} {problem}", node.name)))
+}
+
+fn choose_hypervisor(op: &InstanceCreate, cluster: &Cluster) -> Result<HvOverrides, Fault> {
+    let default = cluster.enabled_hypervisors.first().copied();
+    let hvparams = match (&op.hvparams, default) {
+        (Some(hvparams), _) => hvparams.clone(),
+        (None, Some(kind)) => HvOverrides::none(kind),
+        (None, None) => {
+            let text = "no hypervisor is enabled";
+            return Err(Fault::new(FaultCode::WrongState, text));
+        }
+    };
+    let kind = hvparams.kind();
+    if cluster.enabled_hypervisors.contains(&kind) {
+        return Ok(hvparams);
+    }
+    let enabled: Vec<&str> =
+        cluster.enabled_hypervisors.iter().copied().map(HypervisorKind::as_str).collect();
+    let text = format!("hypervisor {kind} is not enabled, enabled: {}", enabled.join(", "));
+    Err(Fault::new(FaultCode::WrongState, text))
+}
+
+fn check_template(op: &InstanceCreate, cluster: &Cluster) -> Result<(), Fault> {
+    if cluster.enabled_disk_templates.contains(&op.disk_template) {
+        return Ok(());
+    }
+    let enabled: Vec<&str> =
+        cluster.enabled_disk_templates.iter().copied().map(DiskTemplate::as_str).collect();
+    let text = format!(
+        "disk template {} is not enabled, enabled: {}",
+        op.disk_template,
+        enabled.join(", ")
+    );
+    Err(Fault::new(FaultCode::WrongState, text))
+}
+
+fn check_disk_space(
+    op: &InstanceCreate,
+    cluster: &Cluster,
+    node: &Node,
+    facts: &Facts,
+) -> Result<(), Fault> {
+    if op.disk_template != DiskTemplate::File {
+        return Ok(());
+    }
+    let query = FactQuery::FileStorage { directory: cluster.file_storage_dir.clone() };
+    let needed = MiB(op.disks.iter().map(|disk| disk.size.0).sum());
+    match need(facts, node.uuid, &query, node.name.as_str())? {
+        Fact::FileStorage { free } if *free < needed => {
+            let text = format!(
+                "not enough space in {} on node {}: needed {needed}, free {free}",
+                cluster.file_storage_dir, node.name
+            );
+            Err(Fault::new(FaultCode::InsufficientResources, text))
+        }
+        Fact::FileStorage { .. } => Ok(()),
+        other => Err(guest::unexpected(other)),
+    }
+}
+
+fn check_image(op: &InstanceCreate, node: &Node, facts: &Facts) -> Result<Option<String>, Fault> {
+    let Some(path) = op.osparams.get(OS_IMAGE) else { return Ok(None) };
+    let query = FactQuery::Image { path: path.clone() };
+    let disk_size = op.disks.first().map(|disk| disk.size).unwrap_or_default();
+    match need(facts, node.uuid, &query, node.name.as_str())? {
+        Fact::Image { size } if *size > disk_size => {
+            let text = format!("image {path} has {size}, more than disk 0 with {disk_size}");
+            Err(Fault::new(FaultCode::WrongInput, text))
+        }
+        Fact::Image { .. } => Ok(Some(path.clone())),
+        other => Err(guest::unexpected(other)),
+    }
+}
+
+fn new_instance(
+    op: &InstanceCreate,
+    cluster: &Cluster,
+    node: &Node,
+    hvparams: HvOverrides,
+    facts: &Facts,
+) -> Instance {
+    let uuid = InstanceUuid(derived(facts, "instance", 0));
+    let disks = (0..)
+        .zip(&op.disks)
+        .map(|(index, request)| {
+            let disk = DiskUuid(derived(facts, "disk", index));
+            Disk {
+                uuid: disk,
+                instance: uuid,
+                index,
+                size: request.size,
+                mode: request.mode,
+                name: request.name.clone(),
+                location: location(op, cluster, disk, index),
+            }
+        })
+        .collect();
+    Instance {
+        uuid,
+        name: op.instance_name.clone(),
+        primary: node.uuid,
+        hvparams,
+        beparams: op.beparams.clone(),
+        os: op.os.clone(),
+        osparams: op.osparams.clone(),
+        disk_template: op.disk_template,
+        disks,
+        nics: Vec::new(),
+        admin_state: AdminState::Down,
+        run_epoch: RunEpoch(0),
+        ctime: facts.now,
+        mtime: facts.now,
+        serial: Serial(1),
+        tags: Vec::new(),
+    }
+}
+
+fn location(op: &InstanceCreate, cluster: &Cluster, disk: DiskUuid, index: u32) -> DiskLocation {
+    match op.disk_template {
+        DiskTemplate::File => DiskLocation::File {
+            path: format!(
+                "{}/{}/{disk}.file.disk{index}",
+                cluster.file_storage_dir, op.instance_name
+            ),
+        },
+        DiskTemplate::Fake | DiskTemplate::Diskless => DiskLocation::Fake,
+    }
+}
+
+/// An id that follows from the facts, so that a check asked twice answers the same.
+fn derived(facts: &Facts, what: &str, index: u32) -> Uuid {
+    let mut hasher = Sha256::new();
+    hasher.update(facts.seed.to_be_bytes());
+    hasher.update(facts.now.0.to_be_bytes());
+    hasher.update(what.as_bytes());
+    hasher.update(index.to_be_bytes());
+    let hash = hasher.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+fn check_memory(node: &Node, spec: &GuestSpec, facts: &Facts) -> Result<(), Fault> {
+    match need(facts, node.uuid, &FactQuery::Node, node.name.as_str())? {
+        Fact::Node(info) => {
+            let kind = spec.hvparams.kind();
+            if !info.hypervisors.iter().any(|(known, _)| *known == kind) {
+                let text = format!("node {} has no usable hypervisor {kind}", node.name);
+                return Err(Fault::new(FaultCode::EnvironmentError, text));
+            }
+            if info.memory_free < spec.memory {
+                let text = format!(
+                    "not enough memory on node {} for instance {}: needed {}, free {}",
+                    node.name, spec.name, spec.memory, info.memory_free
+                );
+                return Err(Fault::new(FaultCode::InsufficientResources, text));
+            }
+            Ok(())
+        }
+        other => Err(guest::unexpected(other)),
+    }
+}
+
+fn create_disk(node: &Node, disk: &Disk) -> Step {
+    let says = format!("* disk {}, size {}M", disk.index, disk.size.0);
+    Step {
+        name: format!("create disk {}", disk.index),
+        act: Act::Call {
+            node: node.uuid,
+            call: Box::new(DiskCreate { disk: disk.clone() }.into()),
+        },
+        undo: Some(Act::Call {
+            node: node.uuid,
+            call: Box::new(DiskRemove { disk: disk.clone() }.into()),
+        }),
+        may_fail: false,
+        says: Some(says),
+    }
+}
+
+fn write_image(node: &Node, disk: &Disk, image: &str) -> Step {
+    let call = DiskWriteImage { disk: disk.clone(), image: image.to_owned() };
+    Step {
+        name: format!("copy an image onto disk {}", disk.index),
+        act: Act::Call { node: node.uuid, call: Box::new(call.into()) },
+        undo: None,
+        may_fail: false,
+        says: Some(format!("* copying image {image} onto disk {}", disk.index)),
+    }
+}
+
+fn add_to_config(instance: &Instance) -> Step {
+    Step {
+        name: format!("add instance {}", instance.name),
+        act: Act::Config(vec![ConfigDelta::InstanceAdd(Box::new(instance.clone()))]),
+        undo: Some(Act::Config(vec![ConfigDelta::InstanceRemove { instance: instance.uuid }])),
+        may_fail: false,
+        says: Some(format!("adding instance {} to cluster config", instance.name)),
+    }
+}
+
+fn begin_first_run(plan: &Plan) -> Step {
+    Step {
+        name: "begin the first run of the instance".into(),
+        act: Act::Config(vec![ConfigDelta::InstanceChange {
+            instance: plan.instance.uuid,
+            expected: Some(plan.instance.serial),
+            change: InstanceChange::Start { epoch: plan.spec.epoch, remember: true },
+        }]),
+        undo: None,
+        may_fail: false,
+        says: None,
+    }
+}

@@ -1,0 +1,83 @@
+//! OP_INSTANCE_REMOVE (rows O34, C70, I10).
+
+use gantry_engine::jobs::LockStage;
+use gantry_engine::state::ClusterState;
+use gantry_model::deltas::{ConfigDelta, InstanceChange};
+use gantry_model::errors::Fault;
+use gantry_model::facts::Facts;
+use gantry_model::node_calls::DiskRemove;
+use gantry_model::objects::{AdminState, Disk, Instance};
+use gantry_model::opcodes::InstanceRemove;
+use gantry_model::steps::{Act, Step};
+use serde::{Deserialize, Serialize};
+
+use crate::lu::LogicalUnit;
+use crate::lu::guest;
+
+/// What was decided.
+#[derive(Serialize, Deserialize)]
+pub struct Plan {
+    /// The instance as it was.
+    instance: Instance,
+}
+
+impl LogicalUnit for InstanceRemove {
+    type Plan = Plan;
+
+    fn arguments(&self) -> Result<(), Fault> {
+        guest::check_timeout(self.shutdown_timeout)
+    }
+
+    fn locks(&self, stage: u32, state: &ClusterState) -> Result<LockStage, Fault> {
+        guest::instance_then_node_locks(stage, state, &self.instance_name, true)
+    }
+
+    fn check(&self, state: &ClusterState, _facts: &Facts) -> Result<Plan, Fault> {
+        let instance = guest::find(state, &self.instance_name)?;
+        if !self.ignore_failures {
+            guest::primary(state, instance)?;
+        }
+        Ok(Plan { instance: instance.as_ref().clone() })
+    }
+
+    /// Nothing here can be taken back. It is marked as down first, so that a removal which stops
+    /// half-way leaves an instance that nobody starts, and that can be removed again.
+    fn steps(&self, plan: &Plan) -> Vec<Step> {
+        let instance = &plan.instance;
+        let mut steps = Vec::new();
+        if instance.admin_state == AdminState::Up {
+            steps.push(config(
+                "mark instance as down".into(),
+                ConfigDelta::InstanceChange {
+                    instance: instance.uuid,
+                    expected: Some(instance.serial),
+                    change: InstanceChange::AdminState(AdminState::Down),
+                },
+                None,
+            ));
+        }
+        steps.push(guest::stop_step(instance, self.shutdown_timeout, self.ignore_failures));
+        steps.extend(instance.disks.iter().map(|disk| remove_disk(instance, disk, self)));
+        steps.push(config(
+            format!("remove instance {}", instance.name),
+            ConfigDelta::InstanceRemove { instance: instance.uuid },
+            Some(format!("removing instance {} from cluster config", instance.name)),
+        ));
+        steps
+    }
+}
+
+fn remove_disk(instance: &Instance, disk: &Disk, op: &InstanceRemove) -> Step {
+    let call = DiskRemove { disk: disk.clone() };
+    Step {
+        name: format!("remove disk {}", disk.index),
+        act: Act::Call { node: instance.primary, call: Box::new(call.into()) },
+        undo: None,
+        may_fail: op.ignore_failures,
+        says: (disk.index == 0).then(|| "* removing instance disks...".into()),
+    }
+}
+
+fn config(name: String, delta: ConfigDelta, says: Option<String>) -> Step {
+    Step { name, act: Act::Config(vec![delta]), undo: None, may_fail: false, says }
+}

@@ -1,0 +1,61 @@
+//! OP_INSTANCE_SHUTDOWN (rows O37, C74, I6).
+
+use gantry_engine::jobs::LockStage;
+use gantry_engine::state::ClusterState;
+use gantry_model::deltas::{ConfigDelta, InstanceChange};
+use gantry_model::errors::Fault;
+use gantry_model::facts::Facts;
+use gantry_model::objects::{AdminState, Instance};
+use gantry_model::opcodes::InstanceShutdown;
+use gantry_model::steps::{Act, Step};
+use serde::{Deserialize, Serialize};
+
+use crate::lu::LogicalUnit;
+use crate::lu::guest;
+
+/// What was decided.
+#[derive(Serialize, Deserialize)]
+pub struct Plan {
+    /// The instance as it was.
+    instance: Instance,
+}
+
+impl LogicalUnit for InstanceShutdown {
+    type Plan = Plan;
+
+    fn arguments(&self) -> Result<(), Fault> {
+        guest::check_timeout(self.shutdown_timeout)
+    }
+
+    fn locks(&self, _stage: u32, state: &ClusterState) -> Result<LockStage, Fault> {
+        guest::instance_lock(state, &self.instance_name)
+    }
+
+    fn check(&self, state: &ClusterState, _facts: &Facts) -> Result<Plan, Fault> {
+        let instance = guest::find(state, &self.instance_name)?;
+        if !self.force {
+            guest::not_offline(instance)?;
+        }
+        guest::primary(state, instance)?;
+        Ok(Plan { instance: instance.as_ref().clone() })
+    }
+
+    fn steps(&self, plan: &Plan) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if !self.no_remember && plan.instance.admin_state == AdminState::Up {
+            steps.push(Step {
+                name: "mark instance as down".into(),
+                act: Act::Config(vec![ConfigDelta::InstanceChange {
+                    instance: plan.instance.uuid,
+                    expected: Some(plan.instance.serial),
+                    change: InstanceChange::AdminState(AdminState::Down),
+                }]),
+                undo: None,
+                may_fail: false,
+                says: None,
+            });
+        }
+        steps.push(guest::stop_step(&plan.instance, self.shutdown_timeout, false));
+        steps
+    }
+}

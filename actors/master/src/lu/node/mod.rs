@@ -1,0 +1,4 @@
+//! Units on nodes.
+
+mod add;
+mod remove;

@@ -1,0 +1,77 @@
+//! OP_NODE_REMOVE (rows O21, C116).
+
+use gantry_engine::jobs::LockStage;
+use gantry_engine::state::ClusterState;
+use gantry_model::deltas::ConfigDelta;
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::facts::Facts;
+use gantry_model::ids::NodeUuid;
+use gantry_model::node_calls::NodeLeave;
+use gantry_model::opcodes::NodeRemove;
+use gantry_model::steps::{Act, Step};
+use serde::{Deserialize, Serialize};
+
+use crate::lu::{LogicalUnit, big_lock};
+
+/// What was decided.
+#[derive(Serialize, Deserialize)]
+pub struct Plan {
+    /// The node.
+    node: NodeUuid,
+}
+
+impl LogicalUnit for NodeRemove {
+    type Plan = Plan;
+
+    fn locks(&self, _stage: u32, _state: &ClusterState) -> Result<LockStage, Fault> {
+        Ok(big_lock())
+    }
+
+    fn check(&self, state: &ClusterState, _facts: &Facts) -> Result<Plan, Fault> {
+        let name = &self.node_name;
+        let Some(node) = state.node_by_name(name) else {
+            let text = format!("node {name} does not exist");
+            return Err(Fault::new(FaultCode::UnknownEntity, text));
+        };
+        if state.master == Some(node.uuid) {
+            let text = format!("node {name} is the master, fail over to another node first");
+            return Err(Fault::new(FaultCode::WrongState, text));
+        }
+        let instances: Vec<&str> = state
+            .instances
+            .values()
+            .filter(|instance| instance.primary == node.uuid)
+            .map(|instance| instance.name.as_str())
+            .collect();
+        if !instances.is_empty() {
+            let text = format!(
+                "node {name} still runs {} instances, move or remove them first: {}",
+                instances.len(),
+                instances.join(", ")
+            );
+            return Err(Fault::new(FaultCode::WrongState, text));
+        }
+        Ok(Plan { node: node.uuid })
+    }
+
+    /// The node is told first, while the configuration still says where it is. It may be dead; then
+    /// it is removed all the same, and will not be believed when it comes back.
+    fn steps(&self, plan: &Plan) -> Vec<Step> {
+        vec![
+            Step {
+                name: format!("tell node {} to leave", self.node_name),
+                act: Act::Call { node: plan.node, call: Box::new(NodeLeave {}.into()) },
+                undo: None,
+                may_fail: true,
+                says: None,
+            },
+            Step {
+                name: format!("remove node {}", self.node_name),
+                act: Act::Config(vec![ConfigDelta::NodeRemove { node: plan.node }]),
+                undo: None,
+                may_fail: false,
+                says: Some(format!("* removing node {} from the cluster", self.node_name)),
+            },
+        ]
+    }
+}

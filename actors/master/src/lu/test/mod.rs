@@ -1,0 +1,3 @@
+//! Units for tests.
+
+mod delay;

@@ -1,0 +1,81 @@
+//! A reign: from the takeover to the end of leadership.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_model::ids::ReignId;
+use gantry_model::messages::{cluster_path, job_path, locks_path};
+use gantry_runtime::{SpawnError, SpawnOptions, System, Thread};
+use gantry_store::{Store, StoreError};
+
+use crate::cluster_actor::ClusterActor;
+use crate::context::{COMMIT_DEADLINE, MasterConfig, MasterContext};
+use crate::lock_actor::LockActor;
+
+/// Why a leader could not begin its reign.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The takeover was not committed.
+    #[error("take over as the master")]
+    TakeOver(#[source] StoreError),
+    /// An actor could not be made.
+    #[error("spawn the actors of the master")]
+    Spawn(#[source] SpawnError),
+}
+
+/// The actors of one reign.
+#[derive(Debug)]
+pub struct Master {
+    system: System,
+    store: Store,
+    reign: ReignId,
+}
+
+impl Master {
+    /// Takes over: commits the beginning of a reign, then spawns its actors. Nothing is granted and
+    /// no job is resumed before that entry is applied.
+    ///
+    /// # Errors
+    /// When this node does not lead (any more), or shuts down.
+    pub async fn start(
+        system: System,
+        store: Store,
+        config: MasterConfig,
+    ) -> Result<Self, StartError> {
+        let reign = store.take_over(COMMIT_DEADLINE).await.map_err(StartError::TakeOver)?;
+        tracing::info!(%reign, "reign begins");
+        let context = MasterContext { system: system.clone(), store: store.clone(), reign, config };
+        let control = || SpawnOptions { thread: Thread::Control, ..SpawnOptions::default() };
+        let for_locks = Arc::new(context.clone());
+        let locks = system
+            .spawn(locks_path(), control(), move || LockActor::restore(&for_locks))
+            .map_err(StartError::Spawn)?;
+        system
+            .spawn(cluster_path(), control(), move || {
+                ClusterActor::new(context.clone(), locks.clone())
+            })
+            .map_err(StartError::Spawn)?;
+        Ok(Self { system, store, reign })
+    }
+
+    /// The reign.
+    #[must_use]
+    pub fn reign(&self) -> ReignId {
+        self.reign
+    }
+
+    /// Ends the reign on this node: its actors stop where they are. Their jobs are resumed by the
+    /// next leader.
+    pub async fn stop(self, grace: Duration) {
+        tracing::info!(reign = %self.reign, "reign ends");
+        let stopped = self.system.stop_and_wait(cluster_path(), grace).await;
+        let mut all = stopped;
+        for id in &self.store.snapshot().unfinished {
+            all &= self.system.stop_and_wait(job_path(*id), grace).await;
+        }
+        all &= self.system.stop_and_wait(locks_path(), grace).await;
+        if !all {
+            tracing::warn!("some actors of the reign did not stop in time");
+        }
+    }
+}

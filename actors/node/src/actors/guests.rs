@@ -1,0 +1,213 @@
+//! The node's list of guests: kept true by looking again whenever something may have changed.
+//!
+//! Events say *look*, they are not believed: an event may be late, lost or about a guest that has
+//! been started again. One look per guest is at work at a time; a change meanwhile means one more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_hv::{GuestChange, HvEvent};
+use gantry_model::errors::Fault;
+use gantry_model::ids::InstanceUuid;
+use gantry_model::params::HypervisorKind;
+use gantry_model::report::{GuestReport, GuestState};
+use gantry_runtime::Context;
+
+use super::activate;
+use super::node::NodeActor;
+use crate::calls::guest_fault;
+use crate::env::NodeEnv;
+use crate::feed::FeedEvent;
+
+/// How often all guests are listed without a cause. Events tell everything sooner; this bounds how
+/// long a lost one matters. Lower asks each guest's monitor more often for nothing; higher leaves a
+/// wrong picture standing that long.
+const RELIST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The looks at work.
+#[derive(Debug, Default)]
+pub(super) struct GuestLooks {
+    /// Guests that are looked at; whether to look once more.
+    at_work: BTreeMap<InstanceUuid, bool>,
+    /// While all guests are listed: those that changed meanwhile.
+    changed_since_list: Option<BTreeSet<InstanceUuid>>,
+    list_again: bool,
+}
+
+/// All guests of all hypervisors.
+pub(super) async fn list_all(env: &NodeEnv) -> Result<Vec<GuestReport>, Fault> {
+    let mut guests = Vec::new();
+    for hypervisor in env.hypervisors.iter() {
+        let found = hypervisor.list().await;
+        let attempted = || format!("list the guests of hypervisor {}", hypervisor.kind());
+        guests.extend(found.map_err(|error| guest_fault(&error, &attempted()))?);
+    }
+    Ok(guests)
+}
+
+impl NodeActor {
+    /// Something happened to a guest.
+    pub(super) fn guest_changed(
+        &mut self,
+        kind: HypervisorKind,
+        event: &HvEvent,
+        ctx: &mut Context<Self>,
+    ) {
+        if let GuestChange::Shutdown { guest: true, .. } = event.change {
+            self.note_shutdown(event, ctx);
+        }
+        self.look_at(kind, event.instance, ctx);
+    }
+
+    /// The guest ended itself: that it did is worth saying, in a moment it is just gone.
+    fn note_shutdown(&mut self, event: &HvEvent, ctx: &mut Context<Self>) {
+        let Some(known) = self.feed.as_ref().and_then(|feed| feed.guest(event.instance)) else {
+            return;
+        };
+        if known.epoch == event.epoch {
+            let report = GuestReport { state: GuestState::Shutdown, ..known.clone() };
+            self.feed(FeedEvent::Guest(report), ctx);
+        }
+    }
+
+    /// Looks at a guest now, or once more when the look at work is over.
+    pub(super) fn look_at(
+        &mut self,
+        kind: HypervisorKind,
+        instance: InstanceUuid,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(changed) = &mut self.looks.changed_since_list {
+            changed.insert(instance);
+        }
+        if let Some(again) = self.looks.at_work.get_mut(&instance) {
+            *again = true;
+            return;
+        }
+        self.looks.at_work.insert(instance, false);
+        let env = Arc::clone(&self.env);
+        let look = async move {
+            let hypervisor = env.hypervisors.get(kind)?;
+            hypervisor.query(instance).await
+        };
+        ctx.spawn_then(look, move |actor, found, ctx| {
+            let again = actor.looks.at_work.remove(&instance).unwrap_or(false);
+            match found {
+                Ok(found) => actor.guest_seen(kind, instance, found, ctx),
+                Err(error) => {
+                    // The next event or the next list will tell.
+                    let why = guest_fault(&error, "look at a guest").one_line();
+                    tracing::warn!(%instance, why, "a guest was not found out");
+                }
+            }
+            if again {
+                actor.look_at(kind, instance, ctx);
+            }
+        });
+    }
+
+    fn guest_seen(
+        &mut self,
+        kind: HypervisorKind,
+        instance: InstanceUuid,
+        found: Option<GuestReport>,
+        ctx: &mut Context<Self>,
+    ) {
+        let runs = found.is_some();
+        match found {
+            Some(report) => self.feed(FeedEvent::Guest(report), ctx),
+            None => {
+                let known = self.feed.as_ref().and_then(|feed| feed.guest(instance));
+                // It may run under another hypervisor by now.
+                if known.is_some_and(|known| known.hypervisor == kind) {
+                    self.feed(FeedEvent::Gone(instance), ctx);
+                }
+            }
+        }
+        self.tell_instance(instance, runs, ctx);
+    }
+
+    /// Lists all guests once in a while, whatever the events said.
+    pub(super) fn relist_later(&mut self, ctx: &mut Context<Self>) {
+        self.relist = Some(ctx.after(RELIST_INTERVAL, |actor, ctx| {
+            actor.list_guests(ctx);
+            actor.relist_later(ctx);
+        }));
+    }
+
+    /// Lists all guests now, or once more when the list at work is over.
+    pub(super) fn list_guests(&mut self, ctx: &mut Context<Self>) {
+        if self.looks.changed_since_list.is_some() {
+            self.looks.list_again = true;
+            return;
+        }
+        self.looks.changed_since_list = Some(BTreeSet::new());
+        let env = Arc::clone(&self.env);
+        ctx.spawn_then(async move { list_all(&env).await }, |actor, listed, ctx| {
+            let changed = actor.looks.changed_since_list.take().unwrap_or_default();
+            match listed {
+                Ok(guests) => actor.guests_listed(guests, &changed, ctx),
+                Err(fault) => {
+                    let why = fault.one_line();
+                    tracing::warn!(why, "the guests could not be listed");
+                }
+            }
+            if std::mem::take(&mut actor.looks.list_again) {
+                actor.list_guests(ctx);
+            }
+        });
+    }
+
+    /// Takes a list; of guests that changed while it was made, it may be older than what is known.
+    fn guests_listed(
+        &mut self,
+        listed: Vec<GuestReport>,
+        changed: &BTreeSet<InstanceUuid>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(feed) = &self.feed else { return };
+        let known: BTreeMap<_, _> = feed.guests().map(|g| (g.instance, g.clone())).collect();
+        let mut now: BTreeMap<_, _> = listed.into_iter().map(|g| (g.instance, g)).collect();
+        for instance in changed {
+            match known.get(instance) {
+                Some(report) => drop(now.insert(*instance, report.clone())),
+                None => drop(now.remove(instance)),
+            }
+        }
+        let differs: BTreeSet<_> = known
+            .keys()
+            .chain(now.keys())
+            .filter(|instance| known.get(instance) != now.get(instance))
+            .copied()
+            .collect();
+        let runs = |instance: &InstanceUuid| now.contains_key(instance);
+        for instance in &differs {
+            self.tell_instance(*instance, runs(instance), ctx);
+        }
+        self.feed(FeedEvent::Listed(now.into_values().collect()), ctx);
+    }
+
+    /// Tells the actor of a guest to look again. One that runs has an actor, so that its console is
+    /// read from the beginning.
+    pub(super) fn tell_instance(
+        &self,
+        instance: InstanceUuid,
+        runs: bool,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(actor) = self.env.instance(instance) {
+            match actor.act(|actor, ctx| actor.look(ctx)) {
+                Ok(()) => return,
+                // Passivated, or about to be made again: forgotten, so that a new one is made.
+                Err(why) => {
+                    tracing::debug!(%instance, %why, "an instance actor was not told");
+                    self.env.instance_ended(instance);
+                }
+            }
+        }
+        if runs && let Err(why) = activate(ctx.system(), &self.env, instance) {
+            tracing::warn!(%instance, %why, "a running guest has no actor");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The node's guests: adopted, followed, reported.
+
+use std::time::Duration;
+
+use gantry_model::ids::RunEpoch;
+use gantry_model::node_calls::{InstanceStart, instance_path};
+use gantry_model::report::{GuestState, ReportEvent};
+use gantry_runtime::simulate;
+
+use crate::bench::{Bench, WEB1, eventually, message, spec, start, stop};
+
+#[test]
+fn guests_outlive_the_agent_and_are_adopted() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        node.crash().await;
+        bench.leader.see(|picture| *picture = Default::default());
+
+        let node = bench.boot().await;
+        assert!(node.system.is_live(&instance_path(WEB1)), "adopted before it is ready");
+        let reported = || bench.leader.epoch(WEB1) == Some(RunEpoch(1));
+        eventually("it is in the first report", reported).await;
+        node.done(&message(2, stop(0))).await;
+        eventually("its end is reported", || bench.leader.epoch(WEB1).is_none()).await;
+        bench.assert_no_violation().await;
+    });
+}
+
+#[test]
+fn a_guest_that_ended_while_the_agent_was_away_is_not_reported() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        eventually("it is reported", || bench.leader.epoch(WEB1).is_some()).await;
+        node.crash().await;
+        bench.world.die(WEB1).await.expect("dies");
+        let _node = bench.boot().await;
+        eventually("it is gone", || bench.leader.epoch(WEB1).is_none()).await;
+    });
+}
+
+#[test]
+fn a_guest_that_dies_is_reported_at_once() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        eventually("it is reported", || bench.leader.epoch(WEB1).is_some()).await;
+        bench.world.die(WEB1).await.expect("dies");
+        // Far below the interval of lists and measurements.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(bench.leader.epoch(WEB1), None);
+    });
+}
+
+#[test]
+fn a_guest_that_shuts_itself_down_is_told_apart_from_one_that_dies() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        eventually("it is reported", || bench.leader.epoch(WEB1).is_some()).await;
+        bench.world.user_shutdown(WEB1).await.expect("shuts down");
+        eventually("it is gone", || bench.leader.epoch(WEB1).is_none()).await;
+        let said = bench.leader.see(|picture| {
+            picture.applied.iter().any(
+                |event| matches!(event, ReportEvent::Guest(g) if g.state == GuestState::Shutdown),
+            )
+        });
+        assert!(said);
+    });
+}
+
+#[test]
+fn a_start_that_no_event_tells_is_reported() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, InstanceStart { spec: spec(1), paused: true })).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let state = bench.leader.see(|picture| picture.guests.get(&WEB1).map(|g| g.state));
+        assert_eq!(state, Some(GuestState::Paused));
+    });
+}
+
+#[test]
+fn the_actor_of_a_guest_lives_as_long_as_the_guest() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(node.system.is_live(&instance_path(WEB1)));
+        bench.world.die(WEB1).await.expect("dies");
+        let ended = || !node.system.is_live(&instance_path(WEB1));
+        eventually("it is passivated", ended).await;
+        // The next start makes it again.
+        node.done(&message(2, start(2))).await;
+        assert!(node.system.is_live(&instance_path(WEB1)));
+    });
+}

@@ -1,0 +1,112 @@
+//! How a disk fails.
+
+/// Why the files of a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The disk refused.
+    #[error("cannot {action} {file}")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The log file refused.
+    #[error("cannot {action} the log")]
+    Log {
+        /// What was attempted.
+        action: &'static str,
+        /// What redb said.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// Another process has the log open.
+    #[error("the log is in use by another process")]
+    InUse,
+    /// What is there is not what was written.
+    #[error("{what} is corrupt: {detail}")]
+    Corrupt {
+        /// Which part: `log record 17`, `snapshot`.
+        what: String,
+        /// What gives it away.
+        detail: String,
+    },
+    /// Written by another version of the program.
+    #[error("{file} has format {found}, this program reads {known}")]
+    UnknownVersion {
+        /// Which file.
+        file: &'static str,
+        /// Its version.
+        found: u32,
+        /// The version that is known.
+        known: u32,
+    },
+    /// The files belong to another node.
+    #[error("the log belongs to node {found}, this is {this}")]
+    WrongNode {
+        /// Whose they are.
+        found: String,
+        /// Who opened them.
+        this: String,
+    },
+    /// A value cannot be written.
+    #[error("cannot encode {what}")]
+    Encode {
+        /// Which value.
+        what: String,
+        /// What the codec said.
+        #[source]
+        source: gantry_wire::CodecError,
+    },
+    /// The file has been closed: the store has ended.
+    #[error("the log has been closed")]
+    Closed,
+    /// An earlier write failed; nothing is written any more.
+    #[error("the disk failed before: {reason}")]
+    Failed {
+        /// What it said then.
+        reason: String,
+    },
+}
+
+impl DiskError {
+    /// For a failed access to a file.
+    pub(crate) fn io(action: &'static str, file: &str, source: std::io::Error) -> Self {
+        Self::Io { action, file: file.to_owned(), source }
+    }
+
+    /// For a failed transaction of the log.
+    pub(crate) fn log(action: &'static str, source: impl Into<redb::Error>) -> Self {
+        match source.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            redb::Error::Corrupted(detail) => Self::Corrupt { what: "the log file".into(), detail },
+            source => Self::Log { action, source: Box::new(source) },
+        }
+    }
+
+    /// For something that is not what was written.
+    pub(crate) fn corrupt(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into(), detail: detail.into() }
+    }
+
+    /// Itself and its causes on one line, for reasons that outlive it.
+    pub(crate) fn one_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        line
+    }
+}
+
+impl From<DiskError> for std::io::Error {
+    fn from(error: DiskError) -> Self {
+        Self::other(error)
+    }
+}

@@ -1,0 +1,24 @@
+//! The forms that leave the process: what is written to disk and sent to peers.
+//!
+//! They are ours, versioned, with named fields; the types of the Raft library never leave it.
+//! Checked-in schemas (`schema/`) fail the build when one changes incompatibly.
+
+mod record;
+mod snapshot;
+mod wire;
+
+pub use record::{LogIdForm, MembershipForm, PayloadForm, RecordForm, VoteForm};
+pub use snapshot::{MembershipAt, SnapshotHead, SnapshotItem};
+pub use wire::{
+    AppendAnswer, AppendCall, RaftAnswer, RaftCall, RaftReply, RaftRequest, SnapshotAnswer,
+    SnapshotCall, SnapshotId, TransferAnswer, TransferCall, VoteAnswer, VoteCall,
+};
+
+/// Version of the log file: its tables and [`RecordForm`]. A file of another version is refused.
+pub const LOG_VERSION: u32 = 1;
+
+/// Version of the snapshot file: its layout, [`SnapshotHead`] and [`SnapshotItem`].
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// Version of [`RaftRequest`] and [`RaftReply`]. A peer of another version is refused.
+pub const WIRE_VERSION: u32 = 1;

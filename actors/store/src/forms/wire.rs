@@ -1,0 +1,187 @@
+//! What the holders of the log say to each other.
+
+use bytes::Bytes;
+use gantry_model::ids::NodeUuid;
+use gantry_wire::{Access, Message};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{LogIdForm, RecordForm, VoteForm};
+
+/// A request of one holder of the log to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RaftRequest {
+    /// [`super::WIRE_VERSION`] of the sender.
+    pub version: u32,
+    /// Who asks.
+    pub from: NodeUuid,
+    /// Who is meant; another refuses.
+    pub to: NodeUuid,
+    /// What is asked.
+    pub call: RaftCall,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RaftCall {
+    /// Vote for me.
+    Vote(VoteCall),
+    /// Would you vote for me? Changes nothing.
+    PreVote(VoteCall),
+    /// Append these entries; without any it is a heartbeat.
+    Append(AppendCall),
+    /// Take this piece of a snapshot.
+    InstallSnapshot(SnapshotCall),
+    /// Stand for election now: the leader gives way.
+    TransferLeader(TransferCall),
+}
+
+/// A reply of one holder of the log to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RaftReply {
+    /// [`super::WIRE_VERSION`] of the sender.
+    pub version: u32,
+    /// What is answered.
+    pub answer: RaftAnswer,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RaftAnswer {
+    /// To a vote or a pre-vote.
+    Vote(VoteAnswer),
+    /// To an append.
+    Append(AppendAnswer),
+    /// To a piece of a snapshot.
+    Snapshot(SnapshotAnswer),
+    /// To a transfer.
+    Transfer(TransferAnswer),
+    /// Not handled: wrong receiver, another version, not understood, or stopped.
+    Refused {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// Asks for a vote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VoteCall {
+    /// The vote that is asked for.
+    pub vote: VoteForm,
+    /// The candidate's last entry.
+    pub last: Option<LogIdForm>,
+    /// Whether the leader itself told the candidate to stand.
+    pub leadership_transfer: bool,
+}
+
+/// Answers a request for a vote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VoteAnswer {
+    /// The voter's vote now.
+    pub vote: VoteForm,
+    /// Whether it is granted.
+    pub granted: bool,
+    /// The voter's last entry.
+    pub last: Option<LogIdForm>,
+}
+
+/// Appends entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AppendCall {
+    /// The leader's vote.
+    pub vote: VoteForm,
+    /// The entry before the first one sent.
+    pub prev: Option<LogIdForm>,
+    /// The entries.
+    pub entries: Vec<RecordForm>,
+    /// The last entry known to be committed.
+    pub commit: Option<LogIdForm>,
+}
+
+/// Answers an append.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppendAnswer {
+    /// All are in the log.
+    Success,
+    /// Those up to this one are in the log.
+    Partial(Option<LogIdForm>),
+    /// The entry before the first one is not there.
+    Conflict,
+    /// A higher vote was seen: the sender leads no more.
+    HigherVote(VoteForm),
+}
+
+/// Names one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SnapshotId {
+    /// The last entry in it.
+    pub last: LogIdForm,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub digest: String,
+}
+
+/// A piece of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SnapshotCall {
+    /// The leader's vote.
+    pub vote: VoteForm,
+    /// Of which snapshot.
+    pub snapshot: SnapshotId,
+    /// Where the piece begins.
+    pub offset: u64,
+    /// The piece.
+    #[schemars(with = "Vec<u8>")]
+    pub data: Bytes,
+}
+
+/// Answers a piece of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SnapshotAnswer {
+    /// The receiver's vote now.
+    pub vote: VoteForm,
+    /// Where the next piece must begin; equal to the size when it is installed.
+    pub next: u64,
+}
+
+/// Hands leadership over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TransferCall {
+    /// The present leader's vote.
+    pub vote: VoteForm,
+    /// Who shall lead.
+    pub to: NodeUuid,
+    /// What it must have in its log.
+    pub last: Option<LogIdForm>,
+}
+
+/// Answers a transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferAnswer {
+    /// It stands for election.
+    Accepted,
+    /// Its vote is another meanwhile.
+    VoteChanged(VoteForm),
+    /// It does not have the log yet; this is its last entry.
+    LogNotFlushed(Option<LogIdForm>),
+}
+
+impl Message for RaftRequest {
+    const WIRE_NAME: &'static str = "raft.request";
+    const ACCESS: Access = Access::Consensus;
+    type Reply = RaftReply;
+
+    fn cost_bytes(&self) -> usize {
+        let payload = match &self.call {
+            RaftCall::Append(call) => call.entries.iter().map(RecordForm::cost_bytes).sum(),
+            RaftCall::InstallSnapshot(call) => call.data.len(),
+            RaftCall::Vote(_) | RaftCall::PreVote(_) | RaftCall::TransferLeader(_) => 0,
+        };
+        size_of::<Self>() + payload
+    }
+}

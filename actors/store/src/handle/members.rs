@@ -1,0 +1,104 @@
+//! Who holds the log, and who leads it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gantry_model::ids::NodeUuid;
+use openraft::EmptyNode;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+
+use super::{Inner, Store};
+use crate::error::StoreError;
+use crate::forms::MembershipForm;
+use crate::leadership::Leadership;
+use crate::raft::convert;
+use crate::raft::types::Config;
+
+impl Store {
+    /// Who holds the log, as far as this node knows.
+    #[must_use]
+    pub fn members(&self) -> MembershipForm {
+        let metrics = self.inner.raft.server_metrics();
+        let members = metrics.borrow_watched().membership_config.clone();
+        convert::membership_form(members.membership())
+    }
+
+    /// The term this node is in.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.inner.raft.server_metrics().borrow_watched().vote.leader_id.term
+    }
+
+    /// Sends the log to another node, which does not vote yet; returns when it has caught up.
+    ///
+    /// # Errors
+    /// When this node does not lead, or the other does not catch up in time.
+    pub async fn add_learner(&self, node: NodeUuid, deadline: Duration) -> Result<(), StoreError> {
+        let adding = self.inner.raft.add_learner(node, EmptyNode {}, true);
+        self.change(async { adding.await.map(drop) }, "catching up", deadline).await
+    }
+
+    /// Makes these the voters. New ones must have been added as learners before; old ones that are
+    /// not among them hold the log no more.
+    ///
+    /// # Errors
+    /// When this node does not lead, a node is no learner, or no quorum answers in time. After a
+    /// time-out the change may still happen.
+    pub async fn change_voters(
+        &self,
+        voters: BTreeSet<NodeUuid>,
+        deadline: Duration,
+    ) -> Result<(), StoreError> {
+        let changing = self.inner.raft.change_membership(voters, false);
+        self.change(async { changing.await.map(drop) }, "the change of voters", deadline).await
+    }
+
+    /// Hands leadership to another voter; returns when it leads.
+    ///
+    /// # Errors
+    /// When this node does not lead, or the other does not take over in time.
+    pub async fn transfer_leadership(
+        &self,
+        to: NodeUuid,
+        deadline: Duration,
+    ) -> Result<(), StoreError> {
+        let mut leadership = self.leadership();
+        match *leadership.borrow() {
+            Leadership::Leader if to == self.inner.node => return Ok(()),
+            Leadership::Leader => {}
+            Leadership::Follower { leader } => return Err(Inner::elsewhere(leader)),
+            Leadership::Candidate => return Err(Inner::elsewhere(None)),
+            Leadership::Stopped => return Err(self.inner.stopped()),
+        }
+        let inner = &self.inner;
+        let trigger = inner.raft.trigger();
+        let handing = inner.context.clone().enter(trigger.transfer_leader(to));
+        handing.await.map_err(|_fatal| inner.stopped())?;
+        let leads = leadership.wait_for(|now| *now == Leadership::Follower { leader: Some(to) });
+        match tokio::time::timeout(deadline, leads).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(inner.stopped()),
+            Err(_) => Err(StoreError::Timeout { what: "the transfer of leadership", deadline }),
+        }
+    }
+
+    async fn change(
+        &self,
+        change: impl Future<Output = Result<(), RaftError<Config, ClientWriteError<Config>>>>,
+        what: &'static str,
+        deadline: Duration,
+    ) -> Result<(), StoreError> {
+        let changing = self.inner.context.clone().enter(change);
+        let Ok(changed) = tokio::time::timeout(deadline, changing).await else {
+            return Err(StoreError::Timeout { what, deadline });
+        };
+        changed.map_err(|error| match error {
+            RaftError::Fatal(_) => self.inner.stopped(),
+            RaftError::APIError(
+                ClientWriteError::ForwardToLeader(to) | ClientWriteError::LogEntryDiscarded(to),
+            ) => Inner::elsewhere(to.leader_id),
+            RaftError::APIError(error) => StoreError::Membership { reason: error.to_string() },
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! The handle that everybody else holds: [`Store`].
+//!
+//! Actors of the master propose and read through it, the daemon passes requests of peers to it.
+//! Deliberately absent: what a command means (the engine's state decides that).
+
+mod members;
+mod propose;
+mod reading;
+
+pub use propose::{BOOTSTRAP_WAIT, Committed};
+pub use reading::Snapshot;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gantry_model::ids::NodeUuid;
+use tokio::sync::watch;
+
+use crate::config::{Clock, StoreConfig};
+use crate::error::{OpenError, StoreError};
+use crate::forms::{RaftAnswer, RaftReply, RaftRequest, WIRE_VERSION};
+use crate::leadership::Leadership;
+use crate::raft::context::NodeContext;
+use crate::raft::inbound::{self, Incoming};
+use crate::raft::log_store::LogShared;
+use crate::raft::machine::Published;
+use crate::raft::node::{self, OwnThread};
+use crate::raft::types::Raft;
+
+/// Longest wait at shutdown for the log's writer: it has at most one transaction in hand. Lower
+/// leaves the file open on a slow disk, higher delays the end of a daemon whose disk hangs.
+pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
+
+/// The replicated log and the state it leads to. A clone is the same store. When the last clone is
+/// dropped the store ends as if the process had been killed; [`Store::shutdown`] ends it in order.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    node: NodeUuid,
+    clock: Clock,
+    raft: Raft,
+    log: Arc<LogShared>,
+    published: Arc<Published>,
+    context: Arc<NodeContext>,
+    incoming: Incoming,
+    leadership: Arc<watch::Sender<Leadership>>,
+    /// Held from the stamp of an entry until it is in the queue: times in the log never go back.
+    order: tokio::sync::Mutex<()>,
+    writer_ended: watch::Receiver<bool>,
+    threads: Mutex<Vec<OwnThread>>,
+}
+
+impl Store {
+    /// Opens the store; an empty directory becomes an empty store.
+    ///
+    /// A node that is its only voter leads when this returns, and everything that it ever
+    /// acknowledged is applied. Otherwise the state may lag until a leader is heard of.
+    ///
+    /// # Errors
+    /// When the files cannot be used, are corrupt, of another version or of another node.
+    pub async fn open(config: StoreConfig) -> Result<Self, OpenError> {
+        let node = node::start(&config).await?;
+        let inner = Inner {
+            node: config.node,
+            clock: config.clock,
+            raft: node.raft,
+            log: node.log,
+            published: node.published,
+            context: node.context,
+            incoming: Incoming::default(),
+            leadership: node.leadership,
+            order: tokio::sync::Mutex::new(()),
+            writer_ended: node.writer_ended,
+            threads: Mutex::new(node.threads),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node(&self) -> NodeUuid {
+        self.inner.node
+    }
+
+    /// Whether there is a log with members.
+    #[must_use]
+    pub fn is_initialised(&self) -> bool {
+        self.inner.log.is_initialised()
+    }
+
+    /// Why the disk is not written any more, once it has failed. The state can still be read.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.inner.failure()
+    }
+
+    /// Whether this node leads, and whom it follows otherwise.
+    #[must_use]
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.inner.leadership.subscribe()
+    }
+
+    /// Handles a request of another holder of the log. Always answers; what cannot be handled is
+    /// refused with a reason.
+    pub async fn handle(&self, request: RaftRequest) -> RaftReply {
+        let inner = &self.inner;
+        let answer = if request.version != WIRE_VERSION {
+            Err(format!("version {} is not {WIRE_VERSION}", request.version))
+        } else if request.to != inner.node {
+            Err(format!("this is node {}, not {}", inner.node, request.to))
+        } else {
+            let (incoming, node) = (&inner.incoming, inner.context.as_ref());
+            let handling = inbound::handle(&inner.raft, incoming, node, request.call);
+            inner.context.clone().enter(handling).await
+        };
+        let answer = answer.unwrap_or_else(|reason| {
+            tracing::debug!(from = %request.from, reason, "refused a request");
+            RaftAnswer::Refused { reason }
+        });
+        RaftReply { version: WIRE_VERSION, answer }
+    }
+
+    /// Ends the store in order: what is queued is written, the files are closed.
+    ///
+    /// # Errors
+    /// When the disk does not come to an end.
+    pub async fn shutdown(&self) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        if let Err(error) = inner.context.clone().enter(inner.raft.shutdown()).await {
+            tracing::error!(%error, "raft ended badly");
+        }
+        let mut ended = inner.writer_ended.clone();
+        let waited = tokio::time::timeout(SHUTDOWN_WAIT, ended.wait_for(|ended| *ended)).await;
+        if waited.is_err() {
+            return Err(StoreError::Timeout { what: "the log's writer", deadline: SHUTDOWN_WAIT });
+        }
+        inner.end();
+        Ok(())
+    }
+
+    /// Ends the store at once, as a crash does: nothing that is queued is written.
+    pub fn abort(&self) {
+        self.inner.end();
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("node", &self.inner.node).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn failure(&self) -> Option<String> {
+        use openraft::async_runtime::WatchReceiver;
+        use openraft::errors::Fatal;
+        self.log.failure().or_else(|| match &self.raft.metrics().borrow_watched().running_state {
+            Err(Fatal::StorageError(error)) => Some(error.to_string()),
+            Err(Fatal::Panicked | Fatal::Stopped) | Ok(()) => None,
+        })
+    }
+
+    fn end(&self) {
+        self.context.abort();
+        self.leadership.send_replace(Leadership::Stopped);
+        self.log.file().close();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(threads);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

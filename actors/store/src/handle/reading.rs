@@ -1,0 +1,92 @@
+//! Reading the applied state.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_engine::state::ClusterState;
+use gantry_model::ids::Revision;
+use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Inner, Store};
+use crate::config::PROPOSE_RETRY;
+use crate::error::StoreError;
+
+/// The state as of one revision. Never changes; a clone is free.
+#[derive(Clone, Debug)]
+pub struct Snapshot(Arc<ClusterState>);
+
+impl Deref for Snapshot {
+    type Target = ClusterState;
+
+    fn deref(&self) -> &ClusterState {
+        &self.0
+    }
+}
+
+impl Store {
+    /// The state that is applied here now. It may lag behind the leader's.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.inner.published.state.borrow().clone())
+    }
+
+    /// The revision of [`Store::snapshot`], as it changes.
+    #[must_use]
+    pub fn revision_watch(&self) -> watch::Receiver<Revision> {
+        self.inner.published.revision.subscribe()
+    }
+
+    /// Waits until the state is at `revision` or later.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn wait_for(
+        &self,
+        revision: Revision,
+        deadline: Duration,
+    ) -> Result<Snapshot, StoreError> {
+        let mut seen = self.revision_watch();
+        let reached = seen.wait_for(|at| *at >= revision);
+        match tokio::time::timeout(deadline, reached).await {
+            Ok(Ok(_)) => Ok(self.snapshot()),
+            Ok(Err(_)) => Err(self.inner.stopped()),
+            Err(_) => {
+                Err(StoreError::Behind { wanted: revision, reached: self.snapshot().revision })
+            }
+        }
+    }
+
+    /// A linearizable read: the state with everything that was acknowledged, by whomever, before
+    /// this was called. Only the leader can answer; it asks a quorum whether it still leads.
+    ///
+    /// # Errors
+    /// When this node does not lead, or no quorum confirms it in time.
+    pub async fn read_index(&self, deadline: Duration) -> Result<Snapshot, StoreError> {
+        let until = Instant::now() + deadline;
+        loop {
+            let asking = self.inner.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+            let asking = self.inner.context.clone().enter(asking);
+            let Ok(answer) = tokio::time::timeout_at(until, asking).await else {
+                return Err(StoreError::Timeout { what: "the read barrier", deadline });
+            };
+            match answer {
+                Ok(_) => return Ok(self.snapshot()),
+                Err(RaftError::Fatal(_)) => return Err(self.inner.stopped()),
+                Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                    return Err(StoreError::NoQuorum);
+                }
+                Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                    let other = to.leader_id.filter(|leader| *leader != self.inner.node);
+                    if other.is_some() || !self.is_initialised() || Instant::now() >= until {
+                        return Err(Inner::elsewhere(other));
+                    }
+                    tokio::time::sleep(PROPOSE_RETRY).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Requests from the other holders of the log.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
+    VoteRequest, VoteResponse,
+};
+
+use super::context::NodeContext;
+use super::convert;
+use super::machine::meta_of;
+use super::types::{Config, Raft, Snapshot};
+use crate::config::{APPEND_ENTRIES_MAX, SNAPSHOT_BYTES_MAX, SNAPSHOT_CHUNK_BYTES};
+use crate::disk::checksum::{file_sum, hex};
+use crate::disk::snapshot_codec;
+use crate::forms::{
+    AppendAnswer, AppendCall, RaftAnswer, RaftCall, SnapshotAnswer, SnapshotCall, SnapshotId,
+    TransferAnswer, TransferCall, VoteAnswer, VoteCall, VoteForm,
+};
+
+/// What has come in of a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming(Mutex<Option<Pieces>>);
+
+#[derive(Debug)]
+struct Pieces {
+    id: SnapshotId,
+    vote: VoteForm,
+    bytes: Vec<u8>,
+}
+
+/// Handles a request; the reason when it could not be.
+pub(crate) async fn handle(
+    raft: &Raft,
+    incoming: &Incoming,
+    node: &NodeContext,
+    call: RaftCall,
+) -> Result<RaftAnswer, String> {
+    match call {
+        RaftCall::Vote(call) => {
+            let response = raft.vote(vote_request(&call)).await.map_err(|e| e.to_string())?;
+            Ok(RaftAnswer::Vote(vote_answer(&response)))
+        }
+        RaftCall::PreVote(call) => {
+            let response = raft.pre_vote(vote_request(&call)).await.map_err(|e| e.to_string())?;
+            Ok(RaftAnswer::Vote(vote_answer(&response)))
+        }
+        RaftCall::Append(call) => append(raft, call).await.map(RaftAnswer::Append),
+        RaftCall::InstallSnapshot(call) => {
+            install(raft, incoming, node, call).await.map(RaftAnswer::Snapshot)
+        }
+        RaftCall::TransferLeader(call) => transfer(raft, &call).await.map(RaftAnswer::Transfer),
+    }
+}
+
+fn vote_request(call: &VoteCall) -> VoteRequest<Config> {
+    let last = call.last.map(convert::log_id);
+    let mut request = VoteRequest::new(convert::vote(call.vote), last);
+    request.leadership_transfer = call.leadership_transfer;
+    request
+}
+
+fn vote_answer(response: &VoteResponse<Config>) -> VoteAnswer {
+    VoteAnswer {
+        vote: convert::vote_form(&response.vote),
+        granted: response.vote_granted,
+        last: response.last_log_id.as_ref().map(convert::log_id_form),
+    }
+}
+
+async fn append(raft: &Raft, call: AppendCall) -> Result<AppendAnswer, String> {
+    if call.entries.len() as u64 > APPEND_ENTRIES_MAX {
+        return Err(format!("{} entries exceed {APPEND_ENTRIES_MAX}", call.entries.len()));
+    }
+    let entries: Result<Vec<_>, _> = call.entries.into_iter().map(convert::log_entry).collect();
+    let request = AppendEntriesRequest {
+        vote: convert::vote(call.vote),
+        prev_log_id: call.prev.map(convert::log_id),
+        entries: entries.map_err(|e| e.to_string())?,
+        leader_commit: call.commit.map(convert::log_id),
+    };
+    let response = raft.append_entries(request).await.map_err(|e| e.to_string())?;
+    Ok(match response {
+        AppendEntriesResponse::Success => AppendAnswer::Success,
+        AppendEntriesResponse::PartialSuccess(upto) => {
+            AppendAnswer::Partial(upto.as_ref().map(convert::log_id_form))
+        }
+        AppendEntriesResponse::Conflict => AppendAnswer::Conflict,
+        AppendEntriesResponse::HigherVote(vote) => {
+            AppendAnswer::HigherVote(convert::vote_form(&vote))
+        }
+    })
+}
+
+async fn transfer(raft: &Raft, call: &TransferCall) -> Result<TransferAnswer, String> {
+    let last = call.last.map(convert::log_id);
+    let request = TransferLeaderRequest::new(convert::vote(call.vote), call.to, last);
+    match raft.handle_transfer_leader(request).await.map_err(|e| e.to_string())? {
+        Ok(()) => Ok(TransferAnswer::Accepted),
+        Err(TransferLeaderError::VoteChanged { actual, .. }) => {
+            Ok(TransferAnswer::VoteChanged(convert::vote_form(&actual)))
+        }
+        Err(TransferLeaderError::LogNotFlushed { actual, .. }) => {
+            Ok(TransferAnswer::LogNotFlushed(actual.as_ref().map(convert::log_id_form)))
+        }
+    }
+}
+
+async fn install(
+    raft: &Raft,
+    incoming: &Incoming,
+    node: &NodeContext,
+    call: SnapshotCall,
+) -> Result<SnapshotAnswer, String> {
+    let theirs = convert::vote(call.vote);
+    let ours = raft.with_raft_state(|state| *state.vote_ref()).await.map_err(|e| e.to_string())?;
+    if ours > theirs {
+        return Ok(SnapshotAnswer { vote: convert::vote_form(&ours), next: 0 });
+    }
+    let id = call.snapshot.clone();
+    let size_bytes = id.size_bytes;
+    let vote = call.vote;
+    let Some(bytes) = incoming.add(call)? else {
+        return Ok(SnapshotAnswer { vote, next: incoming.next() });
+    };
+    let checked = node.blocking(move || check(&id, bytes)).await;
+    let snapshot = checked.map_err(|e| e.to_string())??;
+    let installed =
+        raft.install_full_snapshot(theirs, snapshot).await.map_err(|e| e.to_string())?;
+    Ok(SnapshotAnswer { vote: convert::vote_form(&installed.vote), next: size_bytes })
+}
+
+/// Whether what has come in is what was announced.
+fn check(id: &SnapshotId, snapshot: Bytes) -> Result<Snapshot, String> {
+    if hex(&file_sum(&snapshot)) != id.digest {
+        return Err("the snapshot does not have the digest it was announced with".into());
+    }
+    let head = snapshot_codec::decode_head(&snapshot).map_err(|e| e.to_string())?;
+    let meta = meta_of(&head).map_err(|e| e.to_string())?;
+    Ok(Snapshot { meta, snapshot })
+}
+
+impl Incoming {
+    /// Adds a piece; gives the whole when it was the last.
+    fn add(&self, call: SnapshotCall) -> Result<Option<Bytes>, String> {
+        let id = call.snapshot;
+        if id.size_bytes > SNAPSHOT_BYTES_MAX || call.data.len() > SNAPSHOT_CHUNK_BYTES {
+            return Err(format!(
+                "a snapshot of {} bytes in pieces of {} exceeds the limits",
+                id.size_bytes,
+                call.data.len()
+            ));
+        }
+        let mut slot = self.lock();
+        let is_same = |pieces: &&mut Pieces| pieces.id == id && pieces.vote == call.vote;
+        let pieces = match slot.as_mut().filter(is_same) {
+            Some(_) if call.offset == 0 => {
+                slot.insert(Pieces { id: id.clone(), vote: call.vote, bytes: Vec::new() })
+            }
+            Some(_) => slot.as_mut().ok_or("the slot was just seen filled")?,
+            None => slot.insert(Pieces { id: id.clone(), vote: call.vote, bytes: Vec::new() }),
+        };
+        let n_bytes = pieces.bytes.len() as u64;
+        let end = n_bytes + call.data.len() as u64;
+        if call.offset != n_bytes || call.data.is_empty() || end > id.size_bytes {
+            // Out of order, or a repetition: the sender goes on where this ends.
+            if call.offset != n_bytes {
+                pieces.bytes.clear();
+            }
+            return Ok(None);
+        }
+        pieces.bytes.extend(&call.data);
+        if end < id.size_bytes {
+            return Ok(None);
+        }
+        Ok(slot.take().map(|pieces| pieces.bytes.into()))
+    }
+
+    fn next(&self) -> u64 {
+        self.lock().as_ref().map_or(0, |pieces| pieces.bytes.len() as u64)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Pieces>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

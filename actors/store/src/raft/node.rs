@@ -1,0 +1,221 @@
+//! Starting and ending one node's Raft, on its own threads or on the caller's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use openraft::SnapshotPolicy;
+use tokio::sync::{oneshot, watch};
+
+use super::context::NodeContext;
+use super::log_store::{LogShared, LogStore};
+use super::machine::{Machine, Published};
+use super::network::Network;
+use super::types::Raft;
+use super::writer;
+use crate::config::{
+    APPEND_ENTRIES_MAX, DiskKind, Home, RECOVERY_WAIT, SNAPSHOT_TIMEOUT, StoreConfig,
+};
+use crate::disk::log_file::LogFile;
+use crate::disk::snapshot_file::SnapshotFile;
+use crate::disk::{Disk, DiskError, RealDisk};
+use crate::error::OpenError;
+use crate::leadership::{self, Leadership};
+
+const RAFT_THREAD: &str = "gantry-raft";
+const LOG_THREAD: &str = "gantry-log";
+
+/// A started node.
+pub(crate) struct Node {
+    pub(crate) raft: Raft,
+    pub(crate) log: Arc<LogShared>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) context: Arc<NodeContext>,
+    /// Turns true when the log's writer has ended and the file is closed.
+    pub(crate) writer_ended: watch::Receiver<bool>,
+    pub(crate) leadership: Arc<watch::Sender<Leadership>>,
+    pub(crate) threads: Vec<OwnThread>,
+}
+
+/// A thread that ends when told to, or when this is dropped.
+pub(crate) struct OwnThread {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl OwnThread {
+    /// Ends it and waits until it has ended, unless it is the calling one.
+    pub(crate) fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("a thread of the store panicked");
+        }
+    }
+}
+
+impl Drop for OwnThread {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Starts a node where the configuration wants it.
+pub(crate) async fn start(config: &StoreConfig) -> Result<Node, OpenError> {
+    let context = NodeContext::new(config.seed, config.home);
+    match config.home {
+        Home::Caller => context.clone().enter(start_here(config.clone(), context)).await,
+        Home::OwnThread => start_apart(config, context).await,
+    }
+}
+
+async fn start_apart(config: &StoreConfig, context: Arc<NodeContext>) -> Result<Node, OpenError> {
+    let (started, starting) = oneshot::channel();
+    let own = config.clone();
+    let thread = spawn_runtime(RAFT_THREAD, move |stopped| {
+        context.clone().enter(async move {
+            let result = start_here(own, context).await;
+            if started.send(result).is_ok() {
+                // Ends when the other side is dropped; nothing is ever sent.
+                let _dropped = stopped.await;
+            }
+        })
+    })?;
+    let result = starting.await.unwrap_or_else(|_| {
+        let reason = "its thread ended while it started".to_owned();
+        Err(OpenError::Raft { dir: config.dir.clone(), reason })
+    });
+    // The raft thread goes first: it feeds the log's.
+    result.map(|mut node| {
+        node.threads.insert(0, thread);
+        node
+    })
+}
+
+/// Runs a future on a runtime of its own on a thread of its own.
+fn spawn_runtime<F: Future<Output = ()>>(
+    name: &'static str,
+    run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
+) -> Result<OwnThread, OpenError> {
+    let failed = |source| OpenError::Thread { name, source };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || runtime.block_on(run(stopped)))
+        .map_err(failed)?;
+    Ok(OwnThread { stop: Some(stop), thread: Some(thread) })
+}
+
+async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<Node, OpenError> {
+    let dir = config.dir.clone();
+    let on_disk = |source| OpenError::Disk { dir: dir.clone(), source };
+    let in_raft = |reason: String| OpenError::Raft { dir: dir.clone(), reason };
+
+    let raft_config = raft_config(&config)?;
+    let disk = open_disk(&config).map_err(on_disk)?;
+    let (file, marks) = LogFile::open(disk.as_ref(), config.node).map_err(on_disk)?;
+    let (snapshots, kept) = SnapshotFile::open(disk.clone()).map_err(on_disk)?;
+    check_no_gap(marks.purged.map(|p| p.index), kept.as_ref().map(|k| k.last.index))
+        .map_err(on_disk)?;
+    let log = Arc::new(LogShared::new(file, disk, marks));
+    let published = Published::new();
+    let machine =
+        Machine::new(kept, published.clone(), Arc::new(snapshots), log.clone(), context.clone())
+            .map_err(on_disk)?;
+
+    let (orders, queue) = writer::queue();
+    let (ended, writer_ended) = watch::channel(false);
+    let writer = writer::run(log.clone(), queue);
+    let writing = async move {
+        writer.await;
+        ended.send_replace(true);
+    };
+    let threads = match config.home {
+        Home::Caller => {
+            context.spawn(writing);
+            Vec::new()
+        }
+        // It ends by itself when nobody can order any more, never in the middle of a transaction.
+        Home::OwnThread => vec![spawn_runtime(LOG_THREAD, move |_stopped| writing)?],
+    };
+    let store = LogStore::new(log.clone(), orders);
+    let network = Network { this: config.node, transport: config.transport.clone() };
+    let raft = Raft::new(config.node, Arc::new(raft_config), network, store, machine)
+        .await
+        .map_err(|e| in_raft(e.to_string()))?;
+    let leadership = leadership::watch_raft(&raft, &context);
+    elect_sole_voter(&raft, &config).await.map_err(in_raft)?;
+    Ok(Node { raft, log, published, context, writer_ended, leadership, threads })
+}
+
+/// A purged log without the snapshot that covers it is not a log: entries are missing.
+fn check_no_gap(purged: Option<u64>, kept: Option<u64>) -> Result<(), DiskError> {
+    match (purged, kept) {
+        (Some(purged), kept) if kept.is_none_or(|kept| kept < purged) => {
+            let detail = match kept {
+                Some(kept) => format!("it ends at entry {kept}, the log begins after {purged}"),
+                None => format!("it is missing, the log begins after entry {purged}"),
+            };
+            Err(DiskError::corrupt("the snapshot", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_disk(config: &StoreConfig) -> Result<Arc<dyn Disk>, DiskError> {
+    match &config.disk {
+        DiskKind::Backend(disk) => Ok(disk.clone()),
+        DiskKind::Real => {
+            let dir = config.dir.display().to_string();
+            let disk = RealDisk::new(&config.dir).map_err(|e| DiskError::io("make", &dir, e))?;
+            Ok(Arc::new(disk))
+        }
+    }
+}
+
+fn raft_config(config: &StoreConfig) -> Result<openraft::Config, OpenError> {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let timing = config.timing;
+    openraft::Config {
+        cluster_name: "gantry".into(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: millis(timing.election_min),
+        election_timeout_max: millis(timing.election_max),
+        install_snapshot_timeout: millis(SNAPSHOT_TIMEOUT),
+        max_payload_entries: APPEND_ENTRIES_MAX,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.compaction.snapshot_every),
+        max_in_snapshot_log_to_keep: config.compaction.keep,
+        // Beyond what is kept a snapshot is the only way.
+        replication_lag_threshold: config.compaction.snapshot_every + config.compaction.keep,
+        enable_pre_vote: Some(true),
+        // A restarted leader stands for election like everybody: its lease is gone.
+        enable_leader_restore: Some(false),
+        allow_log_reversion: Some(false),
+        ..openraft::Config::default()
+    }
+    .validate()
+    .map_err(|e| OpenError::Timing { reason: e.to_string() })
+}
+
+/// A node that is the only voter needs nobody's consent: it leads at once, and what it has
+/// acknowledged before is applied again before anybody looks.
+async fn elect_sole_voter(raft: &Raft, config: &StoreConfig) -> Result<(), String> {
+    let voters = raft
+        .with_raft_state(|state| {
+            state.membership_state.effective().voter_ids().collect::<BTreeSet<_>>()
+        })
+        .await
+        .map_err(|e| e.to_string())?;
+    if voters != BTreeSet::from([config.node]) {
+        return Ok(());
+    }
+    raft.trigger().elect(false).await.map_err(|e| e.to_string())?;
+    if let Err(error) = raft.wait_for_recovery(Some(RECOVERY_WAIT)).await {
+        tracing::warn!(%error, "the log is not wholly applied yet");
+    }
+    Ok(())
+}

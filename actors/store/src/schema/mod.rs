@@ -1,0 +1,34 @@
+//! Schema locks: what leaves the process may not change by accident.
+//!
+//! Every form has a checked-in JSON schema with the version it belongs to. A test generates the
+//! schema again: a compatible change must be acknowledged by writing the lock anew, an incompatible
+//! one also by raising the version. [`compare`] and [`verify`] know nothing of the store: tests of
+//! other crates lock their wire types with them.
+
+mod compare;
+mod lock;
+
+pub use compare::{Change, Incompatibility, compare};
+pub use lock::{BLESS_VARIABLE, Form, LockError, verify};
+
+use gantry_engine::state::{ClusterState, Entry, STATE_LEVEL};
+
+use crate::forms::{
+    LOG_VERSION, RaftReply, RaftRequest, RecordForm, SNAPSHOT_VERSION, SnapshotHead, SnapshotItem,
+    VoteForm, WIRE_VERSION,
+};
+
+/// Every form that the store writes or sends.
+#[must_use]
+pub fn forms() -> Vec<Form> {
+    vec![
+        Form::of::<Entry>("entry", STATE_LEVEL),
+        Form::of::<ClusterState>("cluster-state", STATE_LEVEL),
+        Form::of::<RecordForm>("log-record", LOG_VERSION),
+        Form::of::<VoteForm>("log-vote", LOG_VERSION),
+        Form::of::<SnapshotHead>("snapshot-head", SNAPSHOT_VERSION),
+        Form::of::<SnapshotItem>("snapshot-item", SNAPSHOT_VERSION),
+        Form::of::<RaftRequest>("raft-request", WIRE_VERSION),
+        Form::of::<RaftReply>("raft-reply", WIRE_VERSION),
+    ]
+}

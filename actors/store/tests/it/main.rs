@@ -1,0 +1,10 @@
+//! Tests of the store through its public API.
+
+mod cluster;
+mod determinism;
+mod fixtures;
+mod network;
+mod one_voter;
+mod power;
+mod schema;
+mod three_voters;
