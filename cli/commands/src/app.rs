@@ -1,0 +1,213 @@
+//! The command line as a whole: global options, nouns, and how arguments become a command.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
+
+use crate::cluster::ClusterCommand;
+use crate::context::Context;
+use crate::debug::DebugCommand;
+use crate::error::CommandError;
+use crate::instance::InstanceCommand;
+use crate::io::Io;
+use crate::job::JobCommand;
+use crate::node::NodeCommand;
+use crate::program::Program;
+use crate::top::{completion, daemon, demo, install_links, join};
+
+/// The names of links that make this program behave as a Ganeti command.
+pub const LINKS: [Program; 5] =
+    [Program::Cluster, Program::Node, Program::Instance, Program::Job, Program::Debug];
+
+/// Columns of help where nobody looks at it: in pipes and tests.
+const HELP_COLUMNS: usize = 100;
+
+/// Options that every command has.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Use the credentials and the daemon of this state directory
+    ///
+    /// The default is the value of GANTRY_STATE_DIR, or else /var/lib/gantry.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Ask the daemon at HOST:PORT in place of the local one
+    ///
+    /// Any node of the cluster takes any command.
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    pub endpoint: Option<String>,
+    /// Log to standard error what is done; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub debug: u8,
+    /// Say why, to be kept with the jobs
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Print one JSON document in place of text
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// All commands.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum GantryCommand {
+    /// Manage the cluster itself
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Manage nodes
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Manage instances
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+    /// Look at jobs
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Test and look inside
+    #[command(subcommand)]
+    Debug(DebugCommand),
+    Daemon(daemon::Args),
+    Join(join::Args),
+    Demo(demo::Args),
+    InstallLinks(install_links::Args),
+    Completion(completion::Args),
+}
+
+impl GantryCommand {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) async fn run(self, ctx: &mut Context<'_>) -> Result<(), CommandError> {
+        match self {
+            Self::Cluster(command) => command.run(ctx).await,
+            Self::Node(command) => command.run(ctx).await,
+            Self::Instance(command) => command.run(ctx).await,
+            Self::Job(command) => command.run(ctx).await,
+            Self::Debug(command) => command.run(ctx).await,
+            Self::Daemon(args) => daemon::run(ctx, args).await,
+            Self::Join(args) => join::run(ctx, args).await,
+            Self::Demo(args) => demo::run(ctx, args).await,
+            Self::InstallLinks(args) => install_links::run(ctx, &args),
+            Self::Completion(args) => completion::run(ctx, &args),
+        }
+    }
+
+    /// Whether it treats Ctrl-C itself, and logs by itself.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self, Self::Daemon(_) | Self::Demo(_))
+    }
+
+    fn noun(&self) -> &'static str {
+        match self {
+            Self::Cluster(_) => "cluster",
+            Self::Node(_) => "node",
+            Self::Instance(_) => "instance",
+            Self::Job(_) => "job",
+            Self::Debug(_) => "debug",
+            Self::Daemon(_) => "daemon",
+            Self::Join(_) => "join",
+            Self::Demo(_) => "demo",
+            Self::InstallLinks(_) => "install-links",
+            Self::Completion(_) => "completion",
+        }
+    }
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) globals: GlobalArgs,
+    pub(crate) command: GantryCommand,
+    /// Noun and verb, for the reason trail.
+    pub(crate) name: (&'static str, String),
+}
+
+/// Arguments that are no command: a question for help or the version, or an error.
+#[derive(Debug)]
+pub(crate) enum NoCommand {
+    Help(String),
+    Version(String),
+    NoSubcommand(String),
+    Usage(String),
+}
+
+/// The definition of a command line, complete.
+#[must_use]
+pub fn command_of(program: Program) -> Command {
+    let base = Command::new(program.name())
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .infer_subcommands(false)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    let base = GlobalArgs::augment_args(base);
+    let (command, about) = match program {
+        Program::Gantry => (
+            GantryCommand::augment_subcommands(base),
+            "Manage virtual machines on a cluster of nodes",
+        ),
+        Program::Cluster => (ClusterCommand::augment_subcommands(base), "Manage the cluster"),
+        Program::Node => (NodeCommand::augment_subcommands(base), "Manage nodes"),
+        Program::Instance => (InstanceCommand::augment_subcommands(base), "Manage instances"),
+        Program::Job => (JobCommand::augment_subcommands(base), "Look at jobs"),
+        Program::Debug => (DebugCommand::augment_subcommands(base), "Test and look inside"),
+    };
+    // Last, because the definitions above bring descriptions of their own.
+    command.about(about).long_about(about)
+}
+
+/// Reads arguments; the first is the name of the program.
+pub(crate) fn parse(args: &[OsString], io: &Io) -> Result<Invocation, NoCommand> {
+    let program = args.first().map_or(Program::Gantry, |path| Program::of_path(path));
+    let mut command = command_of(program);
+    if !io.stdout_is_terminal {
+        command = command.term_width(HELP_COLUMNS);
+    }
+    // The name in the help is that of the program, not the path that led to it.
+    let args = std::iter::once(program.name().into()).chain(args.iter().skip(1).cloned());
+    let no_command = |error: clap::Error| no_command(program, &error, io);
+    let matches = command.try_get_matches_from(args).map_err(no_command)?;
+    let globals = GlobalArgs::from_arg_matches(&matches).map_err(no_command)?;
+    let command = command_from(program, &matches).map_err(no_command)?;
+    let verb = deepest_name(&matches);
+    Ok(Invocation { globals, name: (command.noun(), verb), command })
+}
+
+fn command_from(program: Program, matches: &ArgMatches) -> Result<GantryCommand, clap::Error> {
+    Ok(match program {
+        Program::Gantry => GantryCommand::from_arg_matches(matches)?,
+        Program::Cluster => GantryCommand::Cluster(ClusterCommand::from_arg_matches(matches)?),
+        Program::Node => GantryCommand::Node(NodeCommand::from_arg_matches(matches)?),
+        Program::Instance => GantryCommand::Instance(InstanceCommand::from_arg_matches(matches)?),
+        Program::Job => GantryCommand::Job(JobCommand::from_arg_matches(matches)?),
+        Program::Debug => GantryCommand::Debug(DebugCommand::from_arg_matches(matches)?),
+    })
+}
+
+fn deepest_name(matches: &ArgMatches) -> String {
+    match matches.subcommand() {
+        Some((_, inner)) if inner.subcommand().is_some() => deepest_name(inner),
+        Some((name, _)) => name.to_owned(),
+        None => String::new(),
+    }
+}
+
+fn no_command(program: Program, error: &clap::Error, io: &Io) -> NoCommand {
+    let rendered = error.render();
+    let text = |coloured: bool| match coloured {
+        true => rendered.ansi().to_string(),
+        false => rendered.to_string(),
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp => {
+            NoCommand::Help(text(io.stdout_is_terminal && io.var("NO_COLOR").is_none()))
+        }
+        ErrorKind::DisplayVersion => NoCommand::Version(program.version_line()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::MissingSubcommand
+        | ErrorKind::InvalidSubcommand => NoCommand::NoSubcommand(text(io.stderr_is_coloured())),
+        _ => NoCommand::Usage(text(io.stderr_is_coloured())),
+    }
+}

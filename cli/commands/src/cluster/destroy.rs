@@ -1,0 +1,31 @@
+//! `gantry cluster destroy` (C7)
+
+use gantry_model::opcodes::ClusterDestroy;
+
+use crate::context::Context;
+use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::jobs::run_one;
+use crate::options::{OpOptions, SubmitArgs};
+
+/// End the cluster
+///
+/// Refused while there are instances, or nodes beside the master.
+///
+/// Example: gantry cluster destroy --yes-do-it
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Really do it
+    #[arg(long, alias = "ya-rly")]
+    yes_do_it: bool,
+}
+
+pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
+    if !args.yes_do_it {
+        ctx.warn("Destroying a cluster cannot be undone.")?;
+        let declined = CommandError::new(CommandErrorKind::Declined, Failure::Declined);
+        return Err(declined.hint("if this is what you want, say so with --yes-do-it"));
+    }
+    let request = ctx.request(ClusterDestroy {}, &OpOptions::default());
+    run_one(ctx, request, SubmitArgs::default()).await?;
+    Ok(())
+}

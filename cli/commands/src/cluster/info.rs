@@ -1,0 +1,96 @@
+//! `gantry cluster info` (C19)
+
+use gantry_model::messages::ClusterInfo;
+use gantry_model::objects::Cluster;
+use gantry_model::params::HypervisorKind;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::output::info::Info;
+
+/// Show the configuration of the cluster
+///
+/// Example: gantry cluster info
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(ctx: &mut Context<'_>) -> Result<(), CommandError> {
+    let info = ctx.client().await?.cluster().await?;
+    if ctx.json() {
+        ctx.set_document(document(&info));
+        return Ok(());
+    }
+    let zone = ctx.io.time_zone.clone();
+    ctx.print(&tree(&info, &zone).to_text())
+}
+
+fn document(info: &ClusterInfo) -> Value {
+    json!({
+        "cluster": info.cluster,
+        "master": info.master,
+        "groups": info.groups,
+        "reign": info.reign,
+        "revision": info.revision,
+        "software_version": info.software_version,
+        "architecture": info.architecture,
+    })
+}
+
+fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
+    let cluster = &info.cluster;
+    let kinds: Vec<String> = cluster.enabled_hypervisors.iter().map(ToString::to_string).collect();
+    let backend = cluster.beparams.rows().into_iter().map(|(key, value)| (key, Info::text(value)));
+    let default = kinds.first().cloned().unwrap_or_default();
+    Info::map(vec![
+        ("Cluster name", Info::text(&cluster.name)),
+        ("Cluster UUID", Info::text(cluster.uuid)),
+        ("Creation time", Info::time(cluster.ctime, zone)),
+        ("Modification time", Info::time(cluster.mtime, zone)),
+        ("Master node", Info::text(&info.master.name)),
+        ("Architecture (this node)", Info::text(architecture(&info.architecture))),
+        ("Tags", Info::words(&cluster.tags)),
+        ("Default hypervisor", Info::text(default)),
+        ("Enabled hypervisors", Info::text(kinds.join(", "))),
+        ("Hypervisor parameters", hypervisor_parameters(cluster)),
+        ("Cluster parameters", cluster_parameters(cluster)),
+        ("Default instance parameters", Info::map(vec![("default", Info::map(backend.collect()))])),
+    ])
+}
+
+/// Ganeti's way to say it.
+fn architecture(machine: &str) -> String {
+    let bits = if machine.ends_with("64") || machine == "s390x" { 64 } else { 32 };
+    format!("{bits}bits ({machine})")
+}
+
+fn hypervisor_parameters(cluster: &Cluster) -> Info {
+    let entries = cluster.enabled_hypervisors.iter().map(|kind| {
+        let rows = match kind {
+            HypervisorKind::Kvm => cluster.hvparams.kvm.rows(),
+            HypervisorKind::Fake => cluster.hvparams.fake.rows(),
+        };
+        let mut rows: Vec<(&str, Info)> =
+            rows.into_iter().map(|(key, value)| (key, Info::text(value))).collect();
+        rows.sort_by_key(|(key, _)| *key);
+        (kind.as_str(), Info::map(rows))
+    });
+    Info::map(entries.collect())
+}
+
+fn cluster_parameters(cluster: &Cluster) -> Info {
+    let templates: Vec<String> =
+        cluster.enabled_disk_templates.iter().map(ToString::to_string).collect();
+    Info::map(vec![
+        ("candidate pool size", Info::text(cluster.candidate_pool_size)),
+        ("maximal number of jobs running simultaneously", Info::text(cluster.max_running_jobs)),
+        (
+            "maximal number of jobs simultaneously tracked by the scheduler",
+            Info::text(cluster.max_tracked_jobs),
+        ),
+        ("mac prefix", Info::text(&cluster.mac_prefix)),
+        ("file storage path", Info::text(&cluster.file_storage_dir)),
+        ("enabled disk templates", Info::text(templates.join(", "))),
+    ])
+}

@@ -1,0 +1,34 @@
+//! `gantry cluster`, `gnt-cluster`
+
+mod destroy;
+mod getmaster;
+mod info;
+pub(crate) mod init;
+mod version;
+
+use crate::context::Context;
+use crate::error::CommandError;
+
+/// Commands on the cluster itself.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum ClusterCommand {
+    // In a box because it is much larger than the others.
+    Init(Box<init::Args>),
+    #[command(visible_alias = "show")]
+    Info(info::Args),
+    Getmaster(getmaster::Args),
+    Version(version::Args),
+    Destroy(destroy::Args),
+}
+
+impl ClusterCommand {
+    pub(crate) async fn run(self, ctx: &mut Context<'_>) -> Result<(), CommandError> {
+        match self {
+            Self::Init(args) => init::run(ctx, *args).await,
+            Self::Info(_) => info::run(ctx).await,
+            Self::Getmaster(_) => getmaster::run(ctx).await,
+            Self::Version(_) => version::run(ctx).await,
+            Self::Destroy(args) => destroy::run(ctx, args).await,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `gantry debug`, `gnt-debug`
+
+mod actors;
+mod delay;
+mod locks;
+
+use crate::context::Context;
+use crate::error::CommandError;
+
+/// Commands for tests and for looking inside.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum DebugCommand {
+    Delay(delay::Args),
+    Locks(locks::Args),
+    Actors(actors::Args),
+}
+
+impl DebugCommand {
+    pub(crate) async fn run(self, ctx: &mut Context<'_>) -> Result<(), CommandError> {
+        match self {
+            Self::Delay(args) => delay::run(ctx, args).await,
+            Self::Locks(args) => locks::run(ctx, args).await,
+            Self::Actors(args) => actors::run(ctx, args).await,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Failures as text, by class (C213). Scripts match the first line of each class.
+
+use gantry_client::ClientError;
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::messages::SubmitJobs;
+use gantry_model::params::ParamError;
+use gantry_wire::{AskError, Message as _, NotDelivered};
+use owo_colors::OwoColorize as _;
+
+use crate::error::{CommandError, Failure};
+use crate::machine::MachineErrorKind;
+use crate::parse::params::ParamsError;
+
+/// The lines for stderr; none where everything has been said.
+#[must_use]
+pub(crate) fn error_lines(error: &CommandError, coloured: bool) -> Vec<String> {
+    let mut lines = failure_lines(&error.error);
+    if let Some(first) = lines.first_mut()
+        && coloured
+    {
+        *first = first.red().to_string();
+    }
+    for hint in &error.hints {
+        let label = if coloured { "Hint:".cyan().to_string() } else { "Hint:".to_owned() };
+        lines.push(format!("{label} {hint}"));
+    }
+    lines
+}
+
+/// The same without hints and colours.
+#[must_use]
+pub(crate) fn failure_lines(failure: &Failure) -> Vec<String> {
+    failure_text(failure).iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+}
+
+fn failure_text(failure: &Failure) -> Option<String> {
+    let text = match failure {
+        Failure::Client(error) => client_text(error),
+        Failure::Refused(fault) => fault_text(fault),
+        Failure::Job { fault, .. } => fault_text(fault),
+        Failure::JobCanceled { job } => format!("Failure: job {job} was canceled"),
+        Failure::Parse(error) => wrong_input(&error.to_string()),
+        Failure::Params(error) => params_text(error),
+        Failure::Disks(error) => wrong_input(&error.to_string()),
+        Failure::Argument(text) => wrong_input(text),
+        Failure::Machine(error) => match error.kind {
+            MachineErrorKind::WrongInput => wrong_input(&chain(error)),
+            MachineErrorKind::CorruptConfiguration => corrupt(&chain(error)),
+            MachineErrorKind::Failed
+            | MachineErrorKind::NotACluster
+            | MachineErrorKind::NodeSetup => format!("Failure: {}", chain(error)),
+        },
+        Failure::Stream { .. } | Failure::File { .. } => format!("Failure: {}", chain(failure)),
+        Failure::Interrupted => {
+            "Aborted. Note that if the operation created any jobs, they might have been submitted \
+             and will continue to run in the background."
+                .to_owned()
+        }
+        Failure::Bug(text) => format!("Unhandled exception: {text}"),
+        Failure::SomeJobs { .. } | Failure::Declined | Failure::UnknownFields(_) => return None,
+    };
+    Some(text)
+}
+
+/// A refusal, as it stands on stderr.
+#[must_use]
+pub(crate) fn fault_text(fault: &Fault) -> String {
+    let details = fault_details(fault);
+    match fault.code {
+        FaultCode::ResolverError => format!("Failure: can't resolve hostname: {details}"),
+        FaultCode::QueueDrained => format!("Failure: the job queue is marked for drain: {details}"),
+        FaultCode::QueueFull => format!("Failure: the job queue is full: {details}"),
+        FaultCode::Canceled => format!("Failure: canceled: {details}"),
+        FaultCode::Forbidden => format!("Failure: no permission: {details}"),
+        FaultCode::NotMaster => format!("This is not the master node: {details}"),
+        FaultCode::NotDelivered | FaultCode::NotStarted => {
+            format!("Failure: nothing was done: {details}")
+        }
+        FaultCode::DeadlineExceeded => format!("Timeout while talking to the master: {details}"),
+        FaultCode::InsufficientResources
+        | FaultCode::TempInsufficientResources
+        | FaultCode::WrongInput
+        | FaultCode::WrongState
+        | FaultCode::UnknownEntity
+        | FaultCode::AlreadyExists
+        | FaultCode::ResourceNotUnique => prerequisites(fault.code, &details),
+        FaultCode::InternalError
+        | FaultCode::EnvironmentError
+        | FaultCode::OutcomeUnknown
+        | FaultCode::StaleToken
+        | FaultCode::LuDiverged => format!("Failure: command execution error:\n{details}"),
+    }
+}
+
+fn prerequisites(code: FaultCode, details: &str) -> String {
+    let code = code.as_str();
+    format!(
+        "Failure: prerequisites not met for this operation:\nerror type: {code}, error \
+         details:\n{details}"
+    )
+}
+
+fn wrong_input(details: &str) -> String {
+    prerequisites(FaultCode::WrongInput, details)
+}
+
+fn corrupt(details: &str) -> String {
+    format!("Corrupt configuration file: {details}\nAborting.")
+}
+
+fn fault_details(fault: &Fault) -> String {
+    let mut details = fault.message.clone();
+    for cause in &fault.chain {
+        details.push_str("\n  caused by: ");
+        details.push_str(cause);
+    }
+    details
+}
+
+fn params_text(error: &ParamsError) -> String {
+    match error {
+        ParamsError::Param(ParamError::Unknown { name, known }) => {
+            format!("Failure: unknown/wrong parameter name '{name}', known are: {known}")
+        }
+        ParamsError::Param(bad @ ParamError::BadValue { .. }) => format!("Parameter Error: {bad}"),
+        ParamsError::Value(error) => format!("Parameter Error: {error}"),
+        ParamsError::Hypervisor { .. } | ParamsError::Removed(_) => wrong_input(&error.to_string()),
+    }
+}
+
+fn client_text(error: &ClientError) -> String {
+    match error {
+        ClientError::Fault(fault) => fault_text(fault),
+        ClientError::NotACluster { state_dir, missing } => format!(
+            "Failure: this host is not part of a cluster: {} is missing in {}",
+            missing,
+            state_dir.display()
+        ),
+        ClientError::NoEndpoint { .. } | ClientError::NoDaemon { .. } => format!(
+            "Cannot communicate with the daemon: {error}\nIs the daemon running and listening?"
+        ),
+        ClientError::Credentials { .. } => corrupt(&chain(error)),
+        ClientError::Ask { source, .. } => ask_text(error, source),
+        ClientError::GaveUp { last, waited, message } => {
+            let waited = waited.as_secs();
+            let last = chain(last.as_ref());
+            let text =
+                format!("Timeout while talking to the cluster: {message} for {waited} s: {last}");
+            match *message == SubmitJobs::WIRE_NAME {
+                true => format!("{text}\nJobs might have been submitted and will run."),
+                false => text,
+            }
+        }
+        ClientError::Protocol { .. } | ClientError::Codec { .. } => {
+            format!("Unhandled protocol error while talking to the cluster: {}", chain(error))
+        }
+        ClientError::File { .. } | ClientError::BadAddress { .. } | ClientError::Setup(_) => {
+            format!("Failure: {}", chain(error))
+        }
+    }
+}
+
+fn ask_text(error: &ClientError, outcome: &AskError) -> String {
+    match outcome {
+        AskError::NotDelivered(NotDelivered::Forbidden { role, message }) => {
+            format!("Failure: no permission: role {role} may not send {message}")
+        }
+        AskError::NotDelivered(_) | AskError::NotStarted(_) => {
+            format!("Failure: nothing was done: {}", chain(error))
+        }
+        AskError::Unknown(_) => {
+            format!("Timeout while talking to the cluster: {}", chain(error))
+        }
+    }
+}
+
+/// The error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gantry_model::ids::JobId;
+
+    fn text(error: impl Into<CommandError>) -> String {
+        error_lines(&error.into(), false).join("\n")
+    }
+
+    // covers: C213
+    #[test]
+    fn each_class_keeps_the_fragment_that_scripts_match() {
+        for (code, fragment) in [
+            (FaultCode::ResolverError, "can't resolve hostname"),
+            (FaultCode::UnknownEntity, "prerequisites not met"),
+            (FaultCode::EnvironmentError, "command execution error"),
+            (FaultCode::QueueDrained, "marked for drain"),
+            (FaultCode::QueueFull, "job queue is full"),
+            (FaultCode::DeadlineExceeded, "Timeout while talking"),
+            (FaultCode::NotMaster, "This is not the master node"),
+            (FaultCode::Forbidden, "permission"),
+        ] {
+            let text = text(Fault::new(code, "details"));
+            assert!(text.contains(fragment), "{text}");
+            assert!(text.contains("details"), "{text}");
+        }
+    }
+
+    // covers: C213
+    #[test]
+    fn a_failed_prerequisite_names_its_type_on_the_next_line() {
+        let fault = Fault::new(FaultCode::WrongState, "no room").within("create web1");
+        let expected = "Failure: prerequisites not met for this operation:\n\
+                        error type: wrong_state, error details:\ncreate web1\n  caused by: no \
+                        room\nHint: everything about the job is shown by `gantry job info 7`";
+        assert_eq!(text(CommandError::job(JobId(7), fault)), expected);
+    }
+
+    // covers: C213
+    #[test]
+    fn parameters_have_their_own_words() {
+        let unknown = ParamError::Unknown { name: "acpy".into(), known: "acpi".into() };
+        assert!(text(ParamsError::Param(unknown)).contains("unknown/wrong parameter name 'acpy'"));
+        let bad = ParamError::BadValue { name: "acpi", value: "x".into(), expected: "true" };
+        assert!(text(ParamsError::Param(bad)).contains("Parameter Error"));
+    }
+
+    // covers: C213
+    #[test]
+    fn a_missing_daemon_is_said_with_how_to_start_it() {
+        let text = text(ClientError::NoDaemon {
+            address: "127.0.0.1:1811".into(),
+            waited: std::time::Duration::from_secs(5),
+            reason: "no answer".into(),
+        });
+        assert!(text.contains("Cannot communicate with"), "{text}");
+        assert!(text.contains("127.0.0.1:1811") && text.contains("gantry daemon"), "{text}");
+    }
+
+    #[test]
+    fn colours_are_only_used_where_wanted() {
+        let error = CommandError::argument("x").hint("y");
+        assert!(!error_lines(&error, false).join("").contains('\u{1b}'));
+        assert!(error_lines(&error, true).join("").contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,145 @@
+//! `gantry instance add` (C60)
+
+use std::collections::BTreeMap;
+
+use gantry_model::names::{InstanceName, NodeName};
+use gantry_model::objects::DiskTemplate;
+use gantry_model::opcodes::InstanceCreate;
+use gantry_model::params::{BackendOverrides, HvOverrides};
+use gantry_model::units::MiB;
+
+use crate::cluster::init::{KeyValuesArgument, key_values_argument, template_argument};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::jobs::run_one;
+use crate::options::{JobArgs, size_argument};
+use crate::parse::disk::{DiskOption, collect_disks, parse_disk};
+use crate::parse::keyval::{KeyValue, KeyValues, parse_named_key_values};
+use crate::parse::params::{backend_overrides, hypervisor_overrides};
+
+/// Create an instance
+///
+/// Its disks are made, an image is installed on the first of them if the OS parameter os-image names
+/// one, and it is started. When something fails, everything made so far is taken back.
+///
+/// Example: gantry instance add -t file -s 4G -n node1 -O os-image=/srv/debian.raw -B memory=1G web1
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the instance
+    instance_name: InstanceName,
+    /// Store its disks in this way; the default is the first that the cluster has enabled
+    #[arg(short = 't', long, value_name = "NAME", value_parser = template_argument)]
+    disk_template: Option<DiskTemplate>,
+    /// Make one disk of this size, such as 512, 1.5G or 2T
+    #[arg(short = 's', long, value_name = "SIZE", value_parser = size_argument)]
+    os_size: Option<MiB>,
+    /// Make disk N, with size=SIZE and if wanted mode=ro|rw and name=TEXT
+    #[arg(long = "disk", value_name = "N:KEY=VALUE,...", value_parser = parse_disk)]
+    disks: Vec<DiskOption>,
+    /// Run it on this node
+    #[arg(short, long, value_name = "NODE")]
+    node: Option<NodeName>,
+    /// Say which OS it has
+    #[arg(short, long, value_name = "NAME")]
+    os_type: Option<String>,
+    /// Set parameters of its OS; os-image=PATH copies that image onto disk 0
+    #[arg(short = 'O', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
+    os_parameters: Option<KeyValuesArgument>,
+    /// Run it under this hypervisor, with these parameters
+    #[arg(short = 'H', long, value_name = "HV[:KEY=VALUE,...]",
+        value_parser = parse_named_key_values)]
+    hypervisor_parameters: Option<(String, KeyValues)>,
+    /// Set its backend parameters, such as memory=1G,vcpus=2
+    #[arg(short = 'B', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
+    backend_parameters: Option<KeyValuesArgument>,
+    /// Install nothing on its disks
+    #[arg(long)]
+    no_install: bool,
+    /// Do not start it
+    #[arg(long)]
+    no_start: bool,
+    /// Give it no network interface; so far none has one
+    #[arg(long)]
+    no_nics: bool,
+    /// Refused: network interfaces are not available yet
+    #[arg(long, hide = true, value_name = "N:KEY=VALUE,...")]
+    net: Vec<String>,
+    /// Accepted for old scripts: names are not looked up
+    #[arg(long)]
+    no_name_check: bool,
+    /// Accepted for old scripts: addresses are not looked for
+    #[arg(long)]
+    no_ip_check: bool,
+    #[command(flatten)]
+    job: JobArgs,
+}
+
+pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
+    if !args.net.is_empty() {
+        let text = "--net: network interfaces are not available yet";
+        return Err(CommandError::argument(text).hint("leave --net out, or say --no-nics"));
+    }
+    let deprecated = [(args.no_name_check, "--no-name-check"), (args.no_ip_check, "--no-ip-check")];
+    for (_, option) in deprecated.iter().filter(|(given, _)| *given) {
+        ctx.warn(&format!("Warning: {option} is deprecated and has no effect"))?;
+    }
+    let hvparams = match &args.hypervisor_parameters {
+        Some((name, pairs)) => Some(hypervisor_overrides(name, pairs)?),
+        None => None,
+    };
+    let beparams = match &args.backend_parameters {
+        Some(KeyValuesArgument(pairs)) => backend_overrides(pairs)?,
+        None => BackendOverrides::default(),
+    };
+    let osparams = os_parameters(args.os_parameters.as_ref())?;
+    let disk_template = match args.disk_template {
+        Some(template) => template,
+        None => default_template(ctx).await?,
+    };
+    let op = create(args.clone(), disk_template, hvparams, beparams, osparams)?;
+    let request = ctx.request(op, &args.job.op());
+    run_one(ctx, request, args.job.submit).await?;
+    Ok(())
+}
+
+fn create(
+    args: Args,
+    disk_template: DiskTemplate,
+    hvparams: Option<HvOverrides>,
+    beparams: BackendOverrides,
+    osparams: BTreeMap<String, String>,
+) -> Result<InstanceCreate, CommandError> {
+    Ok(InstanceCreate {
+        disks: collect_disks(disk_template, args.os_size, &args.disks)?,
+        instance_name: args.instance_name,
+        primary_node: args.node,
+        disk_template,
+        hvparams,
+        beparams,
+        os: args.os_type.unwrap_or_default(),
+        osparams,
+        no_install: args.no_install,
+        start: !args.no_start,
+    })
+}
+
+async fn default_template(ctx: &mut Context<'_>) -> Result<DiskTemplate, CommandError> {
+    let info = ctx.client().await?.cluster().await?;
+    info.cluster.enabled_disk_templates.first().copied().ok_or_else(|| {
+        CommandError::argument("the cluster has no disk template enabled: give --disk-template")
+    })
+}
+
+fn os_parameters(
+    given: Option<&KeyValuesArgument>,
+) -> Result<BTreeMap<String, String>, CommandError> {
+    let mut parameters = BTreeMap::new();
+    for (key, value) in given.iter().flat_map(|list| &list.0) {
+        let KeyValue::Text(text) = value else {
+            let text = format!("OS parameter {key} must be of the form {key}=VALUE");
+            return Err(CommandError::argument(text));
+        };
+        parameters.insert(key.clone(), text.clone());
+    }
+    Ok(parameters)
+}

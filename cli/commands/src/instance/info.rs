@@ -1,0 +1,201 @@
+//! `gantry instance info` (C66)
+
+use gantry_model::query::Resource;
+use gantry_model::units::{MiB, Timestamp};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::output::info::{Info, parameters};
+use crate::output::json::table_document;
+use crate::parse::size::{Unit, format_size};
+use crate::records::{Record, records};
+
+/// What the tree is made of, without what the guest does now.
+const STATIC_FIELDS: [&str; 27] = [
+    "name",
+    "uuid",
+    "serial_no",
+    "ctime",
+    "mtime",
+    "admin_state",
+    "pnode",
+    "pnode.group",
+    "pnode.group.uuid",
+    "snodes",
+    "os",
+    "osparams",
+    "network_port",
+    "hypervisor",
+    "hvparams",
+    "custom_hvparams",
+    "beparams",
+    "custom_beparams",
+    "be/maxmem",
+    "be/minmem",
+    "be/vcpus",
+    "nic.macs",
+    "nic.uuids",
+    "disk_template",
+    "disk.sizes",
+    "disk.uuids",
+    "disk.names",
+];
+
+/// What the guest does now.
+const LIVE_FIELDS: [&str; 2] = ["status", "oper_state"];
+
+/// Show everything about instances
+///
+/// Example: gantry instance info web1
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which
+    #[arg(value_name = "INSTANCE", required_unless_present = "all")]
+    names: Vec<String>,
+    /// Show all instances
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Show the configuration only, not what the guest does
+    #[arg(short = 's', long = "static")]
+    is_static: bool,
+}
+
+pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
+    ctx.typed(Resource::Instance, &args.names);
+    let client = ctx.client().await?;
+    let mut fields = STATIC_FIELDS.to_vec();
+    if !args.is_static {
+        fields.extend(LIVE_FIELDS);
+    }
+    let table = client.query(Resource::Instance, &fields, &args.names).await?;
+    if ctx.json() {
+        ctx.set_document(table_document(&table));
+        return Ok(());
+    }
+    let zone = ctx.io.time_zone.clone();
+    let instances = records(&table).map(|row| tree(&row, args.is_static, &zone)).collect();
+    ctx.print(&Info::List(instances).to_text())
+}
+
+fn tree(instance: &Record<'_>, is_static: bool, zone: &TimeZone) -> Info {
+    let text = |field: &str| Info::text(instance.text(field));
+    let time = |field: &str| match instance.number(field) {
+        Some(micros) => Info::time(Timestamp(micros), zone),
+        None => Info::text(""),
+    };
+    let value = |field: &str| Info::json(instance.value(field).unwrap_or(&Value::Null));
+    // Title, the field it needs, value. What the cluster does not know is left out, not made up.
+    let entries = vec![
+        ("Instance name", "name", text("name")),
+        ("UUID", "uuid", text("uuid")),
+        ("Serial number", "serial_no", text("serial_no")),
+        ("Creation time", "ctime", time("ctime")),
+        ("Modification time", "mtime", time("mtime")),
+        ("State", "admin_state", Info::text(state(instance, is_static))),
+        ("Nodes", "pnode", nodes(instance)),
+        ("Operating system", "os", text("os")),
+        ("Operating system parameters", "osparams", own_parameters(instance, "osparams")),
+        ("Allocated network port", "network_port", value("network_port")),
+        ("Hypervisor", "hypervisor", text("hypervisor")),
+        ("Hypervisor parameters", "hvparams", filled(instance, "hvparams", "custom_hvparams")),
+        ("Back-end parameters", "be/maxmem", backend_parameters(instance)),
+        ("NICs", "nic.macs", nics(instance)),
+        ("Disk template", "disk_template", text("disk_template")),
+        ("Disks", "disk.sizes", disks(instance)),
+    ];
+    let known = entries.into_iter().filter(|(_, field, _)| instance.knows(field));
+    Info::map(known.map(|(title, _, value)| (title, value)).collect())
+}
+
+fn state(instance: &Record<'_>, is_static: bool) -> String {
+    let configured = format!("configured to be {}", instance.text("admin_state"));
+    if is_static {
+        return configured;
+    }
+    let actual = match instance.flag("oper_state") {
+        Some(true) => "up".to_owned(),
+        Some(false) => "down".to_owned(),
+        // The node has not said: its status says why.
+        None => format!("unknown ({})", instance.text("status")),
+    };
+    format!("{configured}, actual state is {actual}")
+}
+
+fn nodes(instance: &Record<'_>) -> Info {
+    let secondaries = instance.items("snodes").iter().map(Info::json).collect();
+    let mut primary = vec![("primary", Info::text(instance.text("pnode")))];
+    if instance.knows("pnode.group") {
+        let uuid = instance.text("pnode.group.uuid");
+        let group = format!("{} (UUID {uuid})", instance.text("pnode.group"));
+        primary.push(("group", Info::text(group)));
+    }
+    Info::List(vec![Info::map(primary), Info::map(vec![("secondaries", Info::List(secondaries))])])
+}
+
+/// Parameters that have no defaults.
+fn own_parameters(instance: &Record<'_>, field: &str) -> Info {
+    filled(instance, field, field)
+}
+
+/// All backend parameters, or those that a cluster tells which does not tell all.
+fn backend_parameters(instance: &Record<'_>) -> Info {
+    if instance.knows("beparams") {
+        return filled(instance, "beparams", "custom_beparams");
+    }
+    let told = ["maxmem", "minmem", "vcpus"];
+    Info::map(told.map(|name| (name, Info::text(instance.text(&format!("be/{name}"))))).to_vec())
+}
+
+/// All parameters, those of the defaults marked.
+fn filled(instance: &Record<'_>, all: &str, set: &str) -> Info {
+    let object = |field: &str| instance.value(field).and_then(Value::as_object);
+    let rows: Vec<(String, String)> = object(all)
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), plain(value)))
+        .collect();
+    parameters(&rows, |name| object(set).is_some_and(|set| set.contains_key(name)))
+}
+
+fn plain(value: &Value) -> String {
+    match Info::json(value) {
+        Info::Text(text) => text,
+        Info::List(_) | Info::Map(_) => value.to_string(),
+    }
+}
+
+fn nics(instance: &Record<'_>) -> Info {
+    let uuids = instance.items("nic.uuids");
+    let nics = instance.items("nic.macs").iter().enumerate().map(|(i, mac)| {
+        let mut entries =
+            vec![(format!("nic/{i}"), Info::text("")), ("MAC".into(), Info::json(mac))];
+        if let Some(uuid) = uuids.get(i) {
+            entries.push(("UUID".into(), Info::json(uuid)));
+        }
+        Info::Map(entries)
+    });
+    Info::List(nics.collect())
+}
+
+fn disks(instance: &Record<'_>) -> Info {
+    let template = instance.text("disk_template");
+    let (names, uuids) = (instance.items("disk.names"), instance.items("disk.uuids"));
+    let disks = instance.items("disk.sizes").iter().enumerate().map(|(i, size)| {
+        let size = match size.as_u64() {
+            Some(mib) => format_size(MiB(mib), Unit::H),
+            None => plain(size),
+        };
+        let head = (format!("disk/{i}"), Info::text(format!("{template}, size {size}")));
+        let mut entries = vec![head];
+        if let Some(name) = names.get(i) {
+            entries.push(("name".into(), Info::json(name)));
+        }
+        if let Some(uuid) = uuids.get(i) {
+            entries.push(("UUID".into(), Info::json(uuid)));
+        }
+        Info::Map(entries)
+    });
+    Info::List(disks.collect())
+}

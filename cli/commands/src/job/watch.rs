@@ -1,0 +1,29 @@
+//! `gantry job watch` (C92)
+
+use gantry_model::ids::JobId;
+
+use super::{job_argument, tell_end};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::jobs::follow;
+
+/// Print the log of a job until it ends
+///
+/// The exit code is 0 if the job succeeded.
+///
+/// Example: gantry job watch 7
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which
+    #[arg(value_name = "JOB", value_parser = job_argument)]
+    job: JobId,
+}
+
+pub(crate) async fn run(ctx: &mut Context<'_>, args: &Args) -> Result<(), CommandError> {
+    let client = ctx.client().await?;
+    let title = format!("Output from job {} follows", args.job);
+    ctx.say(&title)?;
+    ctx.say(&"-".repeat(title.len()))?;
+    let end = follow(ctx, &client, args.job, false).await?;
+    tell_end(ctx, end)
+}

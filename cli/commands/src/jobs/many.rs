@@ -1,0 +1,141 @@
+//! Several jobs, one per object (C214).
+
+use gantry_client::Client;
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::JobId;
+use gantry_model::messages::NewJob;
+use gantry_model::opcodes::OpRequest;
+use serde_json::{Value, json};
+
+use super::progress::{failure_of, follow, is_success};
+use crate::context::Context;
+use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::error_text::fault_text;
+use crate::options::SubmitArgs;
+use crate::output::json::fault_document;
+
+/// Submits one job per name, all at once, and waits for each in turn.
+///
+/// # Errors
+/// When any is refused or fails. What happened to each has been said then.
+pub(crate) async fn run_many(
+    ctx: &mut Context<'_>,
+    requests: Vec<(String, OpRequest)>,
+    options: SubmitArgs,
+) -> Result<(), CommandError> {
+    let client = ctx.client().await?;
+    let n_jobs = requests.len();
+    let (names, jobs): (Vec<String>, Vec<NewJob>) =
+        requests.into_iter().map(|(name, op)| (name, NewJob { ops: vec![op] })).unzip();
+    let answers = client.submit(jobs).await?;
+    let mut many = Many { client, n_failed: 0, documents: Vec::new(), unknown: None };
+    let named: Vec<(String, Result<JobId, Fault>)> = names.into_iter().zip(answers).collect();
+    if options.print_jobid {
+        for job in named.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
+            ctx.say(&job.to_string())?;
+        }
+    }
+    if options.submit {
+        many.show(ctx, named)?;
+    } else {
+        many.wait(ctx, named).await?;
+    }
+    ctx.set_document(json!({"jobs": many.documents}));
+    match many.n_failed {
+        0 => Ok(()),
+        n_failed => {
+            let error = Failure::SomeJobs { n_failed, n_jobs, unknown: many.unknown };
+            Err(CommandError::new(CommandErrorKind::Failed, error))
+        }
+    }
+}
+
+struct Many {
+    client: Client,
+    n_failed: usize,
+    documents: Vec<Value>,
+    unknown: Option<Fault>,
+}
+
+impl Many {
+    /// Says which jobs there are.
+    fn show(
+        &mut self,
+        ctx: &mut Context<'_>,
+        named: Vec<(String, Result<JobId, Fault>)>,
+    ) -> Result<(), CommandError> {
+        for (name, answer) in named {
+            match answer {
+                Ok(job) => {
+                    ctx.say(&format!("{job}: {name}"))?;
+                    self.documents.push(json!({"name": name, "job": job, "status": "queued"}));
+                }
+                Err(fault) => {
+                    ctx.warn(&format!("Failure for {name}: {}", fault_text(&fault)))?;
+                    self.refused(&name, &fault);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(
+        &mut self,
+        ctx: &mut Context<'_>,
+        named: Vec<(String, Result<JobId, Fault>)>,
+    ) -> Result<(), CommandError> {
+        let ids: Vec<String> = named
+            .iter()
+            .filter_map(|(_, answer)| answer.as_ref().ok())
+            .map(ToString::to_string)
+            .collect();
+        if named.len() > 1 && !ids.is_empty() {
+            ctx.say(&format!("Submitted jobs {}", ids.join(", ")))?;
+        }
+        for (name, answer) in named {
+            match answer {
+                Ok(job) => self.wait_one(ctx, &name, job).await?,
+                Err(fault) => {
+                    let text = fault_text(&fault);
+                    ctx.warn(&format!("Failed to submit job for {name}: {text}"))?;
+                    self.refused(&name, &fault);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_one(
+        &mut self,
+        ctx: &mut Context<'_>,
+        name: &str,
+        job: JobId,
+    ) -> Result<(), CommandError> {
+        ctx.say(&format!("Waiting for job {job} for {name} ..."))?;
+        let end = follow(ctx, &self.client, job, false).await?;
+        let mut document = end.document();
+        document["name"] = json!(name);
+        self.documents.push(document);
+        if is_success(&end) {
+            return Ok(());
+        }
+        self.n_failed += 1;
+        if let Some(fault) = &end.fault {
+            self.note_unknown(fault);
+        }
+        ctx.warn(&format!("Job {job} for {name} has failed: {}", failure_of(end)))?;
+        Ok(())
+    }
+
+    fn refused(&mut self, name: &str, fault: &Fault) {
+        self.n_failed += 1;
+        self.documents.push(json!({"name": name, "fault": fault_document(fault)}));
+        self.note_unknown(fault);
+    }
+
+    fn note_unknown(&mut self, fault: &Fault) {
+        if fault.code == FaultCode::UnknownEntity {
+            self.unknown = Some(fault.clone());
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Jobs as commands use them: submit, wait and tell, one or many.
+
+mod many;
+mod one;
+mod progress;
+
+pub(crate) use many::run_many;
+pub(crate) use one::run_one;
+pub(crate) use progress::{JobEnd, failure_of, follow, is_success};

@@ -1,0 +1,30 @@
+//! `gantry node`, `gnt-node`
+
+mod add;
+mod info;
+mod list;
+mod remove;
+
+use crate::context::Context;
+use crate::error::CommandError;
+
+/// Commands on nodes.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum NodeCommand {
+    Add(add::Args),
+    List(list::Args),
+    #[command(visible_alias = "show")]
+    Info(info::Args),
+    Remove(remove::Args),
+}
+
+impl NodeCommand {
+    pub(crate) async fn run(self, ctx: &mut Context<'_>) -> Result<(), CommandError> {
+        match self {
+            Self::Add(args) => add::run(ctx, args).await,
+            Self::List(args) => list::run(ctx, args).await,
+            Self::Info(args) => info::run(ctx, args).await,
+            Self::Remove(args) => remove::run(ctx, args).await,
+        }
+    }
+}

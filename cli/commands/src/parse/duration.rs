@@ -1,0 +1,97 @@
+//! Times: seconds, or a number with `s`, `m`, `h`, `d`, `w` (C204).
+
+use gantry_model::units::Millis;
+
+use super::ParseError;
+
+const EXPECTED: &str = "a time such as 90, 90s, 5m, 2h, 1d or 1w";
+const EXPECTED_FRACTION: &str = "a number of seconds such as 10 or 0.001";
+
+/// Digits after the point that are kept: milliseconds.
+const FRACTION_DIGITS: usize = 3;
+
+/// Reads a time in whole units.
+///
+/// # Errors
+/// When the text is no whole number with one of the units, or too long a time.
+pub fn parse_duration(text: &str) -> Result<Millis, ParseError> {
+    let refuse = || ParseError::new("time", text, EXPECTED);
+    let trimmed = text.trim();
+    let (number, seconds_per_unit) = match trimmed.char_indices().last() {
+        Some((at, 's')) => (&trimmed[..at], 1),
+        Some((at, 'm')) => (&trimmed[..at], 60),
+        Some((at, 'h')) => (&trimmed[..at], 3600),
+        Some((at, 'd')) => (&trimmed[..at], 24 * 3600),
+        Some((at, 'w')) => (&trimmed[..at], 7 * 24 * 3600),
+        _ => (trimmed, 1),
+    };
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(refuse());
+    }
+    let number: u64 = number.parse().map_err(|_| refuse())?;
+    number
+        .checked_mul(seconds_per_unit)
+        .and_then(|seconds| seconds.checked_mul(1000))
+        .map(Millis)
+        .ok_or_else(refuse)
+}
+
+/// Reads seconds with a fraction; more than 0.
+///
+/// # Errors
+/// When the text is no such number, or finer than milliseconds.
+pub fn parse_seconds(text: &str) -> Result<Millis, ParseError> {
+    let refuse = || ParseError::new("duration", text, EXPECTED_FRACTION);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) || fraction.len() > FRACTION_DIGITS {
+        return Err(refuse());
+    }
+    let padded = format!("{whole}{fraction:0<FRACTION_DIGITS$}");
+    match padded.parse() {
+        Ok(millis) if millis > 0 => Ok(Millis(millis)),
+        _ => Err(refuse()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    // covers: C204
+    #[test]
+    fn units_are_understood() {
+        for (text, seconds) in
+            [("0", 0), ("90", 90), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86_400)]
+        {
+            assert_eq!(parse_duration(text), Ok(Millis(seconds * 1000)), "{text}");
+        }
+        assert_eq!(parse_duration("1w"), Ok(Millis(604_800_000)));
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "s", "1x", "-1", "+1", "1.5h", "1 h", "99999999999999999999", "3ß"] {
+            assert!(parse_duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction_down_to_milliseconds() {
+        for (text, millis) in [("10", 10_000), ("0.001", 1), (".5", 500), ("1.25", 1250)] {
+            assert_eq!(parse_seconds(text), Ok(Millis(millis)), "{text}");
+        }
+        for text in ["0", "0.0", "0.0001", "", ".", "-1", "1s", "1e3"] {
+            assert!(parse_seconds(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_a_time_or_an_error(text: String) {
+            let _ignored = parse_duration(&text);
+            let _ignored = parse_seconds(&text);
+        }
+    }
+}

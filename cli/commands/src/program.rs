@@ -1,0 +1,89 @@
+//! As what this program was called: `gantry`, or a link with the name of a Ganeti command.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// The name of the program itself.
+pub const GANTRY: &str = "gantry";
+
+/// One command line language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Everything.
+    Gantry,
+    /// `gnt-cluster`.
+    Cluster,
+    /// `gnt-node`.
+    Node,
+    /// `gnt-instance`.
+    Instance,
+    /// `gnt-job`.
+    Job,
+    /// `gnt-debug`.
+    Debug,
+}
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Gantry, Self::Cluster, Self::Node, Self::Instance, Self::Job, Self::Debug];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gantry => GANTRY,
+            Self::Cluster => "gnt-cluster",
+            Self::Node => "gnt-node",
+            Self::Instance => "gnt-instance",
+            Self::Job => "gnt-job",
+            Self::Debug => "gnt-debug",
+        }
+    }
+
+    /// The program that a path names; what is none of the links is `gantry`.
+    #[must_use]
+    pub fn of_path(path: &OsStr) -> Self {
+        let name = Path::new(path).file_name();
+        let found = Self::ALL.into_iter().find(|program| name == Some(OsStr::new(program.name())));
+        found.unwrap_or(Self::Gantry)
+    }
+
+    /// What `--version` prints (C224). The links print it in the form that Ganeti's tools have,
+    /// because scripts cut it apart.
+    #[must_use]
+    pub fn version_line(self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        match self {
+            Self::Gantry => format!("{GANTRY} {version}"),
+            _ => format!("{} (ganeti gantry-v{version}) {version}", self.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_part_of_the_path_decides() {
+        for (path, program) in [
+            ("gantry", Program::Gantry),
+            ("/usr/sbin/gnt-instance", Program::Instance),
+            ("./gnt-job", Program::Job),
+            ("/gnt-job/gantry", Program::Gantry),
+            ("gnt-unheard-of", Program::Gantry),
+            ("", Program::Gantry),
+        ] {
+            assert_eq!(Program::of_path(OsStr::new(path)), program, "{path}");
+        }
+    }
+
+    // covers: C224
+    #[test]
+    fn the_version_line_has_ganetis_form_under_ganetis_names() {
+        let version = env!("CARGO_PKG_VERSION");
+        let line = Program::Instance.version_line();
+        assert_eq!(line, format!("gnt-instance (ganeti gantry-v{version}) {version}"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Running one command from arguments to exit code.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use serde_json::{Value, json};
+
+use crate::app::{Invocation, NoCommand, parse};
+use crate::context::{Connect, Context};
+use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::error_text::{error_lines, failure_lines};
+use crate::exit_code::ExitCode;
+use crate::io::Io;
+use crate::machine::Machine;
+use crate::output::json::fault_document;
+use crate::suggest::suggest_names;
+
+/// How long a goodbye to the daemon may take. Without it the daemon holds the connection until it
+/// is silent for long; higher delays the end of commands when the daemon is gone.
+const GOODBYE_GRACE: Duration = Duration::from_millis(200);
+
+/// Runs the command that `args` name; the first is the name of the program.
+pub async fn run(
+    args: Vec<OsString>,
+    io: &mut Io,
+    machine: Arc<dyn Machine>,
+    connect: Arc<dyn Connect>,
+) -> ExitCode {
+    let invocation = match parse(&args, io) {
+        Ok(invocation) => invocation,
+        Err(no_command) => return print_no_command(io, no_command),
+    };
+    let Invocation { globals, command, name } = invocation;
+    let is_daemon = command.is_daemon();
+    if globals.debug > 0 && !is_daemon {
+        (io.start_logging)(globals.debug);
+    }
+    let mut interrupt = std::mem::replace(&mut io.interrupt, std::future::pending().boxed());
+    if is_daemon {
+        interrupt = std::future::pending().boxed();
+    }
+    let mut ctx = Context::new(io, globals, machine, connect, name);
+    let result = tokio::select! {
+        biased;
+        result = command.run(&mut ctx) => result,
+        () = interrupt => {
+            Err(CommandError::new(CommandErrorKind::Interrupted, Failure::Interrupted))
+        }
+    };
+    finish(ctx, result).await
+}
+
+async fn finish(mut ctx: Context<'_>, result: Result<(), CommandError>) -> ExitCode {
+    let result = match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(suggest_names(ctx.open_client(), ctx.typed_names(), error).await),
+    };
+    if let Some(client) = ctx.open_client() {
+        client.close(GOODBYE_GRACE).await;
+    }
+    let printed = print_document(&mut ctx, result.as_ref().err());
+    match result.and(printed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let coloured = ctx.io.stderr_is_coloured();
+            // Whoever closed the output does not read why, and nothing else can be told them.
+            if error.kind != CommandErrorKind::BrokenPipe {
+                for line in error_lines(&error, coloured) {
+                    drop(ctx.warn(&line));
+                }
+            }
+            error.kind.into()
+        }
+    }
+}
+
+fn print_document(ctx: &mut Context<'_>, error: Option<&CommandError>) -> Result<(), CommandError> {
+    let document = ctx.take_document();
+    if !ctx.json() {
+        return Ok(());
+    }
+    let document = match (document, error) {
+        (document, None) => document.unwrap_or_else(|| json!({})),
+        (Some(Value::Object(mut object)), Some(error)) => {
+            object.insert("error".to_owned(), error_document(error));
+            Value::Object(object)
+        }
+        (None, Some(error)) => json!({"error": error_document(error)}),
+        (Some(result), Some(error)) => {
+            json!({"result": result, "error": error_document(error)})
+        }
+    };
+    let text = serde_json::to_string_pretty(&document)
+        .map_err(|error| CommandError::new(CommandErrorKind::Internal, bug(&error)))?;
+    ctx.print(&format!("{text}\n"))
+}
+
+fn bug(error: &serde_json::Error) -> Failure {
+    Failure::Bug(format!("the result is no JSON: {error}"))
+}
+
+fn error_document(error: &CommandError) -> Value {
+    json!({
+        "exit_code": ExitCode::from(error.kind).0,
+        "text": failure_lines(&error.error),
+        "hints": error.hints,
+        "fault": error.fault().map(fault_document),
+    })
+}
+
+fn print_no_command(io: &mut Io, no_command: NoCommand) -> ExitCode {
+    let (stdout, text, code) = match no_command {
+        NoCommand::Help(text) => (true, text, ExitCode::SUCCESS),
+        NoCommand::Version(line) => (true, format!("{line}\n"), ExitCode::SUCCESS),
+        NoCommand::NoSubcommand(text) => {
+            (false, text, ExitCode::from(CommandErrorKind::NoSubcommand))
+        }
+        NoCommand::Usage(text) => (false, text, ExitCode::from(CommandErrorKind::Usage)),
+    };
+    let out = if stdout { &mut io.stdout } else { &mut io.stderr };
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => code,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

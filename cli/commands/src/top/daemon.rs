@@ -1,0 +1,34 @@
+//! `gantry daemon`
+
+use std::net::SocketAddr;
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::machine::DaemonArgs;
+
+/// Run the daemon of this node in the foreground
+///
+/// It needs a state directory made by `gantry cluster init` or `gantry join`, writes there where it
+/// listens, and ends at SIGTERM or Ctrl-C. Guests go on running.
+///
+/// Example: gantry daemon --state-dir /var/lib/gantry
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Listen here in place of the address that the cluster knows
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Log lines as JSON
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
+    let args = DaemonArgs {
+        state_dir: ctx.state_dir(),
+        listen: args.listen,
+        debug: ctx.globals.debug,
+        log_json: args.log_json,
+    };
+    let machine = ctx.machine.clone();
+    Ok(machine.run_daemon(args).await?)
+}

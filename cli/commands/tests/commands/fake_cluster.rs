@@ -1,0 +1,340 @@
+//! A cluster that answers every message from a script, through the in-process transport.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use gantry_client::{Client, InProcess};
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::{JobAttempt, JobId};
+use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
+use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
+use gantry_model::messages::{
+    ActorRow, ConsoleChunk, JobChange, NewJob, QueryActors, QueryCluster, QueryJobs, QueryLocks,
+    QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
+};
+use gantry_model::names::InstanceName;
+use gantry_model::opcodes::{OpCode, OpRequest};
+use gantry_model::query::{Cell, FieldKind, Resource, Table};
+use gantry_model::units::Timestamp;
+use gantry_wire::{AskError, Envelope, Message, NotDelivered, decode, encode};
+use serde_json::json;
+
+use crate::fake_tables::{WEB1, cluster, instances, nodes, select};
+use crate::harness::NOW;
+
+/// The cluster.
+#[derive(Clone)]
+pub(crate) struct FakeCluster(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// What was submitted, by job.
+    submitted: BTreeMap<u64, OpRequest>,
+    /// What is still to be told of each job.
+    changes: BTreeMap<u64, VecDeque<JobChange>>,
+    /// What the console has to say: output, and after it the end or silence.
+    console: VecDeque<ConsoleChunk>,
+    typed: Vec<u8>,
+    queue_is_full: bool,
+}
+
+fn name(text: &str) -> InstanceName {
+    InstanceName::new(text).expect("valid")
+}
+
+/// Encodes the reply of `M`.
+fn reply<M: Message>(reply: &M::Reply) -> Result<Bytes, AskError> {
+    Ok(encode(reply).expect("encodes").into())
+}
+
+fn change(status: JobStatus, log: &[(LogKind, &str)], first: u64) -> JobChange {
+    let lines = (first..).zip(log).map(|(serial, (kind, text))| LogLine {
+        serial,
+        at: Timestamp(NOW.0 + serial * 1_000_000),
+        kind: *kind,
+        text: (*text).to_owned(),
+    });
+    JobChange { status, log: lines.collect(), fault: None, results: Vec::new(), waits_for: None }
+}
+
+fn failed(fault: Fault) -> JobChange {
+    JobChange { fault: Some(fault), ..change(JobStatus::Error, &[], 1) }
+}
+
+fn success() -> JobChange {
+    JobChange { results: vec![json!(null)], ..change(JobStatus::Success, &[], 1) }
+}
+
+/// What becomes of an opcode.
+fn script(op: &OpRequest) -> VecDeque<JobChange> {
+    let unknown = |name: &InstanceName| {
+        failed(Fault::new(FaultCode::UnknownEntity, format!("instance {name} does not exist")))
+    };
+    let changes = match &op.op {
+        OpCode::InstanceCreate(_) => vec![
+            change(JobStatus::Running, &[(LogKind::Message, "* disk 0, size 64M")], 1),
+            change(
+                JobStatus::Running,
+                &[
+                    (LogKind::Message, "* creating instance disks..."),
+                    (LogKind::Info, "no acceleration: running under TCG"),
+                    (LogKind::Warning, "the node is short of memory"),
+                ],
+                2,
+            ),
+            success(),
+        ],
+        OpCode::InstanceStartup(op) if op.instance_name == name("web9") => {
+            vec![unknown(&op.instance_name)]
+        }
+        OpCode::InstanceShutdown(op) if op.instance_name == name("db1") => {
+            vec![change(JobStatus::Canceled, &[], 1)]
+        }
+        OpCode::InstanceReboot(_) => {
+            let fault = Fault::new(FaultCode::EnvironmentError, "no such file: /usr/bin/qemu")
+                .within("start instance web1");
+            vec![failed(fault)]
+        }
+        OpCode::TestDelay(_) if op.common.priority == 10 => {
+            let waiting = JobChange {
+                waits_for: Some("lock node/x, held by job 3".to_owned()),
+                ..change(JobStatus::Waiting, &[], 1)
+            };
+            let queued = change(JobStatus::Queued, &[], 1);
+            vec![
+                queued.clone(),
+                queued.clone(),
+                queued,
+                waiting.clone(),
+                waiting.clone(),
+                waiting,
+                success(),
+            ]
+        }
+        OpCode::TestDelay(op) if op.duration.0 == 9_000_000 => {
+            // One that never ends.
+            return VecDeque::new();
+        }
+        OpCode::NodeRemove(_) => {
+            vec![failed(Fault::new(FaultCode::WrongState, "instance db1 lives on it"))]
+        }
+        _ => vec![success()],
+    };
+    changes.into()
+}
+
+impl FakeCluster {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let cluster = self.clone();
+        let transport = InProcess::new("fake", move |envelope| {
+            let answer = cluster.answer(&envelope);
+            async move {
+                match answer {
+                    Some(answer) => answer,
+                    None => std::future::pending().await,
+                }
+            }
+            .boxed()
+        });
+        Client::over(Arc::new(transport))
+    }
+
+    /// What was submitted, in order.
+    pub(crate) fn submitted(&self) -> Vec<OpRequest> {
+        self.0.lock().expect("not poisoned").submitted.values().cloned().collect()
+    }
+
+    pub(crate) fn fill_queue(&self) {
+        self.0.lock().expect("not poisoned").queue_is_full = true;
+    }
+
+    /// Lets the console of web1 say something; `closed` after the last ends it.
+    pub(crate) fn console_says(&self, offset: u64, text: &str, closed: bool) {
+        let chunk = ConsoleChunk { offset, bytes: text.as_bytes().to_vec(), closed };
+        self.0.lock().expect("not poisoned").console.push_back(chunk);
+    }
+
+    /// What was typed on the console.
+    pub(crate) fn typed(&self) -> String {
+        String::from_utf8(self.0.lock().expect("not poisoned").typed.clone()).expect("UTF-8")
+    }
+
+    /// `None` is no answer for ever.
+    fn answer(&self, envelope: &Envelope) -> Option<Result<Bytes, AskError>> {
+        let mut state = self.0.lock().expect("not poisoned");
+        let body = &envelope.body;
+        let path = envelope.to.as_str();
+        Some(match envelope.message.as_str() {
+            SubmitJobs::WIRE_NAME => state.submit(&decode(body).expect("decodes")),
+            WaitJob::WIRE_NAME => return state.wait(&decode(body).expect("decodes")),
+            QueryJobs::WIRE_NAME => state.jobs(&decode(body).expect("decodes")),
+            QueryTable::WIRE_NAME => state.table(&decode(body).expect("decodes")),
+            QueryCluster::WIRE_NAME => reply::<QueryCluster>(&Ok(cluster())),
+            QueryLocks::WIRE_NAME => reply::<QueryLocks>(&locks()),
+            QueryActors::WIRE_NAME => reply::<QueryActors>(&Ok(actors(path))),
+            TokenIssue::WIRE_NAME => {
+                let asked: TokenIssue = decode(body).expect("decodes");
+                reply::<TokenIssue>(&Ok(TokenIssued {
+                    token: "gantry-join-1.0123456789abcdef".to_owned(),
+                    expires: Timestamp(NOW.0 + asked.valid.0 * 1000),
+                }))
+            }
+            ReadConsole::WIRE_NAME if path == format!("/instance/{WEB1}") => {
+                return state.console.pop_front().map(|chunk| reply::<ReadConsole>(&Ok(chunk)));
+            }
+            WriteConsole::WIRE_NAME => {
+                let asked: WriteConsole = decode(body).expect("decodes");
+                state.typed.extend(asked.bytes);
+                reply::<WriteConsole>(&Ok(()))
+            }
+            ReadConsole::WIRE_NAME => {
+                let fault = Fault::new(FaultCode::WrongState, "the guest does not run");
+                reply::<ReadConsole>(&Err(fault))
+            }
+            _ => Err(NotDelivered::NoSuchActor(path.to_owned()).into()),
+        })
+    }
+}
+
+impl State {
+    fn submit(&mut self, asked: &SubmitJobs) -> Result<Bytes, AskError> {
+        if self.queue_is_full {
+            let full = Fault::new(FaultCode::QueueFull, "it holds 5000 jobs");
+            return reply::<SubmitJobs>(&Ok(asked
+                .jobs
+                .iter()
+                .map(|_| Err(full.clone()))
+                .collect()));
+        }
+        let ids = asked.jobs.iter().map(|job| Ok(self.add(job))).collect();
+        reply::<SubmitJobs>(&Ok(ids))
+    }
+
+    fn add(&mut self, job: &NewJob) -> JobId {
+        // Not from 1, so that numbers of jobs and of lines differ.
+        let id = 101 + self.submitted.len() as u64;
+        let op = job.ops[0].clone();
+        self.changes.insert(id, script(&op));
+        self.submitted.insert(id, op);
+        JobId(id)
+    }
+
+    fn wait(&mut self, asked: &WaitJob) -> Option<Result<Bytes, AskError>> {
+        if asked.job == JobId(7) {
+            let done = change(JobStatus::Success, &[(LogKind::Message, "done long ago")], 1);
+            return Some(reply::<WaitJob>(&Ok(done)));
+        }
+        let Some(changes) = self.changes.get_mut(&asked.job.0) else {
+            let text = format!("job {} does not exist", asked.job);
+            return Some(reply::<WaitJob>(&Err(Fault::new(FaultCode::UnknownEntity, text))));
+        };
+        changes.pop_front().map(|change| reply::<WaitJob>(&Ok(change)))
+    }
+
+    fn jobs(&self, asked: &QueryJobs) -> Result<Bytes, AskError> {
+        let one = |job: &JobId| match self.submitted.get(&job.0) {
+            Some(input) => Ok(record(*job, input)),
+            None => Err(Fault::new(FaultCode::UnknownEntity, format!("job {job} does not exist"))),
+        };
+        reply::<QueryJobs>(&asked.jobs.iter().map(one).collect())
+    }
+
+    fn table(&self, asked: &QueryTable) -> Result<Bytes, AskError> {
+        let answer: Result<Table, Fault> = match asked.resource {
+            Resource::Instance => select(&instances(), &asked.fields, &asked.names, "instance"),
+            Resource::Node => select(&nodes(), &asked.fields, &asked.names, "node"),
+            Resource::Job => {
+                let value = |values: Vec<serde_json::Value>| {
+                    values.into_iter().map(Cell::Value).collect::<Vec<Cell>>()
+                };
+                let fields = vec![
+                    ("id", "ID", FieldKind::Number, value(vec![json!(7), json!(8), json!(10)])),
+                    (
+                        "status",
+                        "Status",
+                        FieldKind::Text,
+                        value(vec![json!("success"), json!("running"), json!("error")]),
+                    ),
+                    (
+                        "summary",
+                        "Summary",
+                        FieldKind::Text,
+                        value(vec![
+                            json!("INSTANCE_CREATE(web1)"),
+                            json!("TEST_DELAY(0.3),TEST_DELAY(1.0)"),
+                            json!("INSTANCE_REMOVE(db1)"),
+                        ]),
+                    ),
+                    (
+                        "received_ts",
+                        "Received",
+                        FieldKind::Timestamp,
+                        value(vec![json!(NOW.0), json!(NOW.0 + 1), json!(NOW.0 + 2)]),
+                    ),
+                ];
+                select(&fields, &asked.fields, &asked.names, "job")
+            }
+            Resource::Lock => Err(Fault::new(FaultCode::WrongInput, "ask /locks")),
+        };
+        reply::<QueryTable>(&answer)
+    }
+}
+
+fn record(id: JobId, input: &OpRequest) -> JobRecord {
+    let at = |micros: u64| Some(Timestamp(NOW.0 + micros));
+    JobRecord {
+        id,
+        ops: vec![OpRecord {
+            input: input.clone(),
+            status: JobStatus::Success,
+            result: Some(json!({"nodes": ["node1.example"]})),
+            fault: None,
+            log: change(JobStatus::Success, &[(LogKind::Info, "waited")], 1).log,
+            start: at(1_959_545),
+            exec: at(2_000_000),
+            end: at(3_625_796),
+            plan: None,
+            steps: Vec::new(),
+            unwinding: None,
+        }],
+        received: NOW,
+        start: at(1_959_545),
+        end: at(3_625_809),
+        attempt: JobAttempt(1),
+        cancel: false,
+    }
+}
+
+fn locks() -> Vec<LockRow> {
+    vec![
+        LockRow {
+            name: LockName::instance(&name("web1")),
+            mode: Some(LockMode::Exclusive),
+            owners: vec![JobId(8)],
+            pending: vec![(LockMode::Shared, vec![JobId(9), JobId(11)])],
+        },
+        LockRow {
+            name: LockName::set(LockLevel::Node),
+            mode: None,
+            owners: Vec::new(),
+            pending: Vec::new(),
+        },
+    ]
+}
+
+fn actors(path: &str) -> Vec<ActorRow> {
+    vec![ActorRow {
+        node: "node1.example".to_owned(),
+        path: path.to_owned(),
+        mailbox: 2,
+        handled: 1234,
+        restarts: 0,
+        slowest: Some(("cluster.query-table".to_owned(), 950)),
+    }]
+}

@@ -1,0 +1,75 @@
+//! A machine on which nothing happens: it keeps what it was asked to do.
+
+use std::sync::Mutex;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use gantry_commands::machine::{
+    DaemonArgs, DemoArgs, InitArgs, Initialised, JoinArgs, Joined, Machine, MachineError,
+    MachineErrorKind,
+};
+use gantry_model::ids::ClusterUuid;
+use gantry_model::names::NodeName;
+use uuid::Uuid;
+
+/// Keeps what it was asked to do.
+#[derive(Default)]
+pub(crate) struct FakeMachine {
+    pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) fail: Mutex<Option<MachineErrorKind>>,
+}
+
+impl FakeMachine {
+    fn note<T: Send + 'static>(
+        &self,
+        asked: String,
+        done: T,
+    ) -> BoxFuture<'static, Result<T, MachineError>> {
+        self.asked.lock().expect("not poisoned").push(asked);
+        let result = match self.fail.lock().expect("not poisoned").take() {
+            None => Ok(done),
+            Some(kind) => Err(MachineError {
+                kind,
+                message: "use /srv/state".to_owned(),
+                source: Some("it is full of eels".into()),
+                hints: vec!["empty it".to_owned()],
+            }),
+        };
+        std::future::ready(result).boxed()
+    }
+
+    pub(crate) fn last(&self) -> String {
+        self.asked.lock().expect("not poisoned").last().cloned().unwrap_or_default()
+    }
+}
+
+fn cluster() -> ClusterUuid {
+    ClusterUuid(Uuid::from_u128(0xc1))
+}
+
+impl Machine for FakeMachine {
+    fn run_daemon(&self, args: DaemonArgs) -> BoxFuture<'_, Result<(), MachineError>> {
+        self.note(format!("{args:#?}"), ())
+    }
+
+    fn init_cluster(&self, args: InitArgs) -> BoxFuture<'_, Result<Initialised, MachineError>> {
+        let node_name = NodeName::new("node1.example").expect("valid");
+        let address = "192.0.2.1:1811".to_owned();
+        self.note(format!("{args:#?}"), Initialised { cluster: cluster(), node_name, address })
+    }
+
+    fn join(&self, args: JoinArgs) -> BoxFuture<'_, Result<Joined, MachineError>> {
+        let node_name = NodeName::new("node2.example").expect("valid");
+        let address = "192.0.2.2:1811".to_owned();
+        self.note(format!("{args:#?}"), Joined { cluster: cluster(), node_name, address })
+    }
+
+    fn demo<'a>(
+        &'a self,
+        args: DemoArgs,
+        say: &'a mut (dyn FnMut(&str) + Send),
+    ) -> BoxFuture<'a, Result<(), MachineError>> {
+        say("3 nodes run");
+        self.note(format!("{args:#?}"), ())
+    }
+}

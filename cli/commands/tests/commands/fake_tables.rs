@@ -1,0 +1,272 @@
+//! What the fake cluster has: two nodes, three instances.
+
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision, Serial};
+use gantry_model::messages::ClusterInfo;
+use gantry_model::names::{ClusterName, GroupName, NodeName};
+use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
+use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
+use gantry_model::query::{Cell, FieldDef, FieldKind, Table};
+use gantry_model::units::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// 2026-11-22 06:07:54.773264 UTC.
+const CTIME: u64 = 1_795_327_674_773_264;
+
+pub(crate) const WEB1: Uuid = Uuid::from_u128(0x1);
+
+/// A field: name, title, kind, and the value of each row.
+type Field = (&'static str, &'static str, FieldKind, Vec<Cell>);
+
+fn values<const N: usize>(values: [Value; N]) -> Vec<Cell> {
+    values.into_iter().map(Cell::Value).collect()
+}
+
+fn uuids(first: u128, n_rows: u128) -> Vec<Cell> {
+    (first..first + n_rows).map(|id| Cell::Value(json!(Uuid::from_u128(id)))).collect()
+}
+
+/// A table of which any fields and rows can be asked for.
+pub(crate) fn select(
+    fields: &[Field],
+    asked: &[String],
+    names: &[String],
+    what: &str,
+) -> Result<Table, Fault> {
+    let is_name = |cell: &Cell, name: &String| match cell {
+        Cell::Value(Value::String(text)) => text == name,
+        Cell::Value(Value::Number(number)) => number.to_string() == *name,
+        _ => false,
+    };
+    let keys = &fields[0].3;
+    let mut rows: Vec<usize> = (0..keys.len()).collect();
+    if !names.is_empty() {
+        let find = |name: &String| {
+            keys.iter().position(|cell| is_name(cell, name)).ok_or_else(|| {
+                Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist"))
+            })
+        };
+        rows = names.iter().map(find).collect::<Result<_, _>>()?;
+    }
+    let all: Vec<String> = fields.iter().map(|field| field.0.to_owned()).collect();
+    let asked = if asked.is_empty() { &all } else { asked };
+    let found = |name: &String| fields.iter().find(|field| field.0 == name);
+    let def = |name: &String| match found(name) {
+        Some((name, title, kind, _)) => FieldDef {
+            name: (*name).to_owned(),
+            title: (*title).to_owned(),
+            kind: *kind,
+            doc: String::new(),
+        },
+        None => FieldDef {
+            name: name.clone(),
+            title: name.clone(),
+            kind: FieldKind::Other,
+            doc: String::new(),
+        },
+    };
+    let cell = |name: &String, row: usize| found(name).map_or(Cell::Unknown, |f| f.3[row].clone());
+    Ok(Table {
+        fields: asked.iter().map(def).collect(),
+        rows: rows.iter().map(|row| asked.iter().map(|name| cell(name, *row)).collect()).collect(),
+        unknown_fields: asked.iter().filter(|name| found(name).is_none()).cloned().collect(),
+    })
+}
+
+pub(crate) fn instances() -> Vec<Field> {
+    let be = |maxmem: u64| {
+        json!({"always_failover": false, "auto_balance": true, "maxmem": maxmem, "minmem": maxmem,
+               "spindle_use": 1, "vcpus": 1})
+    };
+    vec![
+        ("name", "Instance", FieldKind::Text, values([json!("web1"), json!("web2"), json!("db1")])),
+        ("uuid", "UUID", FieldKind::Text, uuids(0x1, 3)),
+        (
+            "hypervisor",
+            "Hypervisor",
+            FieldKind::Text,
+            values(["kvm", "kvm", "fake"].map(Into::into)),
+        ),
+        ("os", "OS", FieldKind::Text, values(["debian", "", "debian"].map(Into::into))),
+        (
+            "pnode",
+            "Primary_node",
+            FieldKind::Text,
+            values(["node1.example", "node1.example", "node2.example"].map(Into::into)),
+        ),
+        ("snodes", "Secondary_Nodes", FieldKind::Other, values([json!([]), json!([]), json!([])])),
+        (
+            "status",
+            "Status",
+            FieldKind::Text,
+            values(["running", "ADMIN_down", "ERROR_nodedown"].map(Into::into)),
+        ),
+        (
+            "oper_ram",
+            "Memory",
+            FieldKind::Unit,
+            vec![Cell::Value(json!(1536)), Cell::Unavailable, Cell::NoData],
+        ),
+        (
+            "oper_state",
+            "Running",
+            FieldKind::Bool,
+            vec![Cell::Value(json!(true)), Cell::Value(json!(false)), Cell::NoData],
+        ),
+        (
+            "admin_state",
+            "InstanceState",
+            FieldKind::Text,
+            values(["up", "down", "up"].map(Into::into)),
+        ),
+        (
+            "disk_template",
+            "Disk_template",
+            FieldKind::Text,
+            values(["file", "diskless", "file"].map(Into::into)),
+        ),
+        ("disk_usage", "DiskUsage", FieldKind::Unit, values([json!(4096), json!(0), json!(68)])),
+        (
+            "disk.sizes",
+            "Disk_sizes",
+            FieldKind::Other,
+            values([json!([4096]), json!([]), json!([64, 4])]),
+        ),
+        (
+            "disk.uuids",
+            "Disk_UUIDs",
+            FieldKind::Other,
+            values([json!([Uuid::from_u128(0xd0)]), json!([]), json!(["x", "y"])]),
+        ),
+        (
+            "nic.macs",
+            "NIC_MACs",
+            FieldKind::Other,
+            values([json!(["aa:00:00:00:00:01"]), json!([]), json!([])]),
+        ),
+        (
+            "hvparams",
+            "HypervisorParameters",
+            FieldKind::Other,
+            values([json!({"acpi": false, "boot_order": "disk"}), json!({}), json!({})]),
+        ),
+        (
+            "custom_hvparams",
+            "CustomHypervisorParameters",
+            FieldKind::Other,
+            values([json!({"acpi": false}), json!({}), json!({})]),
+        ),
+        ("beparams", "BackendParameters", FieldKind::Other, values([be(1536), be(128), be(128)])),
+        (
+            "be/maxmem",
+            "ConfigMaxMem",
+            FieldKind::Unit,
+            values([json!(1536), json!(128), json!(128)]),
+        ),
+        (
+            "custom_beparams",
+            "CustomBackendParameters",
+            FieldKind::Other,
+            values([json!({"maxmem": 1536, "minmem": 1536}), json!({}), json!({})]),
+        ),
+        (
+            "ctime",
+            "CTime",
+            FieldKind::Timestamp,
+            values([json!(CTIME), json!(CTIME), json!(CTIME)]),
+        ),
+        (
+            "mtime",
+            "MTime",
+            FieldKind::Timestamp,
+            values([json!(CTIME), json!(CTIME), json!(CTIME)]),
+        ),
+        ("serial_no", "SerialNo", FieldKind::Number, values([json!(3), json!(1), json!(12)])),
+        ("tags", "Tags", FieldKind::Other, values([json!(["a", "b"]), json!([]), json!([])])),
+    ]
+}
+
+pub(crate) fn nodes() -> Vec<Field> {
+    let live = |value: u64| vec![Cell::Value(json!(value)), Cell::NoData];
+    vec![
+        (
+            "name",
+            "Node",
+            FieldKind::Text,
+            values(["node1.example", "node2.example"].map(Into::into)),
+        ),
+        ("uuid", "UUID", FieldKind::Text, uuids(0xa1, 2)),
+        ("dtotal", "DTotal", FieldKind::Unit, live(258_048)),
+        ("dfree", "DFree", FieldKind::Unit, live(69_632)),
+        ("mtotal", "MTotal", FieldKind::Unit, live(24_064)),
+        ("mnode", "MNode", FieldKind::Unit, live(3379)),
+        ("mfree", "MFree", FieldKind::Unit, live(22_835)),
+        ("pinst_cnt", "Pinst", FieldKind::Number, values([json!(2), json!(1)])),
+        ("sinst_cnt", "Sinst", FieldKind::Number, values([json!(0), json!(0)])),
+        ("pip", "PrimaryIP", FieldKind::Text, values(["192.0.2.1", "192.0.2.2"].map(Into::into))),
+        ("master_candidate", "MasterC", FieldKind::Bool, values([json!(true), json!(false)])),
+        ("drained", "Drained", FieldKind::Bool, values([json!(false), json!(true)])),
+        ("offline", "Offline", FieldKind::Bool, values([json!(false), json!(false)])),
+        ("master_capable", "MasterCapable", FieldKind::Bool, values([json!(true), json!(true)])),
+        ("vm_capable", "VMCapable", FieldKind::Bool, values([json!(true), json!(true)])),
+        (
+            "pinst_list",
+            "PriInstances",
+            FieldKind::Other,
+            values([json!(["web1", "web2"]), json!(["db1"])]),
+        ),
+    ]
+}
+
+pub(crate) fn cluster() -> ClusterInfo {
+    let at = Timestamp(CTIME);
+    let (node, group) = (NodeUuid(Uuid::from_u128(0xa1)), GroupUuid(Uuid::from_u128(0x90)));
+    ClusterInfo {
+        cluster: Cluster {
+            uuid: ClusterUuid(Uuid::from_u128(0xc1)),
+            name: ClusterName::new("cluster.example").expect("valid"),
+            ctime: at,
+            mtime: at,
+            serial: Serial(1),
+            enabled_hypervisors: vec![HypervisorKind::Kvm, HypervisorKind::Fake],
+            enabled_disk_templates: vec![DiskTemplate::File, DiskTemplate::Diskless],
+            file_storage_dir: "/srv/gantry/disks".to_owned(),
+            mac_prefix: "aa:00:00".to_owned(),
+            candidate_pool_size: 10,
+            max_running_jobs: 20,
+            max_tracked_jobs: 25,
+            hvparams: HypervisorDefaults::default(),
+            beparams: BackendParams::default(),
+            tags: Vec::new(),
+            ca_certificate: "PEM".to_owned(),
+        },
+        master: Node {
+            uuid: node,
+            name: NodeName::new("node1.example").expect("valid"),
+            address: "192.0.2.1:1811".to_owned(),
+            group,
+            master_candidate: true,
+            offline: false,
+            drained: false,
+            master_capable: true,
+            vm_capable: true,
+            ctime: at,
+            mtime: at,
+            serial: Serial(1),
+            tags: Vec::new(),
+        },
+        groups: vec![NodeGroup {
+            uuid: group,
+            name: GroupName::new("default").expect("valid"),
+            ctime: at,
+            mtime: at,
+            serial: Serial(1),
+            tags: Vec::new(),
+        }],
+        reign: ReignId(5),
+        revision: Revision(77),
+        software_version: "0.1.0".to_owned(),
+        architecture: "x86_64".to_owned(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Commands without a noun, and what all commands have.
+
+use std::io;
+
+use crate::harness::{Session, compare};
+
+#[tokio::test(start_paused = true)]
+async fn machine_commands() {
+    let mut session = Session::new();
+    session.env.insert("GANTRY_STATE_DIR".to_owned(), "/srv/state".to_owned());
+    let lines = [
+        "gantry join --address n2:1811 gantry-join-1.00",
+        "gantry join --address n2 gantry-join-1.00",
+        "gantry demo",
+        "gantry daemon --listen 127.0.0.1:5000 -d",
+    ];
+    session.check("top", &lines).await;
+    let asked = session.machine.asked.lock().expect("not poisoned").join("\n");
+    compare("top-args", &format!("{asked}\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_option_wins_over_the_environment_and_that_over_the_default() {
+    let mut session = Session::new();
+    let state_dir = |session: &Session| {
+        let asked = session.machine.last();
+        let line = asked.lines().find(|line| line.contains("state_dir")).unwrap_or_default();
+        line.trim().to_owned()
+    };
+    let _ran = session.run("gantry daemon").await;
+    assert_eq!(state_dir(&session), "state_dir: \"/var/lib/gantry\",");
+    session.env.insert("GANTRY_STATE_DIR".to_owned(), "/srv/env".to_owned());
+    let _ran = session.run("gantry daemon").await;
+    assert_eq!(state_dir(&session), "state_dir: \"/srv/env\",");
+    let _ran = session.run("gantry daemon --state-dir /srv/option").await;
+    assert_eq!(state_dir(&session), "state_dir: \"/srv/option\",");
+}
+
+// covers: C200 C213
+#[tokio::test(start_paused = true)]
+async fn without_a_cluster_or_a_daemon() {
+    let lines = [
+        "gnt-instance list --state-dir /nowhere",
+        "gnt-instance list --endpoint 192.0.2.9:1811",
+        "gnt-instance list --state-dir /nowhere --json",
+    ];
+    Session::new().check("unreachable", &lines).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_lead_to_the_program_and_nothing_else_is_touched() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let line = format!("gantry install-links {}", dir.path().display());
+    let session = Session::new();
+    for _ in 0..2 {
+        let ran = session.run(&line).await;
+        assert_eq!(ran.code.0, 0, "{}", ran.stderr);
+    }
+    let link = dir.path().join("gnt-instance");
+    let target = std::fs::read_link(&link).expect("a link");
+    assert_eq!(target, std::path::Path::new("/usr/bin/gantry"));
+    std::fs::remove_file(&link).expect("removed");
+    std::fs::write(&link, "somebody's own").expect("written");
+    let ran = session.run(&line).await;
+    assert_eq!(ran.code.0, 1);
+    assert!(ran.stderr.contains("gnt-instance exists"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(&link).expect("a file"), "somebody's own");
+}
+
+// covers: C217
+#[tokio::test(start_paused = true)]
+async fn completion_knows_every_command_of_its_program() {
+    let session = Session::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = session.run(&format!("gantry completion {shell}")).await;
+        assert_eq!(ran.code.0, 0, "{}", ran.stderr);
+        assert!(ran.stdout.contains("startup") && ran.stdout.contains("demo"), "{shell}");
+        let ran = session.run(&format!("gantry completion {shell} --program gnt-instance")).await;
+        assert!(ran.stdout.contains("gnt-instance") && !ran.stdout.contains("demo"), "{shell}");
+    }
+}
+
+/// A reader that has gone away.
+struct ClosedPipe;
+
+impl io::Write for ClosedPipe {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+// covers: C224
+#[tokio::test(start_paused = true)]
+async fn a_closed_pipe_ends_a_command_silently() {
+    for line in ["gnt-instance list", "gnt-instance list --json", "gnt-instance --help"] {
+        let ran = Session::new().run_with(line, Box::new(ClosedPipe)).await;
+        assert_eq!((ran.code.0, ran.stderr.as_str()), (1, ""), "{line}");
+    }
+}

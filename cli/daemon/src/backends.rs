@@ -1,0 +1,59 @@
+//! The hypervisors and storages of a real node.
+
+use std::sync::Arc;
+
+use gantry_host::{Pool, ProcessIdentity};
+use gantry_hv::HypervisorRegistry;
+use gantry_hv::fake::FakeHypervisor;
+use gantry_hv::kvm::{KvmConfig, KvmHypervisor};
+use gantry_node::{CrashPoints, CrashSpec};
+use gantry_storage::fake::{FakeStorage, FakeStore};
+use gantry_storage::{DisklessStorage, FileStorage, StorageRegistry};
+
+use crate::error::DaemonError;
+use crate::state_dir::{NodeFile, StateDir};
+
+/// All hypervisors there are; which of them are used is a matter of the configuration.
+pub(crate) fn hypervisors(
+    state_dir: &StateDir,
+    file: &NodeFile,
+) -> Result<HypervisorRegistry, DaemonError> {
+    let kvm = KvmHypervisor::new(KvmConfig::new(state_dir.path()));
+    let world = gantry_hv::fake::FakeWorld::in_directory(
+        &state_dir.fake().join("guests"),
+        Arc::new(Pool),
+    )
+    .map_err(DaemonError::part("open the world of the fake hypervisor"))?;
+    let fake = FakeHypervisor::new(&world, file.name.as_str());
+    Ok(HypervisorRegistry::new().with(Arc::new(kvm)).with(Arc::new(fake)))
+}
+
+/// All storages there are.
+pub(crate) fn storage(
+    state_dir: &StateDir,
+    file: &NodeFile,
+) -> Result<StorageRegistry, DaemonError> {
+    let files = FileStorage::new(&file.file_storage_dir, Arc::new(Pool))
+        .map_err(DaemonError::part("use the file storage directory"))?;
+    let store =
+        FakeStore::in_directory(&state_dir.fake().join("disks"), Arc::new(Pool))
+            .map_err(DaemonError::part("open the world of the fake storage"))?;
+    let fake = FakeStorage::new(&store, file.name.as_str());
+    Ok(StorageRegistry::new()
+        .with(Arc::new(files))
+        .with(Arc::new(DisklessStorage))
+        .with(Arc::new(fake)))
+}
+
+/// Where this process kills itself, for tests of crashes: with SIGKILL, so that nothing is cleaned
+/// up.
+pub(crate) fn crash_points(text: Option<&str>) -> Result<CrashPoints, DaemonError> {
+    let Some(text) = text else { return Ok(CrashPoints::none()) };
+    let spec: CrashSpec = text.parse().map_err(DaemonError::part("read the crash point"))?;
+    tracing::warn!(at = text, "this daemon will kill itself, for a test");
+    Ok(CrashPoints::at(spec, || {
+        let us = ProcessIdentity::of(std::process::id()).ok().flatten();
+        let killed = us.map(|us| us.kill());
+        tracing::error!(?killed, "still alive after killing myself");
+    }))
+}

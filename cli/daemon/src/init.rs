@@ -1,0 +1,211 @@
+//! Making a cluster of one node (row C6): the authority, the identities, the first entry of the log.
+//!
+//! Works on a state directory that no daemon uses yet. Its last act is `node.json`; a directory
+//! without that file is not a node, so an initialisation that was interrupted can be done again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use gantry_engine::state::InitCluster;
+use gantry_link::identity::{CertificateAuthority, ClusterUuid as LinkCluster};
+use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, Serial};
+use gantry_model::names::{ClusterName, GroupName, NodeName};
+use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
+use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
+use gantry_model::units::Timestamp;
+use gantry_runtime::Platform;
+use gantry_store::{RaftReply, RaftRequest, RaftTransport, Store, TransportError};
+use gantry_wire::Role;
+use uuid::Builder;
+
+use crate::error::DaemonError;
+use crate::state_dir::{NodeFile, StateDir};
+use crate::store_config::store_config;
+
+/// What a cluster begins with.
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    /// Its name.
+    pub cluster_name: ClusterName,
+    /// Name of this node.
+    pub node_name: NodeName,
+    /// Where this node's daemon will listen, `host:port`.
+    pub address: String,
+    /// Hypervisors in use; the first is the default.
+    pub enabled_hypervisors: Vec<HypervisorKind>,
+    /// Disk templates in use.
+    pub enabled_disk_templates: Vec<DiskTemplate>,
+    /// Directory of `file` disks; absolute.
+    pub file_storage_dir: String,
+    /// First three bytes of generated MAC addresses.
+    pub mac_prefix: String,
+    /// Defaults of backend parameters.
+    pub beparams: BackendParams,
+    /// Defaults of hypervisor parameters.
+    pub hvparams: HypervisorDefaults,
+    /// How many nodes should hold the log.
+    pub candidate_pool_size: u32,
+}
+
+/// Makes the cluster.
+///
+/// # Errors
+/// When the directory belongs to a cluster already, is in use, or cannot be written.
+pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile, DaemonError> {
+    if !Path::new(&options.file_storage_dir).is_absolute() {
+        let text = format!("file storage directory {:?} is not absolute", options.file_storage_dir);
+        return Err(DaemonError::Input(text));
+    }
+    if options.enabled_hypervisors.is_empty() {
+        return Err(DaemonError::Input("no hypervisor is enabled".into()));
+    }
+    state_dir.create()?;
+    if let Some(node) = state_dir.load_node()? {
+        let text = format!(
+            "{} belongs to cluster {} already (node {})",
+            state_dir.path().display(),
+            node.cluster_name,
+            node.name
+        );
+        return Err(DaemonError::Input(text));
+    }
+    let _lock = state_dir.lock()?;
+    let platform = Platform::real(gantry_runtime::RealConfig::default())
+        .map_err(DaemonError::part("start the threads"))?;
+    let now = Timestamp(u64::try_from(platform.clock().wall_us()).unwrap_or_default());
+    let cluster = ClusterUuid(random_uuid(&platform));
+    let node = NodeUuid(random_uuid(&platform));
+    let authority = make_identities(state_dir, cluster, node, now)?;
+    let first = first_entry(&options, cluster, node, &authority, now, &platform);
+    bootstrap(state_dir, node, first, &platform).await?;
+    let file = NodeFile {
+        version: NodeFile::VERSION,
+        cluster,
+        cluster_name: options.cluster_name,
+        node,
+        name: options.node_name,
+        address: options.address.clone(),
+        file_storage_dir: options.file_storage_dir,
+        holds_log: true,
+        master: node,
+        master_address: options.address,
+    };
+    state_dir.save_node(&file)?;
+    Ok(file)
+}
+
+fn random_uuid(platform: &Platform) -> uuid::Uuid {
+    let mut bytes = [0; 16];
+    platform.fill_random(&mut bytes);
+    Builder::from_random_bytes(bytes).into_uuid()
+}
+
+fn make_identities(
+    state_dir: &StateDir,
+    cluster: ClusterUuid,
+    node: NodeUuid,
+    now: Timestamp,
+) -> Result<CertificateAuthority, DaemonError> {
+    let dir = state_dir.identity()?;
+    let failed = |source| DaemonError::from(state_dir.identity_error(source));
+    let authority =
+        CertificateAuthority::create(LinkCluster(cluster.0), now.seconds()).map_err(failed)?;
+    for (role, id) in [(Role::Candidate, node.0), (Role::Admin, node.0), (Role::Reader, node.0)] {
+        let credentials = authority.issue_new(role, id, now.seconds()).map_err(failed)?;
+        dir.save_credentials(&credentials).map_err(failed)?;
+    }
+    dir.save_trust(&authority.trust()).map_err(failed)?;
+    dir.save_authority(&authority).map_err(failed)?;
+    dir.endpoint_keys().map_err(failed)?;
+    Ok(authority)
+}
+
+fn first_entry(
+    options: &InitOptions,
+    cluster: ClusterUuid,
+    node: NodeUuid,
+    authority: &CertificateAuthority,
+    now: Timestamp,
+    platform: &Platform,
+) -> InitCluster {
+    let group = NodeGroup {
+        uuid: GroupUuid(random_uuid(platform)),
+        name: GroupName::new("default").expect("a valid name"),
+        ctime: now,
+        mtime: now,
+        serial: Serial(1),
+        tags: Vec::new(),
+    };
+    InitCluster {
+        cluster: Cluster {
+            uuid: cluster,
+            name: options.cluster_name.clone(),
+            ctime: now,
+            mtime: now,
+            serial: Serial(1),
+            enabled_hypervisors: options.enabled_hypervisors.clone(),
+            enabled_disk_templates: options.enabled_disk_templates.clone(),
+            file_storage_dir: options.file_storage_dir.clone(),
+            mac_prefix: options.mac_prefix.clone(),
+            candidate_pool_size: options.candidate_pool_size,
+            max_running_jobs: 20,
+            max_tracked_jobs: 25,
+            hvparams: options.hvparams.clone(),
+            beparams: options.beparams.clone(),
+            tags: Vec::new(),
+            ca_certificate: authority.trust().to_pem(),
+        },
+        node: Node {
+            uuid: node,
+            name: options.node_name.clone(),
+            address: options.address.clone(),
+            group: group.uuid,
+            master_candidate: true,
+            offline: false,
+            drained: false,
+            master_capable: true,
+            vm_capable: true,
+            ctime: now,
+            mtime: now,
+            serial: Serial(1),
+            tags: Vec::new(),
+        },
+        group,
+    }
+}
+
+async fn bootstrap(
+    state_dir: &StateDir,
+    node: NodeUuid,
+    first: InitCluster,
+    platform: &Platform,
+) -> Result<(), DaemonError> {
+    // What an interrupted attempt left was never a cluster.
+    let log = state_dir.log();
+    if log.exists() {
+        std::fs::remove_dir_all(&log).map_err(DaemonError::part("remove an unfinished log"))?;
+    }
+    let config = store_config(&log, node, platform, Arc::new(Alone));
+    let store = Store::open(config).await.map_err(DaemonError::part("make the log"))?;
+    let done = store.bootstrap(first).await.map_err(DaemonError::part("write the first entry"));
+    let closed = store.shutdown().await.map_err(DaemonError::part("close the log"));
+    done.and(closed)
+}
+
+/// The transport of a log with one holder: there is nobody to talk to.
+struct Alone;
+
+impl RaftTransport for Alone {
+    fn send(
+        &self,
+        _to: NodeUuid,
+        _request: RaftRequest,
+        _timeout: Duration,
+    ) -> BoxFuture<'static, Result<RaftReply, TransportError>> {
+        Box::pin(async {
+            Err(TransportError::Unreachable { reason: "this is the only holder".into() })
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! The state directory of a node: everything that a daemon keeps, in one place.
+//!
+//! ```text
+//! node.json        who this node is, where it listens, who the master was last
+//! ca.pem, node.pem, admin.pem, authority.pem, endpoint keys    (gantry_link::identity)
+//! endpoint         where the daemon listens; read by commands
+//! lock             held by the daemon while it runs
+//! log/             the replicated log, on holders of it
+//! agent.redb       the intent journal
+//! run/             guests of the node; kept short: paths of sockets are limited
+//! fake/            the world of the fake hypervisor and storage
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use gantry_host::durable;
+use gantry_link::identity::{IdentityDir, IdentityError};
+use gantry_model::ids::{ClusterUuid, NodeUuid};
+use gantry_model::names::{ClusterName, NodeName};
+use serde::{Deserialize, Serialize};
+
+/// The newest form of `node.json` that this program knows.
+const NODE_FILE_VERSION: u32 = 1;
+
+/// What is wrong with a state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// A file cannot be read or written.
+    #[error("{action} {}", path.display())]
+    File {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `node.json` is not what it should be.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Written by a newer program.
+    #[error("{} has form {version}, this program knows {NODE_FILE_VERSION}", path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// Another daemon runs there.
+    #[error("another daemon uses {}", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The keys or certificates are not usable.
+    #[error("identity in {}", path.display())]
+    Identity {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: IdentityError,
+    },
+}
+
+/// Who a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFile {
+    /// Form of this file.
+    pub version: u32,
+    /// The cluster.
+    pub cluster: ClusterUuid,
+    /// Its name.
+    pub cluster_name: ClusterName,
+    /// The node.
+    pub node: NodeUuid,
+    /// Its name.
+    pub name: NodeName,
+    /// Where its daemon listens, `host:port`.
+    pub address: String,
+    /// Directory of `file` disks.
+    pub file_storage_dir: String,
+    /// Whether it holds the log.
+    pub holds_log: bool,
+    /// The master when this was written.
+    pub master: NodeUuid,
+    /// Where the master listens.
+    pub master_address: String,
+}
+
+impl NodeFile {
+    /// The form that is written.
+    pub const VERSION: u32 = NODE_FILE_VERSION;
+}
+
+/// A state directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Does not touch the disk.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Directory of the replicated log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// Directory of guests.
+    #[must_use]
+    pub fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+
+    /// Directory of the fake world.
+    #[must_use]
+    pub fn fake(&self) -> PathBuf {
+        self.0.join("fake")
+    }
+
+    /// Makes the directory, mode 0700.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(&self) -> Result<(), StateDirError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let mut builder = std::fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
+            .map_err(|source| self.failed("create", &self.0, source))
+    }
+
+    /// Keys and certificates.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn identity(&self) -> Result<IdentityDir, StateDirError> {
+        IdentityDir::open(&self.0).map_err(|source| self.identity_error(source))
+    }
+
+    /// Says which directory an identity error is about.
+    #[must_use]
+    pub fn identity_error(&self, source: IdentityError) -> StateDirError {
+        StateDirError::Identity { path: self.0.clone(), source }
+    }
+
+    /// Who this node is; `None` while it belongs to no cluster.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be understood.
+    pub fn load_node(&self) -> Result<Option<NodeFile>, StateDirError> {
+        let path = self.node_file();
+        let bytes = durable::read(&path).map_err(|source| self.failed("read", &path, source))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let file: NodeFile = serde_json::from_slice(&bytes)
+            .map_err(|source| StateDirError::Damaged { path: path.clone(), source })?;
+        if file.version > NODE_FILE_VERSION {
+            return Err(StateDirError::TooNew { path, version: file.version });
+        }
+        Ok(Some(file))
+    }
+
+    /// Writes who this node is. The last thing that initialising and joining do: a node whose file
+    /// is there is whole.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_node(&self, file: &NodeFile) -> Result<(), StateDirError> {
+        let path = self.node_file();
+        let bytes = serde_json::to_vec_pretty(file)
+            .map_err(|source| StateDirError::Damaged { path: path.clone(), source })?;
+        durable::write(&path, &bytes).map_err(|source| self.failed("write", &path, source))
+    }
+
+    /// Writes where the daemon listens.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_endpoint(&self, address: &str) -> Result<(), StateDirError> {
+        let path = self.0.join(gantry_client::ENDPOINT_FILE);
+        durable::write(&path, format!("{address}\n").as_bytes())
+            .map_err(|source| self.failed("write", &path, source))
+    }
+
+    /// Keeps another daemon out for as long as the lock lives.
+    ///
+    /// # Errors
+    /// When another daemon has it.
+    pub fn lock(&self) -> Result<durable::FileLock, StateDirError> {
+        let path = self.0.join("lock");
+        durable::FileLock::try_acquire(&path)
+            .map_err(|source| self.failed("lock", &path, source))?
+            .ok_or_else(|| StateDirError::InUse { path: self.0.clone() })
+    }
+
+    /// Moves `node.json` aside: from then on the directory belongs to no cluster. Done again, it
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn forget_node(&self, cluster: ClusterUuid) -> Result<(), StateDirError> {
+        let (from, aside) = (self.node_file(), self.aside(cluster)?);
+        if !from.exists() {
+            return Ok(());
+        }
+        durable::rename(&from, &aside.join("node.json"))
+            .map_err(|source| self.failed("move aside", &from, source))
+    }
+
+    fn aside(&self, cluster: ClusterUuid) -> Result<PathBuf, StateDirError> {
+        let aside = self.0.join(format!("left-{cluster}"));
+        durable::create_dir(&aside).map_err(|source| self.failed("create", &aside, source))?;
+        Ok(aside)
+    }
+
+    /// Forgets the cluster: the identity and the log are moved aside under the cluster's id, so that
+    /// a mistake can be taken back by hand, and a new cluster can begin here.
+    ///
+    /// # Errors
+    /// When a file cannot be moved.
+    pub fn retire(&self, cluster: ClusterUuid) -> Result<PathBuf, StateDirError> {
+        self.forget_node(cluster)?;
+        let aside = self.aside(cluster)?;
+        let mut names = Vec::new();
+        let listed =
+            std::fs::read_dir(&self.0).map_err(|source| self.failed("read", &self.0, source))?;
+        for entry in listed {
+            let entry = entry.map_err(|source| self.failed("read", &self.0, source))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let stays = name.starts_with("left-") || ["run", "lock"].contains(&&*name);
+            if !stays {
+                names.push(name);
+            }
+        }
+        for name in names {
+            let from = self.0.join(&name);
+            if from.exists() {
+                durable::rename(&from, &aside.join(&name))
+                    .map_err(|source| self.failed("move aside", &from, source))?;
+            }
+        }
+        Ok(aside)
+    }
+
+    fn node_file(&self) -> PathBuf {
+        self.0.join("node.json")
+    }
+
+    fn failed(
+        &self,
+        action: &'static str,
+        path: &Path,
+        source: std::io::Error,
+    ) -> StateDirError {
+        StateDirError::File { action, path: path.to_owned(), source }
+    }
+}

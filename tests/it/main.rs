@@ -1,0 +1,5 @@
+//! Tests over more than one crate: the shape of the code, and whole clusters.
+
+mod architecture;
+mod enumeration;
+mod tidy;
