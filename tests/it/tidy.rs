@@ -76,6 +76,14 @@ fn functions(text: &str) -> Vec<(String, usize)> {
             .chars()
             .take_while(|c| c.is_alphanumeric() || *c == '_')
             .collect();
+        // A declaration without a body, or a body on the same line.
+        let has_body = lines[start..]
+            .iter()
+            .find(|line| line.ends_with(['{', ';', '}']))
+            .is_some_and(|line| line.ends_with('{'));
+        if !has_body {
+            continue;
+        }
         let indent = line.len() - code.len();
         let closing = format!("{}}}", " ".repeat(indent));
         let end = lines[start..].iter().position(|line| *line == closing);

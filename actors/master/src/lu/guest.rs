@@ -152,6 +152,23 @@ pub(super) fn start_step(spec: &GuestSpec, node: &Node, paused: bool) -> Step {
     }
 }
 
+/// The step that removes what is left of a guest that has ended by itself (row I5). Its hypervisor
+/// still holds it, and would refuse to start another one beside it.
+pub(super) fn clean_up_step(spec: &GuestSpec, node: &Node) -> Step {
+    let stop = InstanceStop {
+        instance: spec.instance,
+        hypervisor: spec.hvparams.kind(),
+        timeout: Millis(0),
+    };
+    Step {
+        name: format!("clean up after instance {}", spec.name),
+        act: Act::Call { node: node.uuid, call: Box::new(stop.into()) },
+        undo: None,
+        may_fail: false,
+        says: None,
+    }
+}
+
 /// The step that stops a guest.
 pub(super) fn stop_step(instance: &Instance, timeout: Millis, may_fail: bool) -> Step {
     let stop = InstanceStop { instance: instance.uuid, hypervisor: instance.hypervisor(), timeout };

@@ -7,9 +7,15 @@
 //! Adding one: a line in the table of opcodes makes [`dispatch!`] fail to build here.
 
 mod cluster;
+#[cfg(test)]
+mod generic_tests;
 mod guest;
 mod instance;
 mod node;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod samples;
 mod test;
 
 use gantry_engine::jobs::{LockStage, Next};

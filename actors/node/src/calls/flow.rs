@@ -111,7 +111,7 @@ async fn act(env: &NodeEnv, call: &NodeCall) -> Result<StepResult, Fault> {
 /// Finds out how an intent ended, and does what has not been begun.
 async fn resume(env: &NodeEnv, call: &NodeCall) -> Result<StepResult, Fault> {
     tracing::info!(call = call.wire_name(), "an intent without a result is looked into");
-    match None::<StepResult> {
+    match recovered(recover(env, call).await?) {
         Some(result) => Ok(result),
         None => act(env, call).await,
     }

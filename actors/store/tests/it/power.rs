@@ -210,3 +210,14 @@ async fn a_failing_disk_under_real_threads_stops_the_store_and_nothing_else() {
     let store = Store::open(config).await.expect("opens again");
     assert!(store.snapshot().last_job >= JobId(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_proposal_alone_costs_one_two_phase_commit() {
+    let disk = FaultyDisk::in_memory();
+    let (store, reign) = bootstrapped(simulated(&disk)).await;
+    let before = disk.n_syncs();
+    for request in 0..50 {
+        submit_one(&store, reign, request).await.expect("committed");
+    }
+    assert_eq!(disk.n_syncs() - before, 100);
+}

@@ -10,7 +10,7 @@ use super::*;
 
 const JOBS: u64 = 6;
 const EVENTS: usize = 60;
-const CASES: u32 = 6_000;
+const CASES: u32 = 400;
 
 /// Which locks and how many jobs a sequence of events is about.
 #[derive(Clone, Copy)]

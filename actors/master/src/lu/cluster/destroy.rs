@@ -65,3 +65,6 @@ impl LogicalUnit for ClusterDestroy {
         Value::String(plan.master.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -405,3 +405,6 @@ fn begin_first_run(plan: &Plan) -> Step {
         says: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

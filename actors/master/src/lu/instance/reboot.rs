@@ -27,6 +27,8 @@ pub struct Plan {
     spec: GuestSpec,
     /// Whether it runs.
     runs: bool,
+    /// Whether its last guest has ended by itself and is still held.
+    ended: bool,
 }
 
 impl LogicalUnit for InstanceReboot {
@@ -55,6 +57,7 @@ impl LogicalUnit for InstanceReboot {
         Ok(Plan {
             spec: guest::spec(cluster, instance, instance.run_epoch.next()),
             runs: report.is_some_and(|report| report.state != GuestState::Shutdown),
+            ended: report.is_some_and(|report| report.state == GuestState::Shutdown),
             instance: instance.as_ref().clone(),
             node: node.as_ref().clone(),
         })
@@ -79,6 +82,8 @@ impl LogicalUnit for InstanceReboot {
         let mut steps = Vec::new();
         if plan.runs {
             steps.push(guest::stop_step(&plan.instance, self.shutdown_timeout, false));
+        } else if plan.ended {
+            steps.push(guest::clean_up_step(&plan.spec, &plan.node));
         }
         steps.push(Step {
             name: "begin a new run of the instance".into(),
@@ -95,3 +100,6 @@ impl LogicalUnit for InstanceReboot {
         steps
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,3 +81,6 @@ fn remove_disk(instance: &Instance, disk: &Disk, op: &InstanceRemove) -> Step {
 fn config(name: String, delta: ConfigDelta, says: Option<String>) -> Step {
     Step { name, act: Act::Config(vec![delta]), undo: None, may_fail: false, says }
 }
+
+#[cfg(test)]
+mod tests;

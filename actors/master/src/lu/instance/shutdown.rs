@@ -59,3 +59,6 @@ impl LogicalUnit for InstanceShutdown {
         steps
     }
 }
+
+#[cfg(test)]
+mod tests;

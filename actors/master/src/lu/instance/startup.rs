@@ -26,6 +26,8 @@ pub struct Plan {
     serial: Serial,
     /// Whether it runs already: then only the wanted state is set, if it has to be.
     runs: bool,
+    /// Whether its last guest has ended by itself and is still held.
+    ended: bool,
     /// Whether the wanted state was `up` already.
     is_up: bool,
 }
@@ -55,7 +57,9 @@ impl LogicalUnit for InstanceStartup {
         let node = guest::primary(state, instance)?;
         let cluster = guest::cluster(state)?;
         let spec = guest::spec(cluster, instance, instance.run_epoch.next());
-        let runs = match guest::running(facts, instance, node)? {
+        let report = guest::running(facts, instance, node)?;
+        let ended = report.is_some_and(|report| report.state == GuestState::Shutdown);
+        let runs = match report {
             Some(report) if report.state == GuestState::Shutdown => false,
             Some(report) if report.epoch == instance.run_epoch => true,
             Some(report) => {
@@ -76,6 +80,7 @@ impl LogicalUnit for InstanceStartup {
             node: node.as_ref().clone(),
             serial: instance.serial,
             runs,
+            ended,
             is_up: instance.admin_state == AdminState::Up,
         })
     }
@@ -101,9 +106,16 @@ impl LogicalUnit for InstanceStartup {
                 .collect();
         }
         let start = InstanceChange::Start { epoch: plan.spec.epoch, remember };
-        vec![
-            change(start, "begin a new run of the instance"),
-            guest::start_step(&plan.spec, &plan.node, self.startup_paused),
-        ]
+        let clean_up = plan.ended.then(|| guest::clean_up_step(&plan.spec, &plan.node));
+        clean_up
+            .into_iter()
+            .chain([
+                change(start, "begin a new run of the instance"),
+                guest::start_step(&plan.spec, &plan.node, self.startup_paused),
+            ])
+            .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

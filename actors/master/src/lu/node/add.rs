@@ -95,3 +95,6 @@ impl LogicalUnit for NodeAdd {
         }]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,6 @@ impl LogicalUnit for NodeRemove {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,3 +97,6 @@ fn find_nodes(op: &TestDelay, state: &ClusterState) -> Result<Vec<NodeUuid>, Fau
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! At least one case of every opcode, each with a cluster in which it is not refused.
+
+use std::collections::BTreeMap;
+
+use gantry_model::deltas::ConfigDelta;
+use gantry_model::ids::RunEpoch;
+use gantry_model::objects::{AdminState, DiskMode, DiskTemplate};
+use gantry_model::opcodes::{
+    ClusterDestroy, DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown,
+    InstanceStartup, NodeAdd, NodeRemove, OpCode, RebootType, TestDelay,
+};
+use gantry_model::params::BackendOverrides;
+use gantry_model::report::GuestState;
+use gantry_model::units::{MiB, Millis};
+
+use super::rig::{Rig, instance, node_id, node_name, token, web1};
+
+/// One case.
+pub(super) struct Sample {
+    pub(super) name: &'static str,
+    pub(super) op: OpCode,
+    pub(super) rig: Rig,
+}
+
+/// Two disks, an image, started.
+pub(super) fn create() -> InstanceCreate {
+    let disk = |size| DiskRequest { size: MiB(size), mode: DiskMode::Rw, name: None };
+    InstanceCreate {
+        instance_name: web1(),
+        primary_node: Some(node_name(2)),
+        disk_template: DiskTemplate::File,
+        disks: vec![disk(1024), disk(512)],
+        hvparams: None,
+        beparams: BackendOverrides::default(),
+        os: "debian".into(),
+        osparams: BTreeMap::from([("os-image".into(), "/images/debian.raw".into())]),
+        no_install: false,
+        start: true,
+    }
+}
+
+pub(super) fn remove() -> InstanceRemove {
+    let (shutdown_timeout, ignore_failures) = (Millis(120_000), false);
+    InstanceRemove { instance_name: web1(), shutdown_timeout, ignore_failures }
+}
+
+pub(super) fn startup() -> InstanceStartup {
+    InstanceStartup::new(web1())
+}
+
+pub(super) fn shutdown() -> InstanceShutdown {
+    InstanceShutdown {
+        instance_name: web1(),
+        shutdown_timeout: Millis(120_000),
+        no_remember: false,
+        force: false,
+    }
+}
+
+pub(super) fn reboot(reboot_type: RebootType) -> InstanceReboot {
+    InstanceReboot { instance_name: web1(), reboot_type, shutdown_timeout: Millis(120_000) }
+}
+
+pub(super) fn add_node() -> NodeAdd {
+    NodeAdd {
+        node_name: node_name(9),
+        node_uuid: node_id(9),
+        address: "192.0.2.9:1811".into(),
+        secret_hash: token().secret_hash,
+        key_hash: "key".into(),
+    }
+}
+
+pub(super) fn remove_node(number: u8) -> NodeRemove {
+    NodeRemove { node_name: node_name(number) }
+}
+
+/// On the master and on two nodes, three times.
+pub(super) fn delay() -> TestDelay {
+    TestDelay {
+        duration: Millis(10),
+        on_master: true,
+        on_nodes: vec![node_name(3), node_name(2)],
+        repeat: 3,
+        no_locks: false,
+    }
+}
+
+pub(super) fn with_token() -> Rig {
+    let mut rig = Rig::new();
+    rig.config(&[ConfigDelta::TokenIssue(token())]).expect("a new token");
+    rig
+}
+
+/// `web1` should run and has shut itself down.
+pub(super) fn with_user_down() -> Rig {
+    let mut rig = Rig::with_instance();
+    rig.mark(AdminState::Up);
+    rig.hold(GuestState::Shutdown, instance().run_epoch);
+    rig
+}
+
+pub(super) fn all() -> Vec<Sample> {
+    let sample = |name, op: OpCode, rig| Sample { name, op, rig };
+    let diskless = InstanceCreate {
+        disk_template: DiskTemplate::Diskless,
+        disks: Vec::new(),
+        osparams: BTreeMap::new(),
+        start: false,
+        ..create()
+    };
+    let no_install =
+        InstanceCreate { osparams: BTreeMap::new(), no_install: true, ..create() };
+    let mut lost = Rig::with_running();
+    lost.hold(GuestState::Running, RunEpoch(2));
+    let mut down = Rig::with_running();
+    down.mark(AdminState::Down);
+    vec![
+        sample("destroy", ClusterDestroy {}.into(), Rig::alone()),
+        sample("add a node", add_node().into(), with_token()),
+        sample("remove a node", remove_node(3).into(), Rig::new()),
+        sample("create", create().into(), Rig::new()),
+        sample("create without disks", diskless.into(), Rig::new()),
+        sample("create without image", no_install.into(), Rig::new()),
+        sample("remove", remove().into(), Rig::with_running()),
+        sample("remove what is down", remove().into(), Rig::with_instance()),
+        sample("remove at any price", {
+            InstanceRemove { ignore_failures: true, ..remove() }.into()
+        }, lost),
+        sample("start", startup().into(), Rig::with_instance()),
+        sample("start after a shutdown by the user", startup().into(), with_user_down()),
+        sample("start what runs", startup().into(), down),
+        sample("stop", shutdown().into(), Rig::with_running()),
+        sample("stop what is down", shutdown().into(), Rig::with_instance()),
+        sample("reset", reboot(RebootType::Hard).into(), Rig::with_running()),
+        sample("stop and start", reboot(RebootType::Full).into(), Rig::with_running()),
+        sample("reboot what is down", reboot(RebootType::Soft).into(), Rig::with_instance()),
+        sample("reboot after a shutdown by the user", {
+            reboot(RebootType::Soft).into()
+        }, with_user_down()),
+        sample("wait", delay().into(), Rig::new()),
+    ]
+}
