@@ -42,10 +42,14 @@ impl CrashAt {
 
 /// A text that names no crash point.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no crash point; give <node call>:<{}>", CrashAt::ALL.map(CrashAt::as_str).join("|"))]
+#[error("{text:?} is no crash point; give <node call>:<{points}>", points = points())]
 pub struct CrashSpecError {
     /// The text.
     pub text: String,
+}
+
+fn points() -> String {
+    CrashAt::ALL.map(CrashAt::as_str).join("|")
 }
 
 /// A crash point as it is typed: `instance.start:after-effect`.

@@ -1,7 +1,7 @@
 //! What the actors of one node share. No decisions; the actors own all state but what is here.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(crate) struct NodeEnv {
     pub(crate) machine: Arc<dyn Machine>,
     pub(crate) membership: Arc<dyn Membership>,
     pub(crate) crash_points: CrashPoints,
+    /// Number of the next event of the feed; outlives the actor that owns the feed.
+    pub(crate) feed_next: AtomicU64,
     /// Told when an effect has changed what the node has left.
     pub(crate) resources_changed: Notify,
     journal: Arc<Journal>,
@@ -62,6 +64,7 @@ impl NodeEnv {
             machine,
             membership,
             crash_points,
+            feed_next: AtomicU64::new(0),
             resources_changed: Notify::new(),
             journal,
             platform: system.platform().clone(),

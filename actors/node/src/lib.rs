@@ -1,12 +1,12 @@
 //! The node side: what a node does for the cluster.
 //!
 //! It owns the actors `/node/<uuid>`, `/instance/<uuid>` and `/instance/<uuid>/disk/<n>`, the
-//! [intent journal](journal) that makes each effect happen once, the node calls with their recovery,
-//! consoles, and the [feed](feed) of events to the leader. The daemon starts it with
+//! [intent journal](journal) that makes each effect happen once, the node calls with their
+//! recovery, consoles, and the [feed](feed) of events to the leader. The daemon starts it with
 //! [`NodeSide::start`]; jobs reach it by message only.
 //!
-//! Deliberately absent: configuration (a call is complete), decisions (the leader's), the hypervisors
-//! and storages themselves, sockets, and the leader's side of anything.
+//! Deliberately absent: configuration (a call is complete), decisions (the leader's), the
+//! hypervisors and storages themselves, sockets, and the leader's side of anything.
 
 mod actors;
 mod calls;

@@ -62,8 +62,8 @@ impl NodeSide {
     /// Opens the journal, adopts the guests that run, and then takes calls.
     ///
     /// # Errors
-    /// When the journal cannot be used or the guests cannot be found: a node that does not know what
-    /// it did or what it runs must not act.
+    /// When the journal cannot be used or the guests cannot be found: a node that does not know
+    /// what it did or what it runs must not act.
     pub async fn start(system: &System, config: NodeConfig) -> Result<Self, StartError> {
         let journal = open_journal(system.platform(), config.journal.clone()).await?;
         let env = NodeEnv::new(system, config, Arc::new(journal));

@@ -4,10 +4,7 @@
 //! without that file is not a node, so an initialisation that was interrupted can be done again.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use gantry_engine::state::InitCluster;
 use gantry_link::identity::{CertificateAuthority, ClusterUuid as LinkCluster};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, Serial};
@@ -16,13 +13,12 @@ use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
 use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 use gantry_model::units::Timestamp;
 use gantry_runtime::Platform;
-use gantry_store::{RaftReply, RaftRequest, RaftTransport, Store, TransportError};
 use gantry_wire::Role;
 use uuid::Builder;
 
 use crate::error::DaemonError;
+use crate::log_parts::LogParts;
 use crate::state_dir::{NodeFile, StateDir};
-use crate::store_config::store_config;
 
 /// What a cluster begins with.
 #[derive(Clone, Debug)]
@@ -187,25 +183,5 @@ async fn bootstrap(
     if log.exists() {
         std::fs::remove_dir_all(&log).map_err(DaemonError::part("remove an unfinished log"))?;
     }
-    let config = store_config(&log, node, platform, Arc::new(Alone));
-    let store = Store::open(config).await.map_err(DaemonError::part("make the log"))?;
-    let done = store.bootstrap(first).await.map_err(DaemonError::part("write the first entry"));
-    let closed = store.shutdown().await.map_err(DaemonError::part("close the log"));
-    done.and(closed)
-}
-
-/// The transport of a log with one holder: there is nobody to talk to.
-struct Alone;
-
-impl RaftTransport for Alone {
-    fn send(
-        &self,
-        _to: NodeUuid,
-        _request: RaftRequest,
-        _timeout: Duration,
-    ) -> BoxFuture<'static, Result<RaftReply, TransportError>> {
-        Box::pin(async {
-            Err(TransportError::Unreachable { reason: "this is the only holder".into() })
-        })
-    }
+    LogParts::real(log).bootstrap(node, platform, first).await
 }

@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 /// `debug` or `GANTRY_LOG` says otherwise (syntax of tracing's `EnvFilter`). Called again, it does nothing.
 pub(crate) fn init(json: bool, debug: u8) {
     let usual = match debug {
-        0 => "info",
-        1 => "debug",
+        0 => "info,openraft=warn",
+        1 => "debug,openraft=info",
         _ => "trace",
     };
     let filter =

@@ -29,8 +29,8 @@ impl JobMachine {
             .find(|(_, record)| record.step.undo.is_some() && record.undone.is_none())
     }
 
-    /// Notes that the call of a step certainly had no effect, so that a node which cannot be reached
-    /// need not be reached to take nothing back.
+    /// Notes that the call of a step certainly had no effect, so that a node which cannot be
+    /// reached need not be reached to take nothing back.
     pub(super) fn owe_nothing(&mut self, seq: u32) {
         let op_idx = self.op_number();
         let Some(record) = self.steps.get_mut(seq as usize) else { return };

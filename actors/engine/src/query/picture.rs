@@ -50,8 +50,7 @@ impl Picture {
     /// Takes a report; answers what is wanted next.
     pub fn report(&mut self, report: Report) -> ReportAck {
         let Report { node, boot, first, events } = report;
-        let mut number = first;
-        for event in events {
+        for (number, event) in (first..).zip(events) {
             match event {
                 ReportEvent::Full { info, guests } => {
                     let known = self.nodes.get(&node).filter(|known| known.boot == boot);
@@ -70,7 +69,6 @@ impl Picture {
                     _ => return ReportAck::Full,
                 },
             }
-            number += 1;
         }
         match self.nodes.get_mut(&node) {
             Some(known) if known.boot == boot => {

@@ -168,8 +168,8 @@ impl ClusterState {
         }
     }
 
-    /// Row Q34: a job that has not begun ends at once, one between two opcodes stops there, one that
-    /// runs cannot be canceled.
+    /// Row Q34: a job that has not begun ends at once, one between two opcodes stops there, one
+    /// that runs cannot be canceled.
     fn cancel(&mut self, id: JobId, at: Timestamp) -> Result<(), Fault> {
         let Some(job) = self.jobs.get(&id) else {
             return Err(Fault::new(FaultCode::UnknownEntity, format!("job {id} does not exist")));

@@ -30,7 +30,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Most unfinished jobs (row Q27). Each holds an actor and a record of a few KiB; lower would
-/// refuse what scripts submit at once for a large cluster, higher lets a runaway script fill memory.
+/// refuse what scripts submit at once for a large cluster, higher lets a runaway script fill
+/// memory.
 pub const UNFINISHED_JOBS_MAX: usize = 5_000;
 
 /// Most finished jobs kept in the state; the oldest go first. Ganeti's queue holds 5,000 before it

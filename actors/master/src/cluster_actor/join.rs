@@ -20,7 +20,7 @@ use crate::context::MasterContext;
 
 /// Longest life of a join token: a week. It is as good as a key to the cluster; one that lies
 /// around longer is an accident.
-pub const TOKEN_VALID_MAX: Millis = Millis(7 * 24 * 3600 * 1000);
+const TOKEN_VALID_MAX: Millis = Millis(7 * 24 * 3600 * 1000);
 
 impl Handler<TokenIssue> for ClusterActor {
     fn handle(

@@ -307,8 +307,7 @@ impl Rig {
 
     pub(super) fn mark(&mut self, admin_state: AdminState) {
         let change = InstanceChange::AdminState(admin_state);
-        let delta =
-            ConfigDelta::InstanceChange { instance: instance_id(), expected: None, change };
+        let delta = ConfigDelta::InstanceChange { instance: instance_id(), expected: None, change };
         self.config(&[delta]).expect("there is an instance");
     }
 

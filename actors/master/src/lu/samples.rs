@@ -109,8 +109,7 @@ pub(super) fn all() -> Vec<Sample> {
         start: false,
         ..create()
     };
-    let no_install =
-        InstanceCreate { osparams: BTreeMap::new(), no_install: true, ..create() };
+    let no_install = InstanceCreate { osparams: BTreeMap::new(), no_install: true, ..create() };
     let mut lost = Rig::with_running();
     lost.hold(GuestState::Running, RunEpoch(2));
     let mut down = Rig::with_running();
@@ -124,9 +123,11 @@ pub(super) fn all() -> Vec<Sample> {
         sample("create without image", no_install.into(), Rig::new()),
         sample("remove", remove().into(), Rig::with_running()),
         sample("remove what is down", remove().into(), Rig::with_instance()),
-        sample("remove at any price", {
-            InstanceRemove { ignore_failures: true, ..remove() }.into()
-        }, lost),
+        sample(
+            "remove at any price",
+            InstanceRemove { ignore_failures: true, ..remove() }.into(),
+            lost,
+        ),
         sample("start", startup().into(), Rig::with_instance()),
         sample("start after a shutdown by the user", startup().into(), with_user_down()),
         sample("start what runs", startup().into(), down),
@@ -135,9 +136,11 @@ pub(super) fn all() -> Vec<Sample> {
         sample("reset", reboot(RebootType::Hard).into(), Rig::with_running()),
         sample("stop and start", reboot(RebootType::Full).into(), Rig::with_running()),
         sample("reboot what is down", reboot(RebootType::Soft).into(), Rig::with_instance()),
-        sample("reboot after a shutdown by the user", {
-            reboot(RebootType::Soft).into()
-        }, with_user_down()),
+        sample(
+            "reboot after a shutdown by the user",
+            reboot(RebootType::Soft).into(),
+            with_user_down(),
+        ),
         sample("wait", delay().into(), Rig::new()),
     ]
 }

@@ -64,8 +64,8 @@ impl InstanceActor {
         }
     }
 
-    /// Looks for the guest and follows what it finds. Level-triggered: called whenever something may
-    /// have changed.
+    /// Looks for the guest and follows what it finds. Level-triggered: called whenever something
+    /// may have changed.
     pub(crate) fn look(&mut self, ctx: &mut Context<Self>) {
         self.looks += 1;
         let (number, env, instance) = (self.looks, Arc::clone(&self.env), self.instance);

@@ -1,6 +1,7 @@
 //! `/node/<uuid>`: the node itself.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gantry_hv::HvEvent;
@@ -43,10 +44,10 @@ pub(crate) enum Readiness {
     Ready,
 }
 
-/// The node. Owns the list of its guests and the feed to the leader; the leader and jobs send to it;
-/// it tells instance actors to look again, and reports to `/cluster`. When it dies it is made again
-/// and looks at the world anew, under the same numbering of a new feed: it begins with a full
-/// report.
+/// The node. Owns the list of its guests and the feed to the leader; the leader and jobs send to
+/// it; it tells instance actors to look again, and reports to `/cluster`. When it dies it is made
+/// again and looks at the world anew; its new feed goes on with the numbers of the old one and
+/// begins with a full report.
 pub(crate) struct NodeActor {
     pub(super) env: Arc<NodeEnv>,
     pub(super) desk: CallDesk,
@@ -95,7 +96,7 @@ impl NodeActor {
         for guest in &guests {
             self.tell_instance(guest.instance, true, ctx);
         }
-        self.feed = Some(FeedState::new(info, guests));
+        self.feed = Some(FeedState::new(info, guests, self.env.feed_next.load(Ordering::Relaxed)));
         self.begin_reports(ctx);
         self.relist_later(ctx);
         self.readiness.send_replace(Readiness::Ready);

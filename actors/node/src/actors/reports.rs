@@ -1,6 +1,7 @@
 //! Driving the feed: measures, sends reports to the leader, waits for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gantry_link::PeerEvent;
@@ -38,7 +39,9 @@ impl NodeActor {
     /// Tells the feed, and does what it wants.
     pub(super) fn feed(&mut self, event: FeedEvent, ctx: &mut Context<Self>) {
         let Some(feed) = &mut self.feed else { return };
-        for effect in feed.step(event) {
+        let effects = feed.step(event);
+        self.env.feed_next.store(feed.next(), Ordering::Relaxed);
+        for effect in effects {
             match effect {
                 FeedEffect::Send { attempt, first, events } => {
                     let boot = ctx.system().boot();

@@ -66,8 +66,8 @@ pub(crate) trait CallActor: Actor {
     fn call_ended(&mut self, message: &CallNode, answer: Option<&Answer>, ctx: &mut Context<Self>);
 }
 
-/// Takes a call that has arrived. A reply that is dropped tells the sender *outcome unknown*, and it
-/// sends the step again: right for what was not looked into at all, too.
+/// Takes a call that has arrived. A reply that is dropped tells the sender *outcome unknown*, and
+/// it sends the step again: right for what was not looked into at all, too.
 pub(crate) fn take_call<A: CallActor>(
     actor: &mut A,
     message: CallNode,

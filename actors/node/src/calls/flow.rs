@@ -20,8 +20,8 @@ use crate::crash::CrashAt;
 use crate::env::{JournalUse, NodeEnv};
 use crate::journal::{Begin, JournalError};
 
-/// How often a result is offered to a disk that refuses it. With the wait between them that is about
-/// a second: what passes in that time is a hiccup. More would keep the guest's other calls waiting
+/// How often a result is offered to a disk that refuses it. With the wait between them that is
+/// about a second: what passes in that time is a hiccup. More would keep the guest's other calls waiting
 /// for a disk that is full; fewer would leave the sender in doubt for nothing.
 const RECORD_TRIES: u32 = 5;
 
@@ -33,8 +33,8 @@ const RECORD_PAUSE: Duration = Duration::from_millis(250);
 pub(super) enum Ended {
     /// For certain.
     Answer(Result<CallOutcome, Fault>),
-    /// Nobody can say yet: no answer is given, so that the sender learns *outcome unknown* and sends
-    /// the same step again. A fault as an answer would be the end of the step.
+    /// Nobody can say yet: no answer is given, so that the sender learns *outcome unknown* and
+    /// sends the same step again. A fault as an answer would be the end of the step.
     Unsettled(Fault),
 }
 

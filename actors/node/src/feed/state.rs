@@ -22,8 +22,8 @@ use gantry_model::report::{GuestReport, NodeInfo, ReportEvent};
 /// storms; higher costs memory (about 300 bytes each) while there is no leader.
 pub const QUEUE_EVENTS_MAX: usize = 4096;
 
-/// Most events in one report: some 150 KiB. Lower means more round trips after a storm; higher makes
-/// the leader's actor work longer in one turn.
+/// Most events in one report: some 150 KiB. Lower means more round trips after a storm; higher
+/// makes the leader's actor work longer in one turn.
 pub const BATCH_EVENTS_MAX: usize = 512;
 
 /// First wait after a report failed. A change of leader takes about a second; lower would knock ten
@@ -120,15 +120,17 @@ pub struct FeedState {
 }
 
 impl FeedState {
-    /// A feed that knows the node and has told nobody.
+    /// A feed that knows the node and has told nobody. Its first event has the number `first`: 0 in
+    /// a new run of the daemon, [`FeedState::next`] of the former feed in the same run. An event
+    /// that is still on its way must never share its number with another.
     #[must_use]
-    pub fn new(info: NodeInfo, guests: Vec<GuestReport>) -> Self {
+    pub fn new(info: NodeInfo, guests: Vec<GuestReport>, first: u64) -> Self {
         Self {
             info,
             guests: by_instance(guests),
             queue: VecDeque::new(),
-            next: 0,
-            sent_below: 0,
+            next: first,
+            sent_below: first,
             full_wanted: true,
             failures: 0,
             phase: Phase::Idle,
@@ -165,6 +167,12 @@ impl FeedState {
     #[must_use]
     pub fn guest(&self, instance: InstanceUuid) -> Option<&GuestReport> {
         self.guests.get(&instance)
+    }
+
+    /// Number of the next event.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
     }
 
     /// Resources, as last measured.

@@ -56,7 +56,7 @@ fn next(attempt: u64, next: u64) -> FeedEvent {
 
 /// A feed whose first full report was confirmed.
 fn confirmed() -> FeedState {
-    let mut feed = FeedState::new(info(1), vec![guest(1, 1)]);
+    let mut feed = FeedState::new(info(1), vec![guest(1, 1)], 0);
     let effects = feed.step(FeedEvent::Reconnected);
     let (attempt, ..) = sent(&effects);
     assert!(feed.step(next(attempt, 1)).is_empty());
@@ -65,7 +65,7 @@ fn confirmed() -> FeedState {
 
 #[test]
 fn the_first_report_is_full_and_has_number_zero() {
-    let mut feed = FeedState::new(info(1), vec![guest(1, 1)]);
+    let mut feed = FeedState::new(info(1), vec![guest(1, 1)], 0);
     let effects = feed.step(FeedEvent::Info(info(2)));
     let full = ReportEvent::Full { info: info(2), guests: vec![guest(1, 1)] };
     assert_eq!(sent(&effects), (1, 0, &[full][..]));
@@ -154,7 +154,7 @@ fn a_leader_that_takes_nothing_is_not_flooded() {
     let mut feed = confirmed();
     feed.step(FeedEvent::Guest(guest(2, 1)));
     assert_eq!(waits(&feed.step(next(2, 1))).1, BACKOFF_FIRST);
-    let mut feed = FeedState::new(info(1), Vec::new());
+    let mut feed = FeedState::new(info(1), Vec::new(), 0);
     feed.step(FeedEvent::Reconnected);
     let effects = feed.step(FeedEvent::Answered { attempt: 1, ack: ReportAck::Full });
     assert_eq!(waits(&effects).1, BACKOFF_FIRST);
@@ -284,6 +284,8 @@ enum Happening {
     Wake,
     /// Another leader, without a picture.
     NewLeader,
+    /// The node's actor fails and is made again: what it sent may still arrive, its answers do not.
+    Restart,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -305,6 +307,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Happening::GiveUp),
         Just(Happening::Wake),
         Just(Happening::NewLeader),
+        Just(Happening::Restart),
     ]
 }
 
@@ -312,7 +315,10 @@ fn happening() -> impl Strategy<Value = Happening> {
 struct World {
     feed: FeedState,
     leader: Leader,
-    reports: Vec<(u64, u64, Vec<ReportEvent>)>,
+    /// Which run of the actor.
+    run: u64,
+    /// Of which run, which attempt, first number, events.
+    reports: Vec<(u64, u64, u64, Vec<ReportEvent>)>,
     answers: Vec<(u64, ReportAck)>,
     attempt: u64,
     timer: u64,
@@ -321,8 +327,9 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self {
-            feed: FeedState::new(info(0), Vec::new()),
+            feed: FeedState::new(info(0), Vec::new(), 0),
             leader: Leader::default(),
+            run: 0,
             reports: Vec::new(),
             answers: Vec::new(),
             attempt: 0,
@@ -338,7 +345,7 @@ impl World {
                 FeedEffect::Send { attempt, first, events } => {
                     assert!(!events.is_empty() && events.len() <= BATCH_EVENTS_MAX);
                     self.attempt = attempt;
-                    self.reports.push((attempt, first, events));
+                    self.reports.push((self.run, attempt, first, events));
                 }
                 FeedEffect::Wake { timer, .. } => self.timer = timer,
             }
@@ -350,9 +357,11 @@ impl World {
             Happening::Feed(event) => self.feed(event),
             Happening::Deliver(n) if !self.reports.is_empty() => {
                 let n = n % self.reports.len();
-                let (attempt, first, events) = self.reports.remove(n);
+                let (run, attempt, first, events) = self.reports.remove(n);
                 let ack = self.leader.take(first, &events);
-                self.answers.push((attempt, ack));
+                if run == self.run {
+                    self.answers.push((attempt, ack));
+                }
             }
             Happening::LoseReport(n) if !self.reports.is_empty() => {
                 let n = n % self.reports.len();
@@ -366,6 +375,13 @@ impl World {
             Happening::GiveUp => self.feed(FeedEvent::Failed { attempt: self.attempt }),
             Happening::Wake => self.feed(FeedEvent::Woke { timer: self.timer }),
             Happening::NewLeader => self.leader = Leader::default(),
+            Happening::Restart => {
+                let guests = self.feed.guests().cloned().collect();
+                self.feed = FeedState::new(self.feed.info().clone(), guests, self.feed.next());
+                self.run += 1;
+                self.answers.clear();
+                self.feed(FeedEvent::Reconnected);
+            }
             Happening::Deliver(_) | Happening::LoseReport(_) | Happening::Answer(_) => {}
         }
     }

@@ -1,8 +1,8 @@
 //! Several writers, one flush.
 //!
-//! Whoever gets the disk takes everything that waits, runs it in one transaction and commits once;
-//! the others find their work done when their turn comes. No thread of its own, so that a simulation
-//! runs it inline.
+//! Whoever gets the disk takes everything that waits, runs it in one transaction and commits
+//! once; the others find their work done when their turn comes. No thread of its own, so that a
+//! simulation runs it inline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

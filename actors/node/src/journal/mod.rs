@@ -85,8 +85,8 @@ impl Journal {
     /// When this returns [`Begin::New`], the intent is on disk.
     ///
     /// # Errors
-    /// When a token is stale, another call has this step id, or the disk fails: then the effect must
-    /// not begin.
+    /// When a token is stale, another call has this step id, or the disk fails: then the effect
+    /// must not begin.
     pub fn begin(&self, call: &CallNode) -> Result<Begin, JournalError> {
         let encoded = tables::encode("intent", call)?;
         let (step, settled_below) = (call.step, call.settled_below.min(call.step.job));
@@ -98,8 +98,8 @@ impl Journal {
     }
 
     /// Whether the effect of this step may have begun, in this run of the daemon or an earlier one.
-    /// Answered from memory: it tells what a failure of [`Journal::begin`] means. If not, nothing has
-    /// happened; if so, nobody knows until the disk is back.
+    /// Answered from memory: it tells what a failure of [`Journal::begin`] means. If not, nothing
+    /// has happened; if so, nobody knows until the disk is back.
     #[must_use]
     pub fn may_have_begun(&self, step: StepId) -> bool {
         self.with_begun(|begun| begun.contains(&key_of(step)))

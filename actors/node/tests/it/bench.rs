@@ -200,6 +200,8 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 #[derive(Clone, Default)]
 pub(crate) struct FakeMembership {
     forgotten: Arc<AtomicU64>,
+    /// The next one panics.
+    pub(crate) panics: Arc<AtomicBool>,
     pub(crate) has_left: Arc<AtomicBool>,
 }
 
@@ -212,6 +214,7 @@ impl FakeMembership {
 
 impl Membership for FakeMembership {
     fn forget(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "on purpose");
         self.forgotten.fetch_add(1, Ordering::Relaxed);
         async { Ok(()) }.boxed()
     }

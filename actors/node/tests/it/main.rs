@@ -1,4 +1,5 @@
-//! The journal, and the actors of a node over real journals and fake backends, on the simulated platform.
+//! The journal, and the actors of a node over real journals and fake backends, on the simulated
+//! platform.
 
 mod bench;
 mod calls;

@@ -1,10 +1,11 @@
 //! The feed over real actors: leaders that change, are away, or do not know this node.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gantry_model::ids::RunEpoch;
 use gantry_model::messages::cluster_path;
-use gantry_model::node_calls::DiskCreate;
+use gantry_model::node_calls::{DiskCreate, NodeLeave};
 use gantry_model::report::ReportEvent;
 use gantry_runtime::{SpawnOptions, simulate};
 
@@ -75,5 +76,28 @@ fn each_run_of_the_agent_numbers_its_events_anew() {
         let _node = bench.boot().await;
         eventually("the new run is known", || bench.leader.see(|p| p.boot != first)).await;
         assert!(bench.leader.see(|picture| picture.next) <= 2);
+    });
+}
+
+#[test]
+fn the_picture_stays_true_when_the_actor_of_the_node_fails() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        // Numbers far above those of a new feed.
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(bench.leader.epoch(WEB1), Some(RunEpoch(1)));
+
+        bench.membership.panics.store(true, Ordering::Relaxed);
+        node.call(&message(2, NodeLeave {})).await.expect_err("the actor failed");
+        bench.world.die(WEB1).await.expect("dies");
+        // Not one measurement later.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(bench.leader.epoch(WEB1), None);
+        node.done(&message(3, start(2))).await;
+        eventually("it is reported", || bench.leader.epoch(WEB1) == Some(RunEpoch(2))).await;
+        node.done(&message(2, NodeLeave {})).await;
+        assert_eq!(bench.membership.times_forgotten(), 1);
     });
 }

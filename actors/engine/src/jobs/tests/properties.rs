@@ -126,8 +126,8 @@ fn play(plot: &Plot) -> Driver {
     driver
 }
 
-/// An opcode that succeeded has taken nothing back; any other has taken back, last first, every call
-/// that has an undo and had its effect.
+/// An opcode that succeeded has taken nothing back; any other has taken back, last first, every
+/// call that has an undo and had its effect.
 fn check_balance(driver: &Driver, script: &[OpScript]) {
     for (op_idx, (op, script)) in driver.record().ops.iter().zip(script).enumerate() {
         let of = |direction| {
@@ -175,8 +175,13 @@ fn check_world(driver: &Driver, plot: &Plot) {
     assert!(n_instances.contains(&n), "{n} instances, not {n_instances:?}");
 }
 
+/// Failing cases become tests of their own, not files beside the code.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_job_ends_once_leaves_no_lock_and_is_done_or_taken_back(plot in any_plot()) {

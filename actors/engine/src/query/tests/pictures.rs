@@ -213,8 +213,13 @@ fn any_action() -> impl Strategy<Value = Action> {
     ]
 }
 
+/// Failing cases become tests of their own, not files beside the code.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_picture_becomes_true_whatever_was_lost_repeated_or_late(

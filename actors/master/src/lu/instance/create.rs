@@ -24,16 +24,16 @@ use crate::lu::guest;
 use crate::lu::{LogicalUnit, need, one_stage};
 
 /// Most disks of one instance (row H146).
-pub const DISKS_MAX: usize = 16;
+const DISKS_MAX: usize = 16;
 
 /// Largest disk: 64 TiB, the most that QEMU and the file systems we know take in one image. A
 /// higher number is a mistake in the unit.
-pub const DISK_SIZE_MAX: MiB = MiB(64 * 1024 * 1024);
+const DISK_SIZE_MAX: MiB = MiB(64 * 1024 * 1024);
 
 /// Most memory and processors of a guest: what QEMU's largest machine type takes.
-pub const MEMORY_MAX: u32 = 16 * 1024 * 1024;
+const MEMORY_MAX: u32 = 16 * 1024 * 1024;
 /// Most virtual CPUs.
-pub const VCPUS_MAX: u32 = 1_024;
+const VCPUS_MAX: u32 = 1_024;
 
 /// The OS parameter that names an image for disk 0.
 const OS_IMAGE: &str = "os-image";

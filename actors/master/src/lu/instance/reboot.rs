@@ -63,8 +63,8 @@ impl LogicalUnit for InstanceReboot {
         })
     }
 
-    /// A running guest is reset in place, unless all of it is to be made anew; one that does not run
-    /// is started, as Ganeti does.
+    /// A running guest is reset in place, unless all of it is to be made anew; one that does not
+    /// run is started, as Ganeti does.
     fn steps(&self, plan: &Plan) -> Vec<Step> {
         if plan.runs && self.reboot_type != RebootType::Full {
             let call = node_calls::InstanceReboot {

@@ -1,0 +1,295 @@
+//! Tests of OP_INSTANCE_CREATE.
+
+use std::collections::BTreeMap;
+
+use gantry_model::errors::FaultCode;
+use gantry_model::facts::Fact;
+use gantry_model::node_calls::NodeCall;
+use gantry_model::objects::{AdminState, DiskTemplate};
+use gantry_model::opcodes::InstanceCreate;
+use gantry_model::params::{HvOverrides, HypervisorKind};
+use gantry_model::report::GuestState;
+use gantry_model::steps::Act;
+use gantry_model::units::MiB;
+use serde_json::json;
+
+use super::{DISK_SIZE_MAX, DISKS_MAX, MEMORY_MAX, VCPUS_MAX};
+use crate::lu;
+use crate::lu::rig::{Rig, all_steps, node_id, node_name};
+use crate::lu::samples::create;
+
+fn refused_arguments(change: impl FnOnce(&mut InstanceCreate)) -> String {
+    let mut op = create();
+    change(&mut op);
+    let fault = lu::arguments(&op.into()).expect_err("accepted");
+    assert_eq!(fault.code, FaultCode::WrongInput);
+    fault.message
+}
+
+fn no_image(op: &mut InstanceCreate) {
+    op.osparams = BTreeMap::new();
+    op.no_install = true;
+}
+
+// covers: O31
+#[test]
+fn locks_are_the_new_name_and_the_node_with_its_resources() {
+    assert_eq!(
+        Rig::new().locks(create()),
+        [[
+            "cluster/BGL Hold(Shared)",
+            "instance/web1 Hold(Exclusive)",
+            "node/node2 Hold(Exclusive)",
+            "node-res/node2 Hold(Exclusive)",
+        ]]
+    );
+}
+
+#[test]
+fn arguments_that_are_wrong_whatever_the_state() {
+    assert_eq!(
+        refused_arguments(|op| op.disk_template = DiskTemplate::Diskless),
+        "a diskless instance takes no disks"
+    );
+    assert_eq!(refused_arguments(|op| op.disks.clear()), "template file needs a disk");
+    assert_eq!(
+        refused_arguments(|op| op.disks = vec![op.disks[0].clone(); DISKS_MAX + 1]),
+        "17 disks, at most 16"
+    );
+    for size in [0, DISK_SIZE_MAX.0 + 1] {
+        let text = refused_arguments(|op| op.disks[1].size = MiB(size));
+        assert_eq!(text, format!("disk 1: size {size} MiB is not 1 to 67108864 MiB"));
+    }
+    for memory in [0, MEMORY_MAX + 1] {
+        let text = refused_arguments(|op| op.beparams.maxmem = Some(memory));
+        assert_eq!(text, format!("memory of {memory} MiB is not 1 to 16777216 MiB"));
+    }
+    for vcpus in [0, VCPUS_MAX + 1] {
+        let text = refused_arguments(|op| op.beparams.vcpus = Some(vcpus));
+        assert_eq!(text, format!("{vcpus} virtual CPUs are not 1 to 1024"));
+    }
+}
+
+#[test]
+fn arguments_about_the_os() {
+    let set = |op: &mut InstanceCreate, name: &str, value: &str| {
+        op.osparams.insert(name.into(), value.into());
+    };
+    assert_eq!(
+        refused_arguments(|op| set(op, "dhcp", "yes")),
+        "unknown OS parameter \"dhcp\", known is: os-image"
+    );
+    assert_eq!(
+        refused_arguments(|op| set(op, "os-image", "debian.raw")),
+        "os-image \"debian.raw\" is not an absolute path"
+    );
+    assert_eq!(
+        refused_arguments(|op| op.no_install = true),
+        "os-image and no-install exclude each other"
+    );
+    assert_eq!(
+        refused_arguments(|op| {
+            op.disks.clear();
+            op.disk_template = DiskTemplate::Diskless;
+        }),
+        "os-image needs a disk to copy it to"
+    );
+    assert_eq!(
+        refused_arguments(|op| op.osparams.clear()),
+        "nothing to install: give -O os-image=PATH, or --no-install"
+    );
+}
+
+#[test]
+fn arguments_are_checked_again_with_the_state() {
+    let op = InstanceCreate { no_install: true, ..create() };
+    let (code, text) = Rig::new().refusal(op);
+    assert_eq!(code, FaultCode::WrongInput);
+    assert_eq!(text, "os-image and no-install exclude each other");
+}
+
+// covers: I1
+#[test]
+fn a_name_that_is_taken_is_refused() {
+    let (code, text) = Rig::with_instance().refusal(create());
+    assert_eq!(code, FaultCode::AlreadyExists);
+    assert_eq!(text, "instance web1 is already in the cluster");
+}
+
+// covers: I1
+#[test]
+fn a_node_is_needed_that_is_there_and_able() {
+    let rig = Rig::new();
+    let on = |primary_node| InstanceCreate { primary_node, ..create() };
+    assert_eq!(
+        rig.refusal(on(None)),
+        (FaultCode::WrongInput, "no node given: name the primary node with -n".into())
+    );
+    assert_eq!(
+        rig.refusal(on(Some(node_name(8)))),
+        (FaultCode::UnknownEntity, "node node8 does not exist".into())
+    );
+    for (change, text) in [
+        ((|n| n.offline = true) as fn(&mut gantry_model::objects::Node), "node node2 is offline"),
+        (|n| n.drained = true, "node node2 is drained"),
+        (|n| n.vm_capable = false, "node node2 cannot run instances (vm_capable is off)"),
+    ] {
+        let mut rig = Rig::new();
+        rig.change_node(2, change);
+        assert_eq!(rig.refusal(create()), (FaultCode::WrongState, text.into()));
+    }
+}
+
+// covers: I1
+#[test]
+fn hypervisor_and_template_must_be_enabled() {
+    let kvm = Some(HvOverrides::none(HypervisorKind::Kvm));
+    assert_eq!(
+        Rig::new().refusal(InstanceCreate { hvparams: kvm, ..create() }),
+        (FaultCode::WrongState, "hypervisor kvm is not enabled, enabled: fake".into())
+    );
+    let fake = InstanceCreate { disk_template: DiskTemplate::Fake, ..create() };
+    assert_eq!(
+        Rig::new().refusal(fake),
+        (
+            FaultCode::WrongState,
+            "disk template fake is not enabled, enabled: file, diskless".into()
+        )
+    );
+    let mut rig = Rig::new();
+    rig.change_cluster(|cluster| cluster.enabled_hypervisors.clear());
+    assert_eq!(rig.refusal(create()).1, "no hypervisor is enabled");
+}
+
+// covers: I1
+#[test]
+fn disks_must_fit() {
+    let mut rig = Rig::new();
+    rig.storage_free = MiB(1535);
+    assert_eq!(
+        rig.refusal(create()),
+        (
+            FaultCode::InsufficientResources,
+            "not enough space in /srv/disks on node node2: needed 1536 MiB, free 1535 MiB".into()
+        )
+    );
+    rig.storage_free = MiB(1536);
+    assert!(rig.check(&create().into()).is_ok());
+}
+
+#[test]
+fn an_image_must_fit_onto_the_first_disk() {
+    let mut rig = Rig::new();
+    rig.image_size = MiB(1025);
+    let (code, text) = rig.refusal(create());
+    assert_eq!(code, FaultCode::WrongInput);
+    assert_eq!(text, "image /images/debian.raw has 1025 MiB, more than disk 0 with 1024 MiB");
+    rig.image_size = MiB(1024);
+    assert!(rig.check(&create().into()).is_ok());
+}
+
+// covers: I1
+#[test]
+fn memory_and_hypervisor_matter_only_to_one_that_is_started() {
+    let mut rig = Rig::new();
+    rig.info.memory_free = MiB(127);
+    assert_eq!(
+        rig.refusal(create()),
+        (
+            FaultCode::InsufficientResources,
+            "not enough memory on node node2 for instance web1: needed 128 MiB, free 127 MiB"
+                .into()
+        )
+    );
+    rig.info.hypervisors.clear();
+    assert_eq!(
+        rig.refusal(create()),
+        (FaultCode::EnvironmentError, "node node2 has no usable hypervisor fake".into())
+    );
+    assert!(rig.check(&InstanceCreate { start: false, ..create() }.into()).is_ok());
+}
+
+#[test]
+fn a_node_that_cannot_or_does_not_answer_refuses() {
+    let mut rig = Rig::new();
+    rig.instead = Some(Fact::No { reason: "no such directory".into() });
+    assert_eq!(
+        rig.refusal(create()),
+        (FaultCode::EnvironmentError, "node node2: no such directory".into())
+    );
+    rig.instead = Some(Fact::Unreachable { reason: "not connected".into() });
+    let fault = rig.check(&create().into()).expect_err("silent");
+    assert_eq!(fault.message, "node node2 does not answer: not connected");
+    assert!(fault.retryable);
+    rig.instead = Some(Fact::Guest(None));
+    assert_eq!(rig.refusal(create()).0, FaultCode::InternalError);
+}
+
+// covers: O31 I1
+#[test]
+fn disks_then_image_then_configuration_then_start() {
+    let rig = Rig::new();
+    assert_eq!(
+        rig.step_names(create()),
+        [
+            "create disk 0",
+            "create disk 1",
+            "copy an image onto disk 0",
+            "add instance web1",
+            "begin the first run of the instance",
+            "start instance web1",
+        ]
+    );
+    let mut stopped = InstanceCreate { start: false, ..create() };
+    no_image(&mut stopped);
+    assert_eq!(rig.step_names(stopped), ["create disk 0", "create disk 1", "add instance web1"]);
+}
+
+// covers: O31
+#[test]
+fn the_instance_is_as_it_was_asked_for() {
+    let mut rig = Rig::new();
+    let mut op = create();
+    op.beparams.maxmem = Some(512);
+    assert_eq!(rig.run(op), json!(["node2"]));
+    let instance = rig.instance().clone();
+    assert_eq!(instance.primary, node_id(2));
+    assert_eq!(instance.admin_state, AdminState::Up);
+    assert_eq!(instance.hypervisor(), HypervisorKind::Fake);
+    assert_eq!(instance.disks.iter().map(|d| d.size.0).collect::<Vec<_>>(), [1024, 512]);
+    assert_eq!(rig.nodes.images, [instance.disks[0].uuid].into());
+    let guest = &rig.nodes.guests[&instance.uuid];
+    assert_eq!((guest.state, guest.memory), (GuestState::Running, MiB(512)));
+    assert_eq!(guest.epoch, instance.run_epoch);
+}
+
+#[test]
+fn one_that_is_not_started_is_down() {
+    let mut rig = Rig::new();
+    rig.run(InstanceCreate { start: false, ..create() });
+    assert_eq!(rig.instance().admin_state, AdminState::Down);
+    assert!(rig.nodes.guests.is_empty());
+}
+
+#[test]
+fn files_of_disks_are_never_shared() {
+    let rig = Rig::new();
+    let paths = |op: InstanceCreate| {
+        let op = op.into();
+        let plan = rig.check(&op).expect("not refused");
+        let steps = all_steps(&op, &plan).into_iter();
+        let calls = steps.filter_map(|step| match step.act {
+            Act::Call { call, .. } => Some(*call),
+            _ => None,
+        });
+        let paths = calls.filter_map(|call| match call {
+            NodeCall::DiskCreate(call) => Some(format!("{:?}", call.disk.location)),
+            _ => None,
+        });
+        paths.collect::<Vec<_>>()
+    };
+    let paths = paths(create());
+    assert_eq!(paths.len(), 2);
+    assert_ne!(paths[0], paths[1]);
+    assert!(paths.iter().all(|path| path.contains("/srv/disks/web1/")), "{paths:?}");
+}

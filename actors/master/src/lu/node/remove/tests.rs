@@ -1,0 +1,56 @@
+//! Tests of OP_NODE_REMOVE.
+
+use gantry_model::errors::FaultCode;
+
+use crate::lu::rig::{Rig, all_steps, node_id, node_name};
+use crate::lu::samples::{add_node, remove_node, with_token};
+
+// covers: O21 L1
+#[test]
+fn the_lock_is_the_big_one() {
+    assert_eq!(Rig::new().locks(remove_node(3)), [["cluster/BGL Hold(Exclusive)"]]);
+}
+
+// covers: O21
+#[test]
+fn the_master_or_a_node_in_use_or_unknown_is_refused() {
+    assert_eq!(
+        Rig::new().refusal(remove_node(8)),
+        (FaultCode::UnknownEntity, "node node8 does not exist".into())
+    );
+    assert_eq!(
+        Rig::new().refusal(remove_node(1)),
+        (FaultCode::WrongState, "node node1 is the master, fail over to another node first".into())
+    );
+    assert_eq!(
+        Rig::with_instance().refusal(remove_node(2)),
+        (
+            FaultCode::WrongState,
+            "node node2 still runs 1 instances, move or remove them first: web1".into()
+        )
+    );
+}
+
+// covers: O21
+#[test]
+fn the_node_is_told_and_removed_even_if_it_does_not_hear() {
+    let mut rig = Rig::new();
+    let op = remove_node(3).into();
+    let plan = rig.check(&op).expect("not refused");
+    let steps = all_steps(&op, &plan);
+    let text: Vec<(&str, bool)> =
+        steps.iter().map(|step| (step.name.as_str(), step.may_fail)).collect();
+    assert_eq!(text, [("tell node node3 to leave", true), ("remove node node3", false)]);
+    rig.run(remove_node(3));
+    assert!(rig.state.node_by_name(&node_name(3)).is_none());
+    assert_eq!(rig.nodes.left, [node_id(3)].into());
+}
+
+// covers: O21
+#[test]
+fn a_node_that_was_removed_needs_a_new_token() {
+    let mut rig = with_token();
+    rig.run(add_node());
+    rig.run(remove_node(9));
+    assert_eq!(rig.refusal(add_node()).1, "the join token is not known to this cluster");
+}
