@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery};
@@ -9,6 +10,7 @@ use gantry_model::ids::{DiskUuid, InstanceUuid};
 use gantry_model::objects::{Disk, DiskLocation, DiskMode, DiskTemplate, GuestSpec};
 use gantry_model::report::NodeInfo;
 use gantry_model::units::{MiB, Timestamp};
+use gantry_storage::Storage;
 use uuid::Uuid;
 
 use crate::calls::{disk_fault, guest_fault};
@@ -20,7 +22,7 @@ const MIB: u64 = 1024 * 1024;
 /// not decide on a guess.
 pub(crate) async fn answer(env: Arc<NodeEnv>, query: FactQuery, memory_guests: MiB) -> Fact {
     let answer = match &query {
-        FactQuery::Node => node_info(&env, memory_guests).await.map(Fact::Node),
+        FactQuery::Node => node_info(&env, memory_guests, WHOLE_ANSWER).await.map(Fact::Node),
         FactQuery::Guest { instance, hypervisor } => match env.hypervisors.get(*hypervisor) {
             Ok(hypervisor) => hypervisor.query(*instance).await.map(Fact::Guest),
             Err(error) => Err(error),
@@ -103,8 +105,21 @@ async fn file_storage(env: &NodeEnv, directory: &str) -> Result<Fact, Fault> {
     Ok(Fact::FileStorage { free: info.free })
 }
 
-/// The node's resources, measured now; `memory_guests` is what its guests have.
-pub(crate) async fn node_info(env: &NodeEnv, memory_guests: MiB) -> Result<NodeInfo, Fault> {
+/// How long a hypervisor may take to say what it is while a node starts. Finding out whether KVM
+/// truly works takes seconds, once per daemon; guests are adopted and calls are taken meanwhile. Who
+/// asks for facts waits for as long as that takes.
+pub(crate) const START_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Patience of those who need the whole answer and have a deadline of their own.
+pub(crate) const WHOLE_ANSWER: Duration = Duration::from_secs(60);
+
+/// The node's resources, measured now; `memory_guests` is what its guests have. A hypervisor that
+/// does not say what it is within `patience` is left out.
+pub(crate) async fn node_info(
+    env: &NodeEnv,
+    memory_guests: MiB,
+    patience: Duration,
+) -> Result<NodeInfo, Fault> {
     let attempted = "measure the node";
     let machine = Arc::clone(&env.machine);
     let measured = env.quick("measure the machine", move || machine.measure()).await;
@@ -112,14 +127,19 @@ pub(crate) async fn node_info(env: &NodeEnv, memory_guests: MiB) -> Result<NodeI
     let resources = measured
         .map_err(|error| Fault::from_error(FaultCode::EnvironmentError, attempted, &error))?;
     let (mut disk_total, mut disk_free) = (0, 0);
-    for storage in env.storage.iter() {
+    // Records of the fake storage take no room; they count only where there is nothing else.
+    let any_real = env.storage.iter().any(|storage| takes_room(storage.as_ref()));
+    for storage in env.storage.iter().filter(|s| !any_real || takes_room(s.as_ref())) {
         let info = storage.info().await.map_err(|error| disk_fault(&error, attempted))?;
         disk_total += info.total.0;
         disk_free += info.free.0;
     }
     let mut hypervisors = Vec::new();
     for hypervisor in env.hypervisors.iter() {
-        hypervisors.push((hypervisor.kind(), hypervisor.node_facts().await.version));
+        match tokio::time::timeout(patience, hypervisor.node_facts()).await {
+            Ok(facts) => hypervisors.push((hypervisor.kind(), facts.version)),
+            Err(_) => tracing::debug!(kind = %hypervisor.kind(), "still finding out what it is"),
+        }
     }
     let memory_total = resources.memory_total_bytes / MIB;
     let memory_free = resources.memory_available_bytes / MIB;
@@ -133,4 +153,8 @@ pub(crate) async fn node_info(env: &NodeEnv, memory_guests: MiB) -> Result<NodeI
         booted: Timestamp(resources.boot_time_seconds * 1_000_000),
         hypervisors,
     })
+}
+
+fn takes_room(storage: &dyn Storage) -> bool {
+    storage.capabilities().holds_bytes && storage.template() != DiskTemplate::Diskless
 }

@@ -1,6 +1,6 @@
 //! Prints how long a durable proposal takes on one voter on a real directory: one at a time, and
-//! many at once. `cargo run -p gantry-store --example throughput [directory]`; the directory decides
-//! which disk is measured, the default is one below the current directory.
+//! many at once. `cargo run -p gantry-store --example throughput [directory]`: the directory says
+//! which disk is measured; the default is one below the current directory.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::path::{Path, PathBuf};

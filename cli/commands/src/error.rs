@@ -1,6 +1,6 @@
-//! How commands fail: kind, cause, hints. The kind chooses the exit code ([`crate::exit_code`]), the
-//! cause the text ([`crate::error_text`]); hints say what to do next. Conversions from the errors of
-//! libraries are here and nowhere else.
+//! How commands fail: kind, cause, hints. The kind chooses the exit code ([`crate::exit_code`]),
+//! the cause the text ([`crate::error_text`]); hints say what to do next. Conversions from the
+//! errors of libraries are here and nowhere else.
 
 use gantry_client::ClientError;
 use gantry_model::errors::{Fault, FaultCode};
@@ -228,11 +228,11 @@ fn client_kind(error: &ClientError) -> (CommandErrorKind, Vec<String>) {
             let where_else = "another state directory is named by --state-dir or GANTRY_STATE_DIR";
             (CommandErrorKind::NotACluster, hints(&[create, where_else]))
         }
-        ClientError::NoEndpoint { .. } | ClientError::NoDaemon { .. } => {
-            let start = "start it with `systemctl start gantry`, or by hand with `gantry daemon`";
-            let other = "another node of the cluster is asked with --endpoint HOST:PORT";
-            (CommandErrorKind::Failed, hints(&[start, other]))
+        ClientError::NoEndpoint { state_dir, .. } => {
+            let daemon = format!("gantry daemon --state-dir {}", state_dir.display());
+            (CommandErrorKind::Failed, start_hints(&daemon))
         }
+        ClientError::NoDaemon { .. } => (CommandErrorKind::Failed, start_hints("gantry daemon")),
         ClientError::File { source, .. }
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {
@@ -260,6 +260,13 @@ fn client_kind(error: &ClientError) -> (CommandErrorKind, Vec<String>) {
             (CommandErrorKind::Failed, Vec::new())
         }
     }
+}
+
+fn start_hints(by_hand: &str) -> Vec<String> {
+    vec![
+        format!("start it with `systemctl start gantry`, or by hand with `{by_hand}`"),
+        "another node of the cluster is asked with --endpoint HOST:PORT".to_owned(),
+    ]
 }
 
 fn ask_hints(outcome: &AskError) -> Vec<String> {

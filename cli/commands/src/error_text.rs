@@ -237,7 +237,6 @@ mod tests {
     fn a_missing_daemon_is_said_with_how_to_start_it() {
         let text = text(ClientError::NoDaemon {
             address: "127.0.0.1:1811".into(),
-            waited: std::time::Duration::from_secs(5),
             reason: "no answer".into(),
         });
         assert!(text.contains("Cannot communicate with"), "{text}");

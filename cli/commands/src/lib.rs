@@ -1,12 +1,12 @@
 //! The commands as a library: [`run`] takes arguments and surroundings and gives an exit code.
 //!
-//! `gantry <noun> <verb>`, or by the name of a link `gnt-<noun> <verb>`, with Ganeti's options, output
-//! and exit codes for what is there. One file per command: `<noun>/<verb>.rs` holds the options (their
-//! comments are the help) and an async function. The binary is the caller; tests run commands in
-//! process against a cluster of their own.
+//! `gantry <noun> <verb>`, or by the name of a link `gnt-<noun> <verb>`, with Ganeti's options,
+//! output and exit codes for what is there. One file per command: `<noun>/<verb>.rs` holds the
+//! options (their comments are the help) and an async function. The binary is the caller; tests run
+//! commands in process against a cluster of their own.
 //!
-//! Commands are clients. Deliberately absent: the runtime, the engine, and everything that acts on this
-//! machine; that is asked of the [`machine::Machine`] that the binary passes in.
+//! Commands are clients. Deliberately absent: the runtime, the engine, and everything that acts on
+//! this machine; that is asked of the [`machine::Machine`] that the binary passes in.
 
 mod app;
 mod cluster;

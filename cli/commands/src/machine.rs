@@ -1,4 +1,5 @@
-//! What commands need done on this machine, by whoever can: the daemon's wiring, given by the binary.
+//! What commands need done on this machine, by whoever can: the daemon's wiring, given by the
+//! binary.
 //!
 //! Commands are only clients. What makes or changes a state directory, runs a daemon or starts a
 //! whole demo stands behind [`Machine`], so that this crate imports nothing that acts.
@@ -37,8 +38,8 @@ pub struct InitArgs {
     pub cluster_name: ClusterName,
     /// Name of the first node; `None` is the host's name.
     pub node_name: Option<NodeName>,
-    /// Where the first node listens and is reached, `host:port`; `None` is the address of the host's
-    /// name, with [`DEFAULT_PORT`].
+    /// Where the first node listens and is reached, `host:port`; `None` is the address of the
+    /// host's name, with [`DEFAULT_PORT`].
     pub address: Option<String>,
     /// Hypervisors in use; the first is the default.
     pub enabled_hypervisors: Vec<HypervisorKind>,
@@ -72,8 +73,8 @@ pub struct Initialised {
 pub struct JoinArgs {
     /// Where the state of this node is made; must not hold any.
     pub state_dir: PathBuf,
-    /// Where this node will listen and be reached, `host:port`; `None` is the address of the name in
-    /// the token's answer, with [`DEFAULT_PORT`].
+    /// Where this node will listen and be reached, `host:port`; `None` is the address of the name
+    /// in the token's answer, with [`DEFAULT_PORT`].
     pub address: Option<String>,
     /// The token, as `gantry node add` printed it.
     pub token: String,

@@ -14,10 +14,11 @@ use crate::error::HvError;
 use crate::guest::{TINY_GUEST_IMAGE, TINY_GUEST_UP};
 use crate::kvm::run_dir::io_error;
 
-/// How long the tiny guest may take under KVM. It needs 0.2 s where KVM works. Lower and a loaded
-/// host with a working KVM is taken for one without; higher and the first start on a host with a
-/// broken one waits that long.
-const PROBE_TIME_MAX: Duration = Duration::from_secs(4);
+/// How long the tiny guest may take under KVM. It needs 0.2 s where the processor executes it; a
+/// /dev/kvm that interprets instruction by instruction needs 3 s and more (seen on nested hosts),
+/// and is slower than TCG. Lower and a loaded host with a working KVM is taken for one without;
+/// higher and an interpreted one is taken for real.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often we look whether the tiny guest has spoken.
 const PROBE_POLL: Duration = Duration::from_millis(20);

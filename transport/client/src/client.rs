@@ -26,8 +26,8 @@ use crate::{
     SUBMIT_PATIENCE, Transport,
 };
 
-/// Makes request ids. Two requests with one id would be one request, so the real one takes them from
-/// the operating system's randomness; simulations pass a seeded one.
+/// Makes request ids. Two requests with one id would be one request, so the real one takes them
+/// from the operating system's randomness; simulations pass a seeded one.
 pub type RequestIds = Arc<dyn Fn() -> Uuid + Send + Sync>;
 
 /// A connection to a cluster. Cheap to clone.
@@ -153,8 +153,8 @@ impl Client {
         self.ask_patiently(to, message, None, attempts, flat).await
     }
 
-    /// Submits jobs: repeats the submission under one request id until the jobs are durable, so that
-    /// each is made once whatever happens on the way. Answers each with its id or its refusal.
+    /// Submits jobs: repeats the submission under one request id until the jobs are durable, so
+    /// that each is made once whatever happens on the way. Answers each with its id or its refusal.
     ///
     /// # Errors
     /// When there is no answer within [`SUBMIT_PATIENCE`]: the jobs may or may not have been made.
@@ -280,8 +280,8 @@ impl Client {
         })
     }
 
-    /// Reads what a guest has written to its console since `offset`; waits up to `wait` for more. The
-    /// same offset may be read again, so lost connections are survived.
+    /// Reads what a guest has written to its console since `offset`; waits up to `wait` for more.
+    /// The same offset may be read again, so lost connections are survived.
     ///
     /// # Errors
     /// When the guest does not run, or there is no answer.

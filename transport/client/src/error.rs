@@ -18,8 +18,8 @@ pub enum ClientError {
         /// Which file.
         missing: String,
     },
-    /// The daemon has never written where it listens.
-    #[error("the daemon of {} has never run: {} is missing", state_dir.display(), missing)]
+    /// The daemon has not written where it listens: it has never run, or is only starting.
+    #[error("it has not said where it listens: {} is missing in {}", missing, state_dir.display())]
     NoEndpoint {
         /// Where was looked.
         state_dir: PathBuf,
@@ -56,12 +56,10 @@ pub enum ClientError {
     #[error("cannot set up the transport")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Nobody answers there.
-    #[error("no daemon answers at {address} within {} ms: {reason}", waited.as_millis())]
+    #[error("no daemon answers at {address}: {reason}")]
     NoDaemon {
         /// Where was tried.
         address: String,
-        /// For how long.
-        waited: Duration,
         /// What was noticed last.
         reason: String,
     },

@@ -1,9 +1,9 @@
 //! A typed client: for embedders, the command line and the gateway.
 //!
-//! A [`Client`] sends messages to the actors of a cluster by path, through one [`Transport`]: QUIC to
-//! a daemon ([`Client::connect`]), or a function in the same process ([`InProcess`]). Any node takes
-//! any message; the node that is asked passes it on. The client owns patience: which failures are
-//! worth another attempt, under which request id, and for how long.
+//! A [`Client`] sends messages to the actors of a cluster by path, through one [`Transport`]: QUIC
+//! to a daemon ([`Client::connect`]), or a function in the same process ([`InProcess`]). Any node
+//! takes any message; the node that is asked passes it on. The client owns patience: which failures
+//! are worth another attempt, under which request id, and for how long.
 //!
 //! Anybody may use it. Deliberately absent: the runtime and its actors, opcodes' meaning, text for
 //! people, and any decision about retries of messages that are not idempotent.

@@ -31,15 +31,15 @@ pub const WATCH_PATIENCE: Duration = Duration::from_secs(120);
 /// leader, higher delays the answer after it.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 
-/// Longest pause between attempts. Higher delays what waits for a daemon that came back; lower makes
-/// hundreds of waiting commands knock too often.
+/// Longest pause between attempts. Higher delays what waits for a daemon that came back; lower
+/// makes hundreds of waiting commands knock too often.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 const _: () = assert!(ATTEMPT_TIMEOUT.as_secs() < READ_PATIENCE.as_secs());
 const _: () = assert!(READ_PATIENCE.as_secs() < SUBMIT_PATIENCE.as_secs());
 
-/// Whether sending the same again may help. Only for messages whose repetition is harmless: questions
-/// and what carries a request id.
+/// Whether sending the same again may help. Only for messages whose repetition is harmless:
+/// questions and what carries a request id.
 pub(crate) fn is_passing(error: &ClientError) -> bool {
     match error {
         ClientError::Ask { source, .. } => match source {

@@ -48,11 +48,11 @@ async fn dial(
     addrs: &[SocketAddr],
     timeout: Duration,
 ) -> Result<NodeId, ClientError> {
-    let fail = |reason| ClientError::NoDaemon { address: join(addrs), waited: timeout, reason };
+    let fail = |reason| ClientError::NoDaemon { address: join(addrs), reason };
     match tokio::time::timeout(timeout, link.connect(addrs.to_vec())).await {
         Ok(Ok(peer)) => Ok(peer.node),
         Ok(Err(error)) => Err(fail(with_causes(&error))),
-        Err(_) => Err(fail("the hello took too long".to_owned())),
+        Err(_) => Err(fail(format!("no hello within {} ms", timeout.as_millis()))),
     }
 }
 

@@ -36,8 +36,8 @@ impl JobWatch {
     /// The next change, or what the job is like after `wait` without one. `None` after its end.
     ///
     /// # Errors
-    /// When the job does not exist, or nobody answers for [`WATCH_PATIENCE`]. The watch can be asked
-    /// again after that.
+    /// When the job does not exist, or nobody answers for [`WATCH_PATIENCE`]. The watch can be
+    /// asked again after that.
     pub async fn next(&mut self, wait: Duration) -> Result<Option<JobChange>, ClientError> {
         if self.ended {
             return Ok(None);

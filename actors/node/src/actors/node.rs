@@ -96,8 +96,12 @@ impl NodeActor {
         for guest in &guests {
             self.tell_instance(guest.instance, true, ctx);
         }
+        let some_left_out = info.hypervisors.len() < self.env.hypervisors.iter().count();
         self.feed = Some(FeedState::new(info, guests, self.env.feed_next.load(Ordering::Relaxed)));
         self.begin_reports(ctx);
+        if some_left_out {
+            self.measure(ctx);
+        }
         self.relist_later(ctx);
         self.readiness.send_replace(Readiness::Ready);
     }
@@ -136,7 +140,7 @@ impl NodeActor {
 async fn find_all(env: Arc<NodeEnv>) -> Result<(NodeInfo, Vec<GuestReport>), Fault> {
     let guests = list_all(&env).await?;
     let memory = MiB(guests.iter().map(|guest| guest.memory.0).sum());
-    Ok((facts::node_info(&env, memory).await?, guests))
+    Ok((facts::node_info(&env, memory, facts::START_PATIENCE).await?, guests))
 }
 
 impl Actor for NodeActor {

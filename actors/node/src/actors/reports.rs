@@ -123,12 +123,12 @@ impl NodeActor {
         }));
     }
 
-    fn measure(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn measure(&mut self, ctx: &mut Context<Self>) {
         if std::mem::replace(&mut self.measuring, true) {
             return;
         }
         let (env, memory) = (Arc::clone(&self.env), self.memory_of_guests());
-        let measure = async move { facts::node_info(&env, memory).await };
+        let measure = async move { facts::node_info(&env, memory, facts::WHOLE_ANSWER).await };
         ctx.spawn_then(measure, |actor, measured, ctx| {
             actor.measuring = false;
             match measured {

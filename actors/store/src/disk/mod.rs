@@ -1,6 +1,6 @@
 //! Where bytes are kept: the log file, the snapshot file, the real disk and one that breaks.
 //!
-//! It owns durability: what [`log_file`] has committed and [`snapshot_file`] has replaced survives
+//! It owns durability: what the log file has committed and the snapshot file has replaced survives
 //! a loss of power. Deliberately absent: anything about Raft; it keeps forms of [`crate::forms`].
 
 pub(crate) mod checksum;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_engine::state::{Applied, Command, Entry, InitCluster};
+use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{NodeUuid, ReignId, Revision};
 use openraft::EmptyNode;
 use openraft::errors::{ClientWriteError, ForwardToLeader, InitializeError, RaftError};
@@ -81,7 +82,10 @@ impl Store {
         match committed.applied {
             Applied::Reign(reign) => Ok(reign),
             Applied::Refused(fault) => Err(StoreError::Refused(fault)),
-            Applied::Done | Applied::Jobs(_) => Ok(ReignId(committed.revision.0)),
+            Applied::Done | Applied::Jobs(_) => {
+                let text = "a takeover was answered with something else than a reign";
+                Err(StoreError::Refused(Fault::new(FaultCode::InternalError, text)))
+            }
         }
     }
 

@@ -154,14 +154,12 @@ impl Incoming {
             ));
         }
         let mut slot = self.lock();
-        let is_same = |pieces: &&mut Pieces| pieces.id == id && pieces.vote == call.vote;
-        let pieces = match slot.as_mut().filter(is_same) {
-            Some(_) if call.offset == 0 => {
-                slot.insert(Pieces { id: id.clone(), vote: call.vote, bytes: Vec::new() })
-            }
-            Some(_) => slot.as_mut().ok_or("the slot was just seen filled")?,
-            None => slot.insert(Pieces { id: id.clone(), vote: call.vote, bytes: Vec::new() }),
+        let pieces = match slot.take() {
+            Some(begun) if call.offset > 0 && begun.id == id && begun.vote == call.vote => begun,
+            // A new one, the same from its beginning, or the middle of one that is not known.
+            Some(_) | None => Pieces { id: id.clone(), vote: call.vote, bytes: Vec::new() },
         };
+        let pieces = slot.insert(pieces);
         let n_bytes = pieces.bytes.len() as u64;
         let end = n_bytes + call.data.len() as u64;
         if call.offset != n_bytes || call.data.is_empty() || end > id.size_bytes {
@@ -184,5 +182,60 @@ impl Incoming {
 
     fn lock(&self) -> MutexGuard<'_, Option<Pieces>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_model::ids::NodeUuid;
+
+    use super::*;
+    use crate::forms::LogIdForm;
+
+    const WHOLE: &[u8] = b"a snapshot in three pieces";
+
+    fn piece(term: u64, range: std::ops::Range<usize>) -> SnapshotCall {
+        SnapshotCall {
+            vote: VoteForm { term, node: NodeUuid(uuid::Uuid::nil()), committed: true },
+            snapshot: SnapshotId {
+                last: LogIdForm { term: 1, index: 9 },
+                size_bytes: WHOLE.len() as u64,
+                digest: String::new(),
+            },
+            offset: range.start as u64,
+            data: Bytes::from_static(&WHOLE[range]),
+        }
+    }
+
+    #[test]
+    fn pieces_in_order_make_the_whole() {
+        let incoming = Incoming::default();
+        assert_eq!(incoming.add(piece(1, 0..10)), Ok(None));
+        assert_eq!(incoming.next(), 10);
+        assert_eq!(incoming.add(piece(1, 10..20)), Ok(None));
+        let whole = incoming.add(piece(1, 20..WHOLE.len()));
+        assert_eq!(whole, Ok(Some(Bytes::from_static(WHOLE))));
+        assert_eq!(incoming.next(), 0, "nothing is kept of it");
+    }
+
+    #[test]
+    fn a_gap_or_another_leader_begins_anew() {
+        let incoming = Incoming::default();
+        assert_eq!(incoming.add(piece(1, 0..10)), Ok(None));
+        assert_eq!(incoming.add(piece(1, 15..20)), Ok(None));
+        assert_eq!(incoming.next(), 0);
+        assert_eq!(incoming.add(piece(1, 0..10)), Ok(None));
+        assert_eq!(incoming.add(piece(2, 10..20)), Ok(None));
+        assert_eq!(incoming.next(), 0);
+        assert_eq!(incoming.add(piece(2, 0..WHOLE.len())), Ok(Some(Bytes::from_static(WHOLE))));
+    }
+
+    #[test]
+    fn what_exceeds_the_limits_is_refused_before_anything_is_kept() {
+        let incoming = Incoming::default();
+        let mut huge = piece(1, 0..10);
+        huge.snapshot.size_bytes = SNAPSHOT_BYTES_MAX + 1;
+        assert!(incoming.add(huge).is_err());
+        assert_eq!(incoming.next(), 0);
     }
 }

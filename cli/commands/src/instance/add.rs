@@ -19,10 +19,11 @@ use crate::parse::params::{backend_overrides, hypervisor_overrides};
 
 /// Create an instance
 ///
-/// Its disks are made, an image is installed on the first of them if the OS parameter os-image names
-/// one, and it is started. When something fails, everything made so far is taken back.
+/// Its disks are made, an image is installed on the first of them if the OS parameter os-image
+/// names one, and it is started. When something fails, everything made so far is taken back.
 ///
-/// Example: gantry instance add -t file -s 4G -n node1 -O os-image=/srv/debian.raw -B memory=1G web1
+/// Example: gantry instance add -t file -s 4G -n node1 -O os-image=/srv/debian.raw -B memory=1G
+/// web1
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the instance

@@ -66,8 +66,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     if !args.filter.is_given() {
         return list(ctx, Resource::Job, &names, &DEFAULT_FIELDS, &args.list, units).await;
     }
-    // One question, so that no job changes its state between the choice and the answer: the state is
-    // asked for as well and taken away again.
+    // One question, so that no job changes its state between the choice and the answer: the state
+    // is asked for as well and taken away again.
     let client = ctx.client().await?;
     let mut fields = args.list.fields(&DEFAULT_FIELDS);
     let all = fields.is_empty();

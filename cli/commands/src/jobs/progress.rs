@@ -15,8 +15,8 @@ use crate::error_text::failure_lines;
 use crate::output::json::{fault_document, log_document};
 use crate::output::time::format_log_time;
 
-/// Silence after which it is said what a job waits for. Lower says it of jobs that only queue behind
-/// a short one; higher leaves people wondering.
+/// Silence after which it is said what a job waits for. Lower says it of jobs that only queue
+/// behind a short one; higher leaves people wondering.
 pub(super) const NOTICE_AFTER: Duration = Duration::from_secs(5);
 
 const _: () = assert!(NOTICE_AFTER.as_secs() < WAIT_MAX.as_secs());

@@ -163,8 +163,8 @@ mod tests {
             ("Instance", Info::text("i")),
             ("NICs", Info::List(vec![nic.clone(), nic])),
         ])]);
-        let expected = "- Instance: i\n  NICs: \n    - nic/0: \n      MAC: aa\n    - nic/0: \n      \
-                        MAC: aa\n";
+        let nic = "    - nic/0: \n      MAC: aa\n";
+        let expected = format!("- Instance: i\n  NICs: \n{nic}{nic}");
         assert_eq!(info.to_text(), expected);
     }
 

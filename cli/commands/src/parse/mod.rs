@@ -1,7 +1,7 @@
 //! The small languages of option values: sizes, times, key=value lists, disks.
 //!
-//! Pure functions from text to values of the model. Whatever they refuse, they say what was given and
-//! what is accepted.
+//! Pure functions from text to values of the model. Whatever they refuse, they say what was given
+//! and what is accepted.
 
 pub mod disk;
 pub mod duration;

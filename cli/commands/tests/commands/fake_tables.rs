@@ -75,10 +75,10 @@ pub(crate) fn select(
 }
 
 pub(crate) fn instances() -> Vec<Field> {
-    let be = |maxmem: u64| {
-        json!({"always_failover": false, "auto_balance": true, "maxmem": maxmem, "minmem": maxmem,
-               "spindle_use": 1, "vcpus": 1})
-    };
+    instance_state().into_iter().chain(instance_parameters()).collect()
+}
+
+fn instance_state() -> Vec<Field> {
     vec![
         ("name", "Instance", FieldKind::Text, values([json!("web1"), json!("web2"), json!("db1")])),
         ("uuid", "UUID", FieldKind::Text, uuids(0x1, 3)),
@@ -145,6 +145,15 @@ pub(crate) fn instances() -> Vec<Field> {
             FieldKind::Other,
             values([json!(["aa:00:00:00:00:01"]), json!([]), json!([])]),
         ),
+    ]
+}
+
+fn instance_parameters() -> Vec<Field> {
+    let be = |maxmem: u64| {
+        json!({"always_failover": false, "auto_balance": true, "maxmem": maxmem, "minmem": maxmem,
+               "spindle_use": 1, "vcpus": 1})
+    };
+    vec![
         (
             "hvparams",
             "HypervisorParameters",

@@ -79,7 +79,8 @@ impl Drop for CountingGuard {
     }
 }
 
-/// Gives every command a client of the fake cluster; a state directory called `/nowhere` has none.
+/// Gives every command a client of the fake cluster; the state directory `/nowhere` holds no
+/// cluster, and the daemon of `/silent` has never run.
 struct ToFake(FakeCluster);
 
 impl Connect for ToFake {
@@ -89,11 +90,10 @@ impl Connect for ToFake {
         endpoint: Option<String>,
     ) -> BoxFuture<'_, Result<Client, ClientError>> {
         let answer = match endpoint {
-            Some(address) => Err(ClientError::NoDaemon {
-                address,
-                waited: gantry_client::CONNECT_TIMEOUT,
-                reason: "no answer".to_owned(),
-            }),
+            Some(address) => Err(ClientError::NoDaemon { address, reason: "no answer".to_owned() }),
+            None if state_dir == Path::new("/silent") => {
+                Err(ClientError::NoEndpoint { state_dir, missing: "endpoint".to_owned() })
+            }
             None if state_dir == Path::new("/nowhere") => {
                 Err(ClientError::NotACluster { state_dir, missing: "admin.pem".to_owned() })
             }

@@ -41,6 +41,7 @@ async fn the_option_wins_over_the_environment_and_that_over_the_default() {
 async fn without_a_cluster_or_a_daemon() {
     let lines = [
         "gnt-instance list --state-dir /nowhere",
+        "gnt-instance list --state-dir /silent",
         "gnt-instance list --endpoint 192.0.2.9:1811",
         "gnt-instance list --state-dir /nowhere --json",
     ];
