@@ -106,8 +106,8 @@ async fn file_storage(env: &NodeEnv, directory: &str) -> Result<Fact, Fault> {
 }
 
 /// How long a hypervisor may take to say what it is while a node starts. Finding out whether KVM
-/// truly works takes seconds, once per daemon; guests are adopted and calls are taken meanwhile. Who
-/// asks for facts waits for as long as that takes.
+/// truly works takes seconds, once per daemon; guests are adopted and calls are taken meanwhile.
+/// Who asks for facts waits for as long as that takes.
 pub(crate) const START_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Patience of those who need the whole answer and have a deadline of their own.

@@ -88,8 +88,7 @@ impl Assembly {
             Some(CandidateParts { log, signer }) => {
                 let carrier = Arc::new(RaftCarrier::new(system.clone()));
                 let config = log.store_config(node, &platform, carrier);
-                let store =
-                    Store::open(config).await.map_err(DaemonError::part("open the log"))?;
+                let store = Store::open(config).await.map_err(DaemonError::part("open the log"))?;
                 raft_carrier::receive(&system, &store)?;
                 (Some(store), Some(signer))
             }
@@ -104,17 +103,7 @@ impl Assembly {
         let (stop_leading, _) = watch::channel(false);
         // Nothing is followed yet.
         let (_, ended) = watch::channel(true);
-        Ok(Self {
-            system,
-            router,
-            store,
-            signer,
-            node_side,
-            leave,
-            stop_leading,
-            settled,
-            ended,
-        })
+        Ok(Self { system, router, store, signer, node_side, leave, stop_leading, settled, ended })
     }
 
     /// Attaches the link; a holder of the log begins to follow its leadership, on the platform.

@@ -19,11 +19,9 @@ pub(crate) fn hypervisors(
     file: &NodeFile,
 ) -> Result<HypervisorRegistry, DaemonError> {
     let kvm = KvmHypervisor::new(KvmConfig::new(state_dir.path()));
-    let world = gantry_hv::fake::FakeWorld::in_directory(
-        &state_dir.fake().join("guests"),
-        Arc::new(Pool),
-    )
-    .map_err(DaemonError::part("open the world of the fake hypervisor"))?;
+    let world =
+        gantry_hv::fake::FakeWorld::in_directory(&state_dir.fake().join("guests"), Arc::new(Pool))
+            .map_err(DaemonError::part("open the world of the fake hypervisor"))?;
     let fake = FakeHypervisor::new(&world, file.name.as_str());
     Ok(HypervisorRegistry::new().with(Arc::new(kvm)).with(Arc::new(fake)))
 }
@@ -35,9 +33,8 @@ pub(crate) fn storage(
 ) -> Result<StorageRegistry, DaemonError> {
     let files = FileStorage::new(&file.file_storage_dir, Arc::new(Pool))
         .map_err(DaemonError::part("use the file storage directory"))?;
-    let store =
-        FakeStore::in_directory(&state_dir.fake().join("disks"), Arc::new(Pool))
-            .map_err(DaemonError::part("open the world of the fake storage"))?;
+    let store = FakeStore::in_directory(&state_dir.fake().join("disks"), Arc::new(Pool))
+        .map_err(DaemonError::part("open the world of the fake storage"))?;
     let fake = FakeStorage::new(&store, file.name.as_str());
     Ok(StorageRegistry::new()
         .with(Arc::new(files))

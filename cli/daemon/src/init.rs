@@ -1,4 +1,5 @@
-//! Making a cluster of one node (row C6): the authority, the identities, the first entry of the log.
+//! Making a cluster of one node (row C6): the authority, the identities, the first entry of the
+//! log.
 //!
 //! Works on a state directory that no daemon uses yet. Its last act is `node.json`; a directory
 //! without that file is not a node, so an initialisation that was interrupted can be done again.

@@ -106,10 +106,7 @@ async fn present(token: &JoinToken, request: &Join) -> Result<Joined, DaemonErro
     joined.map_err(|fault| DaemonError::Refused { attempted: "join the cluster", fault })
 }
 
-fn check_node(
-    credentials: &Credentials,
-    node: NodeUuid,
-) -> Result<(), DaemonError> {
+fn check_node(credentials: &Credentials, node: NodeUuid) -> Result<(), DaemonError> {
     if credentials.name().id == node.0 {
         return Ok(());
     }

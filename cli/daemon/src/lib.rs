@@ -1,8 +1,9 @@
 //! The wiring: a node as a library, and what the command line does to the machine it runs on.
 //!
 //! It owns: the state directory ([`StateDir`]), making a cluster ([`init`]) and joining one
-//! ([`join`]), the wiring of a node ([`Assembly`]) and a running one ([`RunningNode`]), the demo. The binary calls it through
-//! [`LocalMachine`]; an embedder uses the parts. Deliberately absent: any decision of the cluster.
+//! ([`join`]), the wiring of a node ([`Assembly`]) and a running one ([`RunningNode`]), the demo.
+//! The binary calls it through [`LocalMachine`]; an embedder uses the parts. Deliberately absent:
+//! any decision of the cluster.
 
 mod assembly;
 mod backends;

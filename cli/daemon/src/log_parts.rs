@@ -63,9 +63,7 @@ impl LogParts {
         StoreConfig {
             dir: self.dir.clone(),
             node,
-            clock: Arc::new(move || {
-                Timestamp(u64::try_from(clock.wall_us()).unwrap_or_default())
-            }),
+            clock: Arc::new(move || Timestamp(u64::try_from(clock.wall_us()).unwrap_or_default())),
             transport,
             disk: self.disk.clone(),
             home: self.home,

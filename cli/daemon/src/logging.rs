@@ -3,15 +3,15 @@
 use tracing_subscriber::EnvFilter;
 
 /// Writes the log to standard error, where the service manager keeps it: INFO and above unless
-/// `debug` or `GANTRY_LOG` says otherwise (syntax of tracing's `EnvFilter`). Called again, it does nothing.
+/// `debug` or `GANTRY_LOG` says otherwise (syntax of tracing's `EnvFilter`). Called again, it does
+/// nothing.
 pub(crate) fn init(json: bool, debug: u8) {
     let usual = match debug {
         0 => "info,openraft=warn",
         1 => "debug,openraft=info",
         _ => "trace",
     };
-    let filter =
-        EnvFilter::try_from_env("GANTRY_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    let filter = EnvFilter::try_from_env("GANTRY_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use gantry_commands::machine::{
-    DaemonArgs, DemoArgs, DEFAULT_PORT, InitArgs, Initialised, JoinArgs, Joined, Machine,
+    DEFAULT_PORT, DaemonArgs, DemoArgs, InitArgs, Initialised, JoinArgs, Joined, Machine,
     MachineError, MachineErrorKind,
 };
 use gantry_link::identity::JoinToken;
@@ -31,9 +31,7 @@ impl Machine for LocalMachine {
     }
 
     fn init_cluster(&self, args: InitArgs) -> BoxFuture<'_, Result<Initialised, MachineError>> {
-        Box::pin(async move {
-            initialise(args).await.map_err(refused("make the cluster"))
-        })
+        Box::pin(async move { initialise(args).await.map_err(refused("make the cluster")) })
     }
 
     fn join(&self, args: JoinArgs) -> BoxFuture<'_, Result<Joined, MachineError>> {
@@ -80,9 +78,8 @@ async fn initialise(args: InitArgs) -> Result<Initialised, DaemonError> {
         Some(address) => address,
         None => format!("{node_name}:{DEFAULT_PORT}"),
     };
-    let file_storage_dir = args.file_storage_dir.unwrap_or_else(|| {
-        state_dir.path().join("file-storage")
-    });
+    let file_storage_dir =
+        args.file_storage_dir.unwrap_or_else(|| state_dir.path().join("file-storage"));
     let options = InitOptions {
         cluster_name: args.cluster_name,
         node_name,

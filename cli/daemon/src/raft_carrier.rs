@@ -32,8 +32,7 @@ impl RaftTransport for RaftCarrier {
         request: RaftRequest,
         timeout: Duration,
     ) -> BoxFuture<'static, Result<RaftReply, TransportError>> {
-        let asked =
-            self.system.remote::<RaftRequest>(to.into(), raft_path()).ask(request, timeout);
+        let asked = self.system.remote::<RaftRequest>(to.into(), raft_path()).ask(request, timeout);
         Box::pin(async move {
             asked.await.map_err(|error| match error {
                 AskError::NotDelivered(why) => {

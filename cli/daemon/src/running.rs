@@ -164,11 +164,8 @@ fn node_config(
     crash_at: Option<&str>,
     leave: watch::Sender<bool>,
 ) -> Result<NodeConfig, DaemonError> {
-    let membership = Arc::new(NodeMembership {
-        state_dir: state_dir.clone(),
-        cluster: file.cluster,
-        leave,
-    });
+    let membership =
+        Arc::new(NodeMembership { state_dir: state_dir.clone(), cluster: file.cluster, leave });
     let config = NodeConfig::new(
         file.name.clone(),
         state_dir.path(),
@@ -190,8 +187,7 @@ async fn start_link(
     let failed = |source| DaemonError::from(state_dir.identity_error(source));
     let role = if file.holds_log { Role::Candidate } else { Role::Node };
     let Some(credentials) = dir.load_credentials(role).map_err(failed)? else {
-        let text =
-            format!("{} holds no certificate of a {role}", state_dir.path().display());
+        let text = format!("{} holds no certificate of a {role}", state_dir.path().display());
         return Err(DaemonError::Input(text));
     };
     let cluster = LinkCluster(file.cluster.0);
@@ -242,4 +238,3 @@ fn load_signer(
     };
     Ok(Arc::new(AuthoritySigner::new(authority, platform.clock().clone())))
 }
-

@@ -27,7 +27,9 @@ impl AuthoritySigner {
 impl CertificateSigner for AuthoritySigner {
     fn sign_node(&self, node: NodeUuid, csr_der: &[u8]) -> Result<Vec<Vec<u8>>, SignError> {
         let now = self.clock.wall().as_secs();
-        self.authority.issue(csr_der, Role::Node, node.0, now).map_err(|error| Self::refused(&error))
+        self.authority
+            .issue(csr_der, Role::Node, node.0, now)
+            .map_err(|error| Self::refused(&error))
     }
 
     fn fingerprint(&self) -> Fingerprint {

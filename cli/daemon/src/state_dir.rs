@@ -232,8 +232,8 @@ impl StateDir {
         Ok(aside)
     }
 
-    /// Forgets the cluster: the identity and the log are moved aside under the cluster's id, so that
-    /// a mistake can be taken back by hand, and a new cluster can begin here.
+    /// Forgets the cluster: the identity and the log are moved aside under the cluster's id, so
+    /// that a mistake can be taken back by hand, and a new cluster can begin here.
     ///
     /// # Errors
     /// When a file cannot be moved.
@@ -265,12 +265,7 @@ impl StateDir {
         self.0.join("node.json")
     }
 
-    fn failed(
-        &self,
-        action: &'static str,
-        path: &Path,
-        source: std::io::Error,
-    ) -> StateDirError {
+    fn failed(&self, action: &'static str, path: &Path, source: std::io::Error) -> StateDirError {
         StateDirError::File { action, path: path.to_owned(), source }
     }
 }

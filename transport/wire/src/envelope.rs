@@ -1,6 +1,7 @@
 //! The envelope: everything that travels beside a message.
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ macro_rules! uuid_newtype {
         $(#[$doc])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-            schemars::JsonSchema,
+            JsonSchema,
         )]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
@@ -30,7 +31,8 @@ uuid_newtype! {
     NodeId
 }
 uuid_newtype! {
-    /// One run of one daemon: made at its start. A new one says that every actor of the old is gone.
+    /// One run of one daemon: made at its start. A new one says that every actor of the old is
+    /// gone.
     BootId
 }
 uuid_newtype! {
@@ -43,21 +45,19 @@ uuid_newtype! {
 }
 
 /// One unit of work inside a trace.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SpanId(pub u64);
 
 /// How often an entity has moved: a sender with an older number gets *not delivered: moved*.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(transparent)]
 pub struct IncarnationId(pub u64);
 
 /// Where a message stands in a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TraceContext {
     /// The whole command.
     pub trace: TraceId,
@@ -67,7 +67,7 @@ pub struct TraceContext {
 
 /// Fencing tokens. The transport carries them, the place of the effect compares them. The two are
 /// never compared with each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fence {
     /// Log index of the takeover entry of the leader that sends.
     pub reign: u64,
@@ -100,8 +100,8 @@ pub struct Envelope {
     pub fence: Option<Fence>,
     /// Incarnation of the receiver that the sender believes in.
     pub incarnation: Option<IncarnationId>,
-    /// Role of the peer that this message came from first, set by a node that passes it on. Believed
-    /// only from peers that are nodes.
+    /// Role of the peer that this message came from first, set by a node that passes it on.
+    /// Believed only from peers that are nodes.
     pub origin: Option<Role>,
     /// How many nodes have passed it on; at most [`HOPS_MAX`].
     pub hops: u8,

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Longest path, in bytes. A path is logged with each message and kept in each flight recorder; the
@@ -15,7 +16,7 @@ pub const PATH_BYTES_MAX: usize = 200;
 /// Segments are lowercase letters, digits, `-`, `_` and `.`; at least one, at most
 /// [`PATH_BYTES_MAX`] bytes in all. Cloning is cheap.
 #[derive(
-    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]

@@ -21,8 +21,8 @@ use crate::env::{JournalUse, NodeEnv};
 use crate::journal::{Begin, JournalError};
 
 /// How often a result is offered to a disk that refuses it. With the wait between them that is
-/// about a second: what passes in that time is a hiccup. More would keep the guest's other calls waiting
-/// for a disk that is full; fewer would leave the sender in doubt for nothing.
+/// about a second: what passes in that time is a hiccup. More would keep the guest's other calls
+/// waiting for a disk that is full; fewer would leave the sender in doubt for nothing.
 const RECORD_TRIES: u32 = 5;
 
 /// The wait between two of them.

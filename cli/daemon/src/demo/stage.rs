@@ -130,8 +130,7 @@ impl Stage {
             let token = token_of(&added)?;
             say(&format!("$ gantry node add {name}"));
             say("  (prints a one-time token)");
-            let join =
-                ["join", "--state-dir", &state, "--address", &address, &token];
+            let join = ["join", "--state-dir", &state, "--address", &address, &token];
             self.quietly(&join.map(str::to_owned)).await?;
             say("$ gantry join --state-dir … TOKEN");
             self.start_daemon(node, say).await?;
@@ -179,8 +178,7 @@ impl Stage {
 
     async fn quietly(&self, args: &[String]) -> Result<String, DaemonError> {
         let command = Command::new(&self.program).args(args.iter().cloned()).timeout(COMMAND_WAIT);
-        let output =
-            RealRunner.run(command).await.map_err(DaemonError::part("run a command"))?;
+        let output = RealRunner.run(command).await.map_err(DaemonError::part("run a command"))?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         Ok(text)
@@ -208,9 +206,8 @@ impl Stage {
         say(&format!("$ gantry daemon --state-dir {state} &   (process {pid})"));
         let deadline = Instant::now() + START_WAIT;
         while !endpoint.exists() {
-            let alive = self.nodes[node - 1].daemon.as_ref().is_some_and(|d| {
-                d.is_alive().unwrap_or(true)
-            });
+            let alive =
+                self.nodes[node - 1].daemon.as_ref().is_some_and(|d| d.is_alive().unwrap_or(true));
             if !alive || Instant::now() > deadline {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 let text = format!("the daemon of node{node} did not come up; its log:\n{log}");
@@ -229,7 +226,10 @@ impl Stage {
         let Some(daemon) = self.nodes[node - 1].daemon.take() else { return Ok(()) };
         say(&format!("$ kill -9 {}", daemon.pid));
         daemon.kill().map_err(DaemonError::part("kill the daemon"))?;
-        daemon.wait_gone(STOP_WAIT).await.map_err(DaemonError::part("wait for the daemon's end"))?;
+        daemon
+            .wait_gone(STOP_WAIT)
+            .await
+            .map_err(DaemonError::part("wait for the daemon's end"))?;
         Ok(())
     }
 
@@ -237,8 +237,9 @@ impl Stage {
     async fn wait_for_nodes(&self) -> Result<(), DaemonError> {
         let deadline = Instant::now() + START_WAIT;
         loop {
-            let list =
-                self.quietly(&self.on(1, &["node", "list", "--no-headers", "-o", "mtotal"])).await?;
+            let list = self
+                .quietly(&self.on(1, &["node", "list", "--no-headers", "-o", "mtotal"]))
+                .await?;
             let values: Vec<&str> = list.split_whitespace().collect();
             if values.len() == N_NODES && !values.contains(&"?") {
                 return Ok(());
