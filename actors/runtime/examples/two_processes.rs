@@ -15,7 +15,6 @@ impl Message for Greet {
 }
 
 struct Greeter;
-
 impl Actor for Greeter {
     const KIND: &'static str = "greeter";
     fn protocol() -> Protocol<Self> {
@@ -47,8 +46,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut nodes = node.system.watch_nodes();
     for name in ["one", "one again"] {
-        let addr = node.addr.to_string();
-        let mut child = process::Command::new(env::current_exe()?).arg(&dir).arg(addr).spawn()?;
+        let mut command = process::Command::new(env::current_exe()?);
+        let mut child = command.arg(&dir).arg(node.addr.to_string()).spawn()?;
         while !matches!(nodes.recv().await?, gantry_link::PeerEvent::Up(_)) {}
         for name in [name, "", "after the panic"] {
             println!("1 hears: {:?}", there.ask(Greet(name.into()), patience).await);

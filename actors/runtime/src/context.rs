@@ -20,8 +20,9 @@ use crate::reference::LocalRef;
 use crate::system::System;
 
 /// Futures and timers that one actor may have at work. Beyond it the actor takes no further
-/// messages until one is done, so its mailbox fills and its senders hear *full*. Lower would stall an
-/// actor that fans out to every guest of a node; higher lets one actor hold that much more memory.
+/// messages until one is done, so its mailbox fills and its senders hear *full*. Lower would stall
+/// an actor that fans out to every guest of a node; higher lets one actor hold that much more
+/// memory.
 pub const TASKS_MAX: usize = 4096;
 
 type Continuation<A> = Box<dyn FnOnce(&mut A, &mut Context<A>)>;
@@ -125,8 +126,8 @@ impl<A: Actor> Context<A> {
     }
 
     /// Runs `work` on the bounded pool of its class; never on an actor's thread. `name` is what the
-    /// watchdog and the log call it. Waits for a place in the pool at most until the deadline of the
-    /// message being handled.
+    /// watchdog and the log call it. Waits for a place in the pool at most until the deadline of
+    /// the message being handled.
     pub fn blocking<T, W>(
         &self,
         class: BlockingClass,

@@ -1,8 +1,8 @@
 //! The actor system: refs, mailboxes, supervision, death-watch, the platform.
 //!
 //! It owns the life of actors on one node and the way of a message to one, here or on another node.
-//! An [`Actor`] is a struct with a [`Handler`] per message; a [`System`] spawns it and gives refs: a
-//! [`LocalRef`] where its type is known, an [`ActorRef`] where only the message is, the same type
+//! An [`Actor`] is a struct with a [`Handler`] per message; a [`System`] spawns it and gives refs:
+//! a [`LocalRef`] where its type is known, an [`ActorRef`] where only the message is, the same type
 //! for a local and a remote receiver. A [`Platform`] gives threads, time, randomness and pools for
 //! blocking work, real or simulated.
 //!

@@ -50,8 +50,8 @@ impl NameId {
 const FIXED: [&str; 8] =
     ["none", "closure", "then", "hold", "timer", "started", "stopping", "other"];
 
-/// Most names. Wire names are constants of the program (a few hundred), so this is only the width of
-/// the field; what comes after is shown as `other`. More would not fit into a flight record.
+/// Most names. Wire names are constants of the program (a few hundred), so this is only the width
+/// of the field; what comes after is shown as `other`. More would not fit into a flight record.
 const NAMES_MAX: usize = u16::MAX as usize - FIXED.len();
 
 struct Table {

@@ -1,13 +1,14 @@
 //! Effectively once: a request that is sent again gets its first answer again.
 //!
-//! At most one of three things happens to a request id at its receiver: its answer is known and said
-//! again; it is being worked on and the newcomer waits for the same answer; or it is new. The answer
-//! is durable before it is said, so a receiver that crashes after saying it will say it again.
-//! What cannot be promised is the gap between an effect and its record: who has effects outside the
-//! table resolves that by recording intents, which is not done here.
+//! At most one of three things happens to a request id at its receiver: its answer is known and
+//! said again; it is being worked on and the newcomer waits for the same answer; or it is new. The
+//! answer is durable before it is said, so a receiver that crashes after saying it will say it
+//! again. What cannot be promised is the gap between an effect and its record: who has effects
+//! outside the table resolves that by recording intents, which is not done here.
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,12 +67,19 @@ pub trait AnswerTable {
 /// The requests that one actor works on. Part of its state: one per type of reply.
 #[derive(Debug)]
 pub struct Once<R: Send + 'static> {
-    waiting: BTreeMap<RequestId, Vec<Reply<R>>>,
+    at_work: BTreeMap<RequestId, AtWork<R>>,
+}
+
+#[derive(Debug)]
+struct AtWork<R: Send + 'static> {
+    /// Dead when the guard was dropped: nobody does the work any more.
+    guard: Weak<()>,
+    waiters: Vec<Reply<R>>,
 }
 
 impl<R: Send + 'static> Default for Once<R> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new() }
+        Self { at_work: BTreeMap::new() }
     }
 }
 
@@ -82,6 +90,7 @@ impl<R: Send + 'static> Default for Once<R> {
 pub struct OnceGuard<R: Send + 'static> {
     request: Option<RequestId>,
     reply: Reply<R>,
+    alive: Arc<()>,
 }
 
 impl<R: Serialize + DeserializeOwned + Send + 'static> Once<R> {
@@ -95,8 +104,8 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Once<R> {
     /// will be. A message without a request id is always new.
     ///
     /// # Errors
-    /// When the table cannot be read, or what it has is not such an answer. The reply is dropped, so
-    /// the asker learns that the outcome is unknown; nothing was done.
+    /// When the table cannot be read, or what it has is not such an answer. The reply is dropped,
+    /// so the asker learns that the outcome is unknown; nothing was done.
     pub fn admit(
         &mut self,
         table: &impl AnswerTable,
@@ -104,23 +113,28 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Once<R> {
         reply: Reply<R>,
     ) -> Result<Option<OnceGuard<R>>, AnswerTableError> {
         let Some(request) = request else {
-            return Ok(Some(OnceGuard { request: None, reply }));
+            return Ok(Some(OnceGuard { request: None, reply, alive: Arc::default() }));
         };
         if let Some(answer) = table.get(request)? {
             reply.send(decode(request, &answer)?);
             return Ok(None);
         }
-        let total: usize = self.waiting.values().map(|waiters| 1 + waiters.len()).sum();
-        match self.waiting.get_mut(&request) {
-            // Beyond the limit the reply is dropped: unknown is the truth for who asks so often.
-            Some(waiters) if total < WAITERS_MAX => waiters.push(reply),
-            Some(_) => drop(reply),
-            None => {
-                self.waiting.insert(request, Vec::new());
-                return Ok(Some(OnceGuard { request: Some(request), reply }));
+        let total: usize = self.at_work.values().map(|work| 1 + work.waiters.len()).sum();
+        match self.at_work.get_mut(&request) {
+            Some(work) if work.guard.strong_count() > 0 => {
+                // Beyond the limit it is dropped: unknown is the truth for who asks so often.
+                if total < WAITERS_MAX {
+                    work.waiters.push(reply);
+                }
+                Ok(None)
+            }
+            Some(_) | None => {
+                let alive = Arc::default();
+                let work = AtWork { guard: Arc::downgrade(&alive), waiters: Vec::new() };
+                self.at_work.insert(request, work);
+                Ok(Some(OnceGuard { request: Some(request), reply, alive }))
             }
         }
-        Ok(None)
     }
 
     /// Ends a request: records the answer, then gives it to everybody who asked.
@@ -133,12 +147,13 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Once<R> {
         guard: OnceGuard<R>,
         answer: R,
     ) -> Result<(), AnswerTableError> {
-        let OnceGuard { request, reply } = guard;
+        let OnceGuard { request, reply, alive } = guard;
+        drop(alive);
         let Some(request) = request else {
             reply.send(answer);
             return Ok(());
         };
-        let waiters = self.waiting.remove(&request).unwrap_or_default();
+        let waiters = self.at_work.remove(&request).map(|work| work.waiters).unwrap_or_default();
         let failed = |source| AnswerTableError { action: "record", request, source };
         let encoded = gantry_wire::encode(&answer).map_err(|error| failed(Box::new(error)))?;
         let encoded = Bytes::from(encoded);
@@ -153,7 +168,7 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Once<R> {
     /// Gives a request up without an answer: the next repetition does the work.
     pub fn abandon(&mut self, guard: OnceGuard<R>) {
         if let Some(request) = guard.request {
-            self.waiting.remove(&request);
+            self.at_work.remove(&request);
         }
     }
 }
@@ -167,9 +182,9 @@ fn decode<R: DeserializeOwned>(request: RequestId, answer: &[u8]) -> Result<R, A
 }
 
 impl<M: Message + Clone + Sync> ActorRef<M> {
-    /// Asks until there is an answer, under one request id: repeated after every outcome but *done*,
-    /// until `timeout`. Effectively once if the receiver keeps an [`AnswerTable`]; the last outcome
-    /// otherwise.
+    /// Asks until there is an answer, under one request id: repeated after every outcome but
+    /// *done*, until `timeout`. Effectively once if the receiver keeps an [`AnswerTable`]; the last
+    /// outcome otherwise.
     pub fn ask_once(
         &self,
         message: M,

@@ -1,9 +1,9 @@
 //! A node in one call, for trying things out: real threads, a QUIC link, an identity made on the
 //! spot.
 //!
-//! All nodes started from one directory are one cluster: whoever can read it can be any node. A real
-//! cluster gives each node its own key and certificate over a join token instead, and keeps the
-//! authority's key sealed; nothing of that is here.
+//! All nodes started from one directory are one cluster: whoever can read it can be any node. A
+//! real cluster gives each node its own key and certificate over a join token instead, and keeps
+//! the authority's key sealed; nothing of that is here.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

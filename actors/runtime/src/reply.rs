@@ -1,8 +1,8 @@
 //! The way back of an ask: [`Reply`] at the handler, [`Ask`] at the asker, one slot between them.
 //!
 //! The slot knows how far the message has come, so that whoever ends the conversation (the handler,
-//! the asker's timer, a panic, a stop) can say truthfully which of the four outcomes it is. An asker
-//! that gives up takes nothing out of the queue: only a passed deadline does.
+//! the asker's timer, a panic, a stop) can say truthfully which of the four outcomes it is. An
+//! asker that gives up takes nothing out of the queue: only a passed deadline does.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Supervision as data, and the pure part of deciding what a crash leads to.
 //!
-//! Each actor is supervised by the runtime itself according to its own [`Supervision`]: there are no
-//! supervisor actors to write. A parent is only a name under which siblings restart together and to
-//! which a failure escalates.
+//! Each actor is supervised by the runtime itself according to its own [`Supervision`]: there are
+//! no supervisor actors to write. A parent is only a name under which siblings restart together and
+//! to which a failure escalates.
 
 use std::collections::VecDeque;
 use std::time::Duration;

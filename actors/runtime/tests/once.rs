@@ -36,7 +36,8 @@ impl AnswerTable for Disk {
     }
 }
 
-/// Counts notes once each, slowly; crashes after the effect when told `crash`.
+/// Counts notes once each, slowly; crashes after the effect when told `crash`, drops its duty when
+/// told `drop`.
 struct Counter {
     disk: Disk,
     once: Once<u64>,
@@ -53,6 +54,9 @@ impl Handler<Note> for Counter {
     fn handle(&mut self, message: Note, reply: Reply<u64>, ctx: &mut Context<Self>) {
         let request = ctx.delivery().request;
         let Ok(Some(guard)) = self.once.admit(&self.disk, request, reply) else { return };
+        if message.0 == "drop" {
+            return drop(guard);
+        }
         ctx.spawn_then(tokio::time::sleep(SECOND / 10), move |counter, (), _| {
             let value = {
                 let mut value = counter.disk.counter.lock().expect("lock");
@@ -128,6 +132,19 @@ fn an_answer_that_cannot_be_recorded_is_not_given() {
         let to = system.actor_ref::<Note>(path("/counter"));
         let outcome = to.ask_with(note("a"), request(1)).await;
         assert!(matches!(outcome, Err(AskError::Unknown(_))), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_repetition_does_the_work_that_was_dropped() {
+    simulate(async {
+        let system = system();
+        let disk = counter(&system);
+        let to = system.actor_ref::<Note>(path("/counter"));
+        let dropped = to.ask_with(note("drop"), request(1)).await;
+        assert!(matches!(dropped, Err(AskError::Unknown(_))), "{dropped:?}");
+        assert_eq!(to.ask_with(note("a"), request(1)).await, Ok(1));
+        assert_eq!(*disk.counter.lock().expect("lock"), 1);
     });
 }
 

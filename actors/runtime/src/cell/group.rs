@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Longest wait for the seats before one's own. A sibling that is stuck in a handler cannot be made
-/// again; after this the rest go on without it. Lower would break the order under load, higher keeps
-/// a whole group down for one stuck member.
+/// again; after this the rest go on without it. Lower would break the order under load, higher
+/// keeps a whole group down for one stuck member.
 pub(crate) const SEAT_WAIT_MAX: Duration = Duration::from_secs(30);
 
 struct Round {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::PlatformError;
 use super::random::Random;
 
-/// What kind of blocking work it is; each has threads and a queue of its own, so that stuck commands
-/// do not stop the disk.
+/// What kind of blocking work it is; each has threads and a queue of its own, so that stuck
+/// commands do not stop the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlockingClass {
     /// Reading, writing and syncing files.
@@ -31,7 +31,8 @@ pub enum BlockingClass {
 struct Limits {
     /// At work at once. Fewer starve parallel jobs, more only queue in the kernel.
     threads: usize,
-    /// Waiting beyond that. Lower refuses honest bursts, higher lets work pile up that will be late.
+    /// Waiting beyond that. Lower refuses honest bursts, higher lets work pile up that will be
+    /// late.
     waiting: usize,
     /// When the watchdog speaks. Lower cries at ordinary work, higher leaves a hang unexplained.
     slow: Duration,
@@ -200,11 +201,11 @@ impl Pools {
             let _held = (watch, place);
             crate::reply::catch(work)
         });
-        let waiting_for = self.watchdog.clone().until_done(done).await;
-        match waiting_for {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(text)) => Err(BlockingError::Panicked { name, text }),
-            Err(_) => Err(BlockingError::Ended { name }),
+        // A task of its own: who waits may be dropped, what hangs is still to be named.
+        match tokio::spawn(self.watchdog.clone().until_done(done)).await {
+            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Err(text))) => Err(BlockingError::Panicked { name, text }),
+            Ok(Err(_)) | Err(_) => Err(BlockingError::Ended { name }),
         }
     }
 }
@@ -246,8 +247,7 @@ impl Watchdog {
         Watch { watchdog: self.clone(), number }
     }
 
-    /// Waits for the work, and looks at everything at work once in a while. Who waits drives the
-    /// watchdog: without a waiter nobody wonders.
+    /// Waits for the work, and looks at everything at work once in a while.
     async fn until_done<T>(
         self: Arc<Self>,
         mut done: tokio::task::JoinHandle<T>,

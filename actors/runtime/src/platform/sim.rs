@@ -156,8 +156,8 @@ impl Future for NodeGroup {
     }
 }
 
-/// Runs a simulation: one thread, a paused clock that jumps to the next timer when nothing is ready.
-/// The same future with the same seeds does the same things in the same order.
+/// Runs a simulation: one thread, a paused clock that jumps to the next timer when nothing is
+/// ready. The same future with the same seeds does the same things in the same order.
 ///
 /// # Panics
 /// When the operating system refuses an event loop.

@@ -22,8 +22,8 @@ pub enum Location {
 /// answers from memory.
 pub trait Router: Send + Sync + 'static {
     /// Where `path` lives, for a message that `from` has sent here; `None` is this node itself. A
-    /// node that knows only its own actors passes on what a client asks, and keeps what another node
-    /// sends: that one knew where it goes.
+    /// node that knows only its own actors passes on what a client asks, and keeps what another
+    /// node sends: that one knew where it goes.
     fn locate(&self, path: &ActorPath, from: Option<&Peer>) -> Location;
 }
 
