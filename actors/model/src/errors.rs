@@ -131,12 +131,22 @@ pub struct Fault {
     pub chain: Vec<String>,
     /// Whether to try again makes sense.
     pub retryable: bool,
+    /// Found while checking: nothing has changed. Ganeti's prerequisite error, as against one of
+    /// execution, after which something may have.
+    #[serde(default)]
+    pub prerequisite: bool,
 }
 
 impl Fault {
     /// A fault without causes.
     pub fn new(code: FaultCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), chain: Vec::new(), retryable: code.retryable() }
+        Self {
+            code,
+            message: message.into(),
+            chain: Vec::new(),
+            retryable: code.retryable(),
+            prerequisite: false,
+        }
     }
 
     /// A fault that keeps the causes of an error.

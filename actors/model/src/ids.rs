@@ -110,7 +110,8 @@ number_ids! {
     JobId
     /// Log index of a leader's takeover entry. Fences a leader against its successors.
     ReignId
-    /// How often a job has been placed on an actor. Fences an actor of a job against its successors.
+    /// How often a job has been placed on an actor. Fences an actor of a job against its
+    /// successors.
     JobAttempt
     /// How often an instance has been started. Fences a guest against its successors.
     RunEpoch

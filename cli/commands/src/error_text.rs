@@ -37,7 +37,7 @@ fn failure_text(failure: &Failure) -> Option<String> {
     let text = match failure {
         Failure::Client(error) => client_text(error),
         Failure::Refused(fault) => fault_text(fault),
-        Failure::Job { fault, .. } => fault_text(fault),
+        Failure::Job { fault, .. } => job_fault_text(fault),
         Failure::JobCanceled { job } => format!("Failure: job {job} was canceled"),
         Failure::Parse(error) => wrong_input(&error.to_string()),
         Failure::Params(error) => params_text(error),
@@ -89,6 +89,22 @@ pub(crate) fn fault_text(fault: &Fault) -> String {
         | FaultCode::OutcomeUnknown
         | FaultCode::StaleToken
         | FaultCode::LuDiverged => format!("Failure: command execution error:\n{details}"),
+    }
+}
+
+/// The failure of a job: what was found while checking, or while acting. Only the job knows which.
+#[must_use]
+pub(crate) fn job_fault_text(fault: &Fault) -> String {
+    let details = fault_details(fault);
+    match fault.code {
+        FaultCode::ResolverError
+        | FaultCode::QueueDrained
+        | FaultCode::QueueFull
+        | FaultCode::Canceled
+        | FaultCode::Forbidden
+        | FaultCode::NotMaster => fault_text(fault),
+        code if fault.prerequisite => prerequisites(code, &details),
+        _ => format!("Failure: command execution error:\n{details}"),
     }
 }
 
@@ -217,6 +233,7 @@ mod tests {
     #[test]
     fn a_failed_prerequisite_names_its_type_on_the_next_line() {
         let fault = Fault::new(FaultCode::WrongState, "no room").within("create web1");
+        let fault = Fault { prerequisite: true, ..fault };
         let expected = "Failure: prerequisites not met for this operation:\n\
                         error type: wrong_state, error details:\ncreate web1\n  caused by: no \
                         room\nHint: everything about the job is shown by `gantry job info 7`";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
-use gantry_model::jobs::{JobRecord, JobStatus};
+use gantry_model::jobs::{JobRecord, JobStatus, OpRecord};
 use gantry_model::messages::{JobChange, WAIT_MAX, WaitJob};
 use gantry_runtime::{Context, Handler, Reply};
 
@@ -115,9 +115,15 @@ impl ClusterActor {
         JobChange {
             status: self.status_of(record),
             log,
-            fault: record.ops.iter().find_map(|op| op.fault.clone()),
+            fault: record.ops.iter().find_map(fault_of),
             results: record.ops.iter().filter_map(|op| op.result.clone()).collect(),
             waits_for: self.waits.get(&record.id).cloned(),
         }
     }
+}
+
+/// The failure of an opcode, marked if it had not begun to act.
+fn fault_of(op: &OpRecord) -> Option<Fault> {
+    let fault = op.fault.clone()?;
+    Some(Fault { prerequisite: op.exec.is_none(), ..fault })
 }

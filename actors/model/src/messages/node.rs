@@ -12,8 +12,8 @@ use crate::units::Millis;
 
 /// A node call on its way. Sent to the path of [`NodeCall::target`].
 ///
-/// The receiver journals the intent, acts, journals the result, answers. The same `step` again gives
-/// the recorded result again, or is resolved by the call's `recover`.
+/// The receiver journals the intent, acts, journals the result, answers. The same `step` again
+/// gives the recorded result again, or is resolved by the call's `recover`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallNode {
     /// Names the effect.
@@ -98,7 +98,6 @@ pub struct ActorRow {
     /// The slowest message kind and its microseconds.
     pub slowest: Option<(String, u64)>,
 }
-
 
 super::messages! {
     CallNode = "node.call", Peer, Result<CallOutcome, Fault>;

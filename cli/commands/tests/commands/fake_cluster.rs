@@ -59,6 +59,11 @@ fn change(status: JobStatus, log: &[(LogKind, &str)], first: u64) -> JobChange {
     JobChange { status, log: lines.collect(), fault: None, results: Vec::new(), waits_for: None }
 }
 
+/// A job that failed while it was checked.
+fn refused(fault: Fault) -> JobChange {
+    failed(Fault { prerequisite: true, ..fault })
+}
+
 fn failed(fault: Fault) -> JobChange {
     JobChange { fault: Some(fault), ..change(JobStatus::Error, &[], 1) }
 }
@@ -70,7 +75,7 @@ fn success() -> JobChange {
 /// What becomes of an opcode.
 fn script(op: &OpRequest) -> VecDeque<JobChange> {
     let unknown = |name: &InstanceName| {
-        failed(Fault::new(FaultCode::UnknownEntity, format!("instance {name} does not exist")))
+        refused(Fault::new(FaultCode::UnknownEntity, format!("instance {name} does not exist")))
     };
     let changes = match &op.op {
         OpCode::InstanceCreate(_) => vec![
@@ -118,7 +123,7 @@ fn script(op: &OpRequest) -> VecDeque<JobChange> {
             return VecDeque::new();
         }
         OpCode::NodeRemove(_) => {
-            vec![failed(Fault::new(FaultCode::WrongState, "instance db1 lives on it"))]
+            vec![refused(Fault::new(FaultCode::WrongState, "instance db1 lives on it"))]
         }
         _ => vec![success()],
     };
