@@ -68,8 +68,8 @@ impl MasterContext {
     }
 
     /// Proposes a command and waits until it is applied. A refusal by the state is the fault that
-    /// it gives; one by the log is [`FaultCode::StaleToken`]: this leader cannot know what became of
-    /// the command, and whoever proposed it must look again.
+    /// it gives; one by the log is [`FaultCode::StaleToken`]: this leader cannot know what became
+    /// of the command, and whoever proposed it must look again.
     pub(crate) async fn commit(&self, command: Command) -> Result<Applied, Fault> {
         match self.store.propose(command, COMMIT_DEADLINE).await {
             Ok(committed) => match committed.applied {

@@ -1,8 +1,9 @@
 //! `/job/<id>`: the actor of a job, a thin shell around the job machine.
 //!
 //! Owns the machine of one placement of one job and carries out its effects: asks the logical unit,
-//! the lock actor, the nodes, the log. Spawned by the cluster actor. When it fails it is made again:
-//! the job is placed anew, which voids what the failed one had proposed, and resumed from the log.
+//! the lock actor, the nodes, the log. Spawned by the cluster actor. When it fails it is made
+//! again: the job is placed anew, which voids what the failed one had proposed, and resumed from
+//! the log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! `/locks`: the lock actor, a thin shell around the lock table.
 //!
-//! Owns the table of one reign. Job actors ask it; nobody else may. It never persists anything: what
-//! is held with effect is in the log, and a new leader restores it from there before it grants
+//! Owns the table of one reign. Job actors ask it; nobody else may. It never persists anything:
+//! what is held with effect is in the log, and a new leader restores it from there before it grants
 //! anything. When it fails, it is restored the same way, and jobs that waited ask again.
 
 use std::collections::BTreeMap;

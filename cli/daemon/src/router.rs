@@ -38,8 +38,10 @@ impl ClusterRouter {
     }
 
     fn instance(&self, path: &ActorPath, from: Option<&Peer>) -> Location {
-        // Another node that sends it here knows what it does: the master, on behalf of a job.
-        if from.is_some_and(|peer| matches!(peer.role, Role::Candidate | Role::Node)) {
+        // A holder of the log that sends it here knows what it does: the master, on behalf of a job
+        // (whose instance may not be in the configuration yet), or for a client. Any other node only
+        // passes on what it was asked.
+        if from.is_some_and(|peer| peer.role == Role::Candidate) {
             return Location::Here;
         }
         let Some(store) = &self.store else { return self.master() };
