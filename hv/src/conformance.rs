@@ -426,7 +426,7 @@ pub async fn a_lost_stop_and_a_lost_reboot_are_resolved(bench: &mut dyn Bench) {
     let guest = running(bench).await;
     let (instance, hypervisor) = (guest.instance(), guest.report.hypervisor);
     let hv = bench.hypervisor();
-    let stop = InstanceStop { instance, hypervisor, timeout: Millis(0) };
+    let stop = InstanceStop { instance, hypervisor, timeout: Millis(0), epoch: None };
     let reboot = InstanceReboot { instance, hypervisor };
     assert_eq!(hv.recover(GuestIntent::Stop(&stop)).await, Recovery::NotStarted);
     let recovered = hv.recover(GuestIntent::Reboot(&reboot)).await;

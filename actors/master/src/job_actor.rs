@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gantry_engine::jobs::{CallEnd, JobEffect, JobEvent, JobMachine, RETRY_MAX};
-use gantry_engine::state::{Command, JobEntry, JobFact};
+use gantry_engine::jobs::{
+    CallEnd, JobEffect, JobEvent, JobMachine, RETRY_MAX, Readiness, readiness,
+};
+use gantry_engine::state::{ClusterState, Command, JobEntry, JobFact};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
 use gantry_model::ids::{JobAttempt, JobId, NodeUuid};
@@ -65,6 +67,8 @@ impl JobActor {
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let state = self.context.state();
         let Some(record) = state.jobs.get(&self.id).filter(|job| !job.status().is_final()) else {
+            // It ended behind its actor: canceled before it began.
+            self.release();
             self.ended(ctx);
             return;
         };
@@ -134,7 +138,10 @@ impl JobActor {
     fn carry_out(&mut self, effect: JobEffect, ctx: &mut Context<Self>) {
         match effect {
             JobEffect::Declare { stage, .. } => {
-                let declared = self.ask_unit(|op, state, _| lu::locks(op, stage, state));
+                let declared = self.ask_unit(|op, state, _| {
+                    may_begin(state, self.id)?;
+                    lu::locks(op, stage, state)
+                });
                 self.feed(JobEvent::Declared(declared), ctx);
             }
             JobEffect::Want { .. } => {
@@ -165,21 +172,41 @@ impl JobActor {
             JobEffect::Call { step, node, call } => self.call(step, node, *call, ctx),
             JobEffect::Install { node, step } => self.install(node, step, ctx),
             JobEffect::Wait(wait) => {
-                ctx.after(wait.into(), |actor, ctx| actor.feed(JobEvent::Elapsed, ctx)).detach();
+                let wait = tokio::time::sleep(wait.into());
+                self.later(ctx, wait, |_, ()| JobEvent::Elapsed);
             }
             JobEffect::Waits(what) => {
                 let id = self.id;
                 let _refused = self.cluster.act(move |cluster, _| cluster.job_waits(id, what));
             }
-            JobEffect::Release => {
-                let locks = self.locks.to::<ReleaseLocks>();
-                if let Err(error) = locks.tell(ReleaseLocks { job: self.id }) {
-                    tracing::error!(job = %self.id, %error, "locks could not be released");
-                }
-            }
+            JobEffect::Release => self.release(),
             JobEffect::Ended => self.ended(ctx),
             JobEffect::Abandon(fault) => self.abandon(&fault, ctx),
         }
+    }
+
+    fn release(&self) {
+        let locks = self.locks.to::<ReleaseLocks>();
+        if let Err(error) = locks.tell(ReleaseLocks { job: self.id }) {
+            tracing::error!(job = %self.id, %error, "locks could not be released");
+        }
+    }
+
+    /// Runs `work` and feeds what it gives, unless the job has been placed anew meanwhile: an answer
+    /// to the old machine means nothing to the new one.
+    fn later<T: 'static>(
+        &self,
+        ctx: &mut Context<Self>,
+        work: impl Future<Output = T> + 'static,
+        event: impl FnOnce(&Self, T) -> JobEvent + 'static,
+    ) {
+        let attempt = self.attempt;
+        ctx.spawn_then(work, move |actor, out, ctx| {
+            if actor.attempt == attempt {
+                let event = event(actor, out);
+                actor.feed(event, ctx);
+            }
+        });
     }
 
     /// Another placement has taken over, or the log did not say what became of a proposal. What the
@@ -191,11 +218,7 @@ impl JobActor {
 
     fn ask_unit<T>(
         &self,
-        ask: impl FnOnce(
-            &gantry_model::opcodes::OpCode,
-            &gantry_engine::state::ClusterState,
-            &JobMachine,
-        ) -> Result<T, Fault>,
+        ask: impl FnOnce(&gantry_model::opcodes::OpCode, &ClusterState, &JobMachine) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let state = self.context.state();
         match self.machine.as_ref().and_then(|machine| Some((machine, machine.op()?))) {
@@ -213,13 +236,22 @@ impl JobActor {
         let message = AcquireLocks { job: self.id, attempt: self.attempt, priority, changes };
         let asked =
             self.context.system.actor_ref::<AcquireLocks>(locks_path()).ask(message, LOCK_WAIT_MAX);
-        ctx.spawn_then(asked, |actor, answer, ctx| {
+        let attempt = self.attempt;
+        ctx.spawn_then(asked, move |actor, answer, ctx| {
+            if actor.attempt != attempt {
+                return;
+            }
             match answer {
                 Ok(granted) => {
                     actor.feed(JobEvent::Locks(granted.map(|granted| granted.held)), ctx);
                 }
-                // The lock actor was made again meanwhile and knows nothing of the request.
-                Err(error) => actor.abandon(&Fault::from_ask(&error), ctx),
+                // The lock actor was made again meanwhile and knows nothing of the request; or the
+                // job itself has given it up.
+                Err(error) => {
+                    if actor.machine.as_ref().is_some_and(JobMachine::waits_for_locks) {
+                        actor.abandon(&Fault::from_ask(&error), ctx);
+                    }
+                }
             }
         });
     }
@@ -227,21 +259,17 @@ impl JobActor {
     fn commit(&mut self, facts: Vec<JobFact>, ctx: &mut Context<Self>) {
         let context = self.context.clone();
         let entry = JobEntry { reign: context.reign, job: self.id, attempt: self.attempt, facts };
-        ctx.spawn_then(
-            async move { context.commit(Command::Job(Box::new(entry))).await },
-            |actor, result, ctx| {
-                let id = actor.id;
-                let _refused = actor.cluster.act(move |cluster, ctx| cluster.job_moved(id, ctx));
-                actor.feed(JobEvent::Committed(result.map(|_| ())), ctx);
-            },
-        );
+        let commit = async move { context.commit(Command::Job(Box::new(entry))).await };
+        self.later(ctx, commit, |actor, result| {
+            let id = actor.id;
+            let _refused = actor.cluster.act(move |cluster, ctx| cluster.job_moved(id, ctx));
+            JobEvent::Committed(result.map(|_| ()))
+        });
     }
 
     fn gather(&mut self, queries: Vec<(NodeUuid, FactQuery)>, ctx: &mut Context<Self>) {
         let context = self.context.clone();
-        ctx.spawn_then(gather_facts(context, queries), |actor, facts, ctx| {
-            actor.feed(JobEvent::Gathered(facts), ctx);
-        });
+        self.later(ctx, gather_facts(context, queries), |_, facts| JobEvent::Gathered(facts));
     }
 
     fn call(&mut self, step: StepId, node: NodeUuid, call: NodeCall, ctx: &mut Context<Self>) {
@@ -253,9 +281,7 @@ impl JobActor {
             settled_below: context.state().settled_below(),
             call,
         };
-        ctx.spawn_then(call_node(context, node, message), |actor, end, ctx| {
-            actor.feed(JobEvent::CallEnded(end), ctx);
-        });
+        self.later(ctx, call_node(context, node, message), |_, end| JobEvent::CallEnded(end));
     }
 
     fn install(&mut self, node: NodeUuid, step: StepId, ctx: &mut Context<Self>) {
@@ -265,7 +291,7 @@ impl JobActor {
             .system
             .remote::<InstallReign>(node.into(), node_path(node))
             .ask(message, NODE_ANSWER);
-        ctx.spawn_then(asked, move |actor, answer, ctx| {
+        self.later(ctx, asked, move |_, answer| {
             let installed = match answer {
                 Ok(Ok(installed)) => Ok(installed
                     .results
@@ -275,7 +301,7 @@ impl JobActor {
                 Ok(Err(fault)) => Err(fault),
                 Err(error) => Err(Fault::from_ask(&error)),
             };
-            actor.feed(JobEvent::Installed(installed), ctx);
+            JobEvent::Installed(installed)
         });
     }
 }
@@ -293,6 +319,14 @@ impl Actor for JobActor {
         } else {
             self.begin(ctx);
         }
+    }
+}
+
+/// A job whose dependencies ended badly fails before it does anything (row Q33).
+fn may_begin(state: &ClusterState, id: JobId) -> Result<(), Fault> {
+    match state.jobs.get(&id).map(|record| readiness(state, record)) {
+        Some(Readiness::Fails(fault)) => Err(fault),
+        _ => Ok(()),
     }
 }
 

@@ -125,6 +125,12 @@ impl JobMachine {
         &self.steps
     }
 
+    /// Whether the lock actor's answer is what it waits for.
+    #[must_use]
+    pub fn waits_for_locks(&self) -> bool {
+        matches!(self.phase, Phase::Locking { .. })
+    }
+
     /// Its state as people should see it now; the log only knows what is durable.
     #[must_use]
     pub fn live_status(&self) -> JobStatus {
@@ -466,9 +472,19 @@ impl JobMachine {
             CallEnd::NotSent(fault) => (fault, uncertain),
             CallEnd::Unknown(fault) => (fault, true),
         };
+        if direction == Direction::Act && self.gives_up(seq, pause) {
+            return self.on_acted(direction, seq, StepResult::Failed(fault), now);
+        }
         let next_pause = Millis((pause.0 * 2).min(RETRY_MAX.0));
         self.phase = Phase::Pausing { direction, seq, pause: next_pause, uncertain };
         vec![JobEffect::Waits(Some(fault.one_line())), JobEffect::Wait(pause)]
+    }
+
+    /// Whether a node that does not answer is asked no more: a step that may fail is not worth the
+    /// locks that the job holds meanwhile (a node that leaves the cluster may be gone for good).
+    pub(super) fn gives_up(&self, seq: u32, pause: Millis) -> bool {
+        pause >= RETRY_MAX
+            && self.steps.get(seq as usize).is_some_and(|record| record.step.may_fail)
     }
 
     pub(super) fn on_acted(

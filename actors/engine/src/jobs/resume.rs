@@ -69,6 +69,9 @@ impl JobMachine {
             // It may have been begun under the old reign: the node resolves that by the step's id.
             Ok(None) => self.act(direction, seq, RETRY_FIRST, true),
             Err(fault) if fault.code == FaultCode::StaleToken => self.abandon(fault),
+            Err(fault) if direction == Direction::Act && self.gives_up(seq, pause) => {
+                self.on_acted(direction, seq, StepResult::Failed(fault), now)
+            }
             Err(fault) => {
                 let next_pause = Millis((pause.0 * 2).min(RETRY_MAX.0));
                 self.phase = Phase::PausingInstall { pause: next_pause };

@@ -4,6 +4,7 @@
 //! (L12). Called by the table only. Deliberately absent: attempts, rules of order, decisions.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use gantry_model::ids::JobId;
 use gantry_model::locks::{LockLevel, LockMember, LockMode, LockName};
@@ -180,7 +181,7 @@ impl Cells {
     }
 
     /// The lock itself, and what else can be in its way: a member's set, or a set's members.
-    pub(super) fn related(&self, name: &LockName) -> impl Iterator<Item = &Cell> {
+    pub(super) fn related(&self, name: &LockName) -> impl Iterator<Item = &Cell> + Clone {
         let level = self.level(name.level);
         let (own, other) = match &name.member {
             LockMember::Set => (Some(&level.set), Some(&level.any_member)),
@@ -236,16 +237,20 @@ impl Cells {
             return change(&mut level.set);
         };
         change(&mut level.any_member);
-        if let Some(cell) = level.members.get_mut(member) {
-            change(cell);
-            if cell.is_empty() {
-                level.members.remove(member);
+        // One search in what may be a large map; a copy of the name costs less than a second one.
+        match level.members.entry(member.clone()) {
+            Entry::Occupied(mut known) => {
+                change(known.get_mut());
+                if known.get().is_empty() {
+                    known.remove();
+                }
             }
-        } else {
-            let mut cell = Cell::default();
-            change(&mut cell);
-            if !cell.is_empty() {
-                level.members.insert(member.clone(), cell);
+            Entry::Vacant(free) => {
+                let mut cell = Cell::default();
+                change(&mut cell);
+                if !cell.is_empty() {
+                    free.insert(cell);
+                }
             }
         }
     }

@@ -23,14 +23,10 @@ impl LockTable {
         urgency: Urgency,
     ) -> Option<(JobId, &'a LockName)> {
         wants(asks).find_map(|(name, mode)| {
-            let ahead = self.cells.related(name).find_map(|cell| cell.nearest_ahead(mode, urgency));
-            let other = ahead.or_else(|| {
-                self.cells.related(name).find_map(|cell| {
-                    let mut holders = cell.holders_against(mode, job);
-                    holders.next()
-                })
-            });
-            other.map(|other| (other, name))
+            let cells = self.cells.related(name);
+            let ahead = cells.clone().find_map(|cell| cell.nearest_ahead(mode, urgency));
+            let holder = || cells.clone().find_map(|cell| cell.holders_against(mode, job).next());
+            ahead.or_else(holder).map(|other| (other, name))
         })
     }
 

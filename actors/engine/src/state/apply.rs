@@ -34,7 +34,10 @@ impl ClusterState {
                 .and_then(|()| self.journal(job_entry, entry.at))
                 .map(|()| Applied::Done),
             Command::Place { reign, job } => self.check_reign(*reign).map(|()| {
-                self.change_job(*job, |job| job.attempt = job.attempt.next());
+                // Its end may have been on its way when it was asked for; an end is for ever.
+                if self.unfinished.contains(job) {
+                    self.change_job(*job, |job| job.attempt = job.attempt.next());
+                }
                 Applied::Done
             }),
             Command::Config { reign, deltas } => self

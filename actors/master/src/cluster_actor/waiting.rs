@@ -116,7 +116,7 @@ impl ClusterActor {
             status: self.status_of(record),
             log,
             fault: record.ops.iter().find_map(fault_of),
-            results: record.ops.iter().filter_map(|op| op.result.clone()).collect(),
+            results: record.ops.iter().map(|op| op.result.clone().unwrap_or_default()).collect(),
             waits_for: self.waits.get(&record.id).cloned(),
         }
     }

@@ -139,6 +139,7 @@ pub(super) fn start_step(spec: &GuestSpec, node: &Node, paused: bool) -> Step {
         instance: spec.instance,
         hypervisor: spec.hvparams.kind(),
         timeout: Millis(0),
+        epoch: Some(spec.epoch),
     };
     Step {
         name: format!("start instance {}", spec.name),
@@ -159,6 +160,7 @@ pub(super) fn clean_up_step(spec: &GuestSpec, node: &Node) -> Step {
         instance: spec.instance,
         hypervisor: spec.hvparams.kind(),
         timeout: Millis(0),
+        epoch: None,
     };
     Step {
         name: format!("clean up after instance {}", spec.name),
@@ -171,7 +173,12 @@ pub(super) fn clean_up_step(spec: &GuestSpec, node: &Node) -> Step {
 
 /// The step that stops a guest.
 pub(super) fn stop_step(instance: &Instance, timeout: Millis, may_fail: bool) -> Step {
-    let stop = InstanceStop { instance: instance.uuid, hypervisor: instance.hypervisor(), timeout };
+    let stop = InstanceStop {
+        instance: instance.uuid,
+        hypervisor: instance.hypervisor(),
+        timeout,
+        epoch: None,
+    };
     Step {
         name: format!("stop instance {}", instance.name),
         act: Act::Call { node: instance.primary, call: Box::new(stop.into()) },

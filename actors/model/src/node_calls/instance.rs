@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::InstanceUuid;
+use crate::ids::{InstanceUuid, RunEpoch};
 use crate::node_calls::CallTarget;
 use crate::objects::GuestSpec;
 use crate::params::HypervisorKind;
@@ -30,6 +30,10 @@ pub struct InstanceStop {
     pub hypervisor: HypervisorKind,
     /// How long to wait before killing it; 0 kills at once.
     pub timeout: Millis,
+    /// Stop only the guest of this start. What takes back a start must not end a guest that kept it
+    /// from starting.
+    #[serde(default)]
+    pub epoch: Option<RunEpoch>,
 }
 
 /// Restarts a guest in place: its processor is reset, its process stays.

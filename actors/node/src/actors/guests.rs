@@ -54,13 +54,14 @@ impl NodeActor {
         event: &HvEvent,
         ctx: &mut Context<Self>,
     ) {
-        if let GuestChange::Shutdown { guest: true, .. } = event.change {
+        if let GuestChange::Shutdown { guest: true, requested: false } = event.change {
             self.note_shutdown(event, ctx);
         }
         self.look_at(kind, event.instance, ctx);
     }
 
-    /// The guest ended itself: that it did is worth saying, in a moment it is just gone.
+    /// The guest ended itself. That is kept until it is started again or a job stops it: its user
+    /// wanted it down, which is no error.
     fn note_shutdown(&mut self, event: &HvEvent, ctx: &mut Context<Self>) {
         let Some(known) = self.feed.as_ref().and_then(|feed| feed.guest(event.instance)) else {
             return;
@@ -116,16 +117,30 @@ impl NodeActor {
     ) {
         let runs = found.is_some();
         match found {
-            Some(report) => self.feed(FeedEvent::Guest(report), ctx),
+            Some(report) => {
+                let known = self.feed.as_ref().and_then(|feed| feed.guest(instance));
+                // In its last milliseconds it is still there, and nobody asks it how it is.
+                if !known.is_some_and(|known| is_kept(known) && known.epoch == report.epoch) {
+                    self.feed(FeedEvent::Guest(report), ctx);
+                }
+            }
             None => {
                 let known = self.feed.as_ref().and_then(|feed| feed.guest(instance));
                 // It may run under another hypervisor by now.
-                if known.is_some_and(|known| known.hypervisor == kind) {
+                if known.is_some_and(|known| known.hypervisor == kind && !is_kept(known)) {
                     self.feed(FeedEvent::Gone(instance), ctx);
                 }
             }
         }
         self.tell_instance(instance, runs, ctx);
+    }
+
+    /// A job has stopped a guest: from now on it is down because of that.
+    pub(crate) fn guest_stopped(&mut self, instance: InstanceUuid, ctx: &mut Context<Self>) {
+        let known = self.feed.as_ref().and_then(|feed| feed.guest(instance));
+        if known.is_some_and(is_kept) {
+            self.feed(FeedEvent::Gone(instance), ctx);
+        }
     }
 
     /// Lists all guests once in a while, whatever the events said.
@@ -169,6 +184,12 @@ impl NodeActor {
         let Some(feed) = &self.feed else { return };
         let known: BTreeMap<_, _> = feed.guests().map(|g| (g.instance, g.clone())).collect();
         let mut now: BTreeMap<_, _> = listed.into_iter().map(|g| (g.instance, g)).collect();
+        for kept in known.values().filter(|report| is_kept(report)) {
+            let listed = now.get(&kept.instance);
+            if listed.is_none_or(|listed| listed.epoch == kept.epoch) {
+                now.insert(kept.instance, kept.clone());
+            }
+        }
         for instance in changed {
             match known.get(instance) {
                 Some(report) => drop(now.insert(*instance, report.clone())),
@@ -181,7 +202,8 @@ impl NodeActor {
             .filter(|instance| known.get(instance) != now.get(instance))
             .copied()
             .collect();
-        let runs = |instance: &InstanceUuid| now.contains_key(instance);
+        let runs =
+            |instance: &InstanceUuid| now.get(instance).is_some_and(|report| !is_kept(report));
         for instance in &differs {
             self.tell_instance(*instance, runs(instance), ctx);
         }
@@ -210,4 +232,9 @@ impl NodeActor {
             tracing::warn!(%instance, %why, "a running guest has no actor");
         }
     }
+}
+
+/// Whether a report is the memory of a guest that ended itself.
+fn is_kept(report: &GuestReport) -> bool {
+    report.state == GuestState::Shutdown
 }

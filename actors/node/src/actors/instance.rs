@@ -13,6 +13,7 @@ use gantry_runtime::{Actor, Context, Handler, Protocol, Reply};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::node::NodeActor;
 use crate::calls::{Answer, CallActor, CallDesk, guest_fault, take_call};
 use crate::console::{Console, INPUT_BYTES_MAX};
 use crate::env::NodeEnv;
@@ -178,8 +179,15 @@ impl CallActor for InstanceActor {
             | NodeCall::NodeLeave(_) => return,
         };
         let instance = self.instance;
+        let stopped = matches!(message.call, NodeCall::InstanceStop(_));
+        let told = move |node: &mut NodeActor, ctx: &mut Context<NodeActor>| {
+            if stopped {
+                node.guest_stopped(instance, ctx);
+            }
+            node.look_at(kind, instance, ctx);
+        };
         if let Some(node) = self.env.node_actor.get()
-            && let Err(why) = node.act(move |node, ctx| node.look_at(kind, instance, ctx))
+            && let Err(why) = node.act(told)
         {
             tracing::debug!(%instance, %why, "the node was not told of a call");
         }

@@ -12,7 +12,7 @@ use gantry_model::messages::{
 };
 use gantry_model::node_calls::{CallTarget, NodeCall};
 use gantry_model::params::HypervisorKind;
-use gantry_model::report::{GuestReport, NodeInfo};
+use gantry_model::report::{GuestReport, GuestState, NodeInfo};
 use gantry_model::units::MiB;
 use gantry_runtime::{Actor, ActorInfo, Context, Handler, Protocol, Reply, TimerHandle};
 use tokio::sync::{broadcast, watch};
@@ -133,7 +133,8 @@ impl NodeActor {
 
     pub(super) fn memory_of_guests(&self) -> MiB {
         let guests = self.feed.iter().flat_map(FeedState::guests);
-        MiB(guests.map(|guest| guest.memory.0).sum())
+        let there = guests.filter(|guest| guest.state != GuestState::Shutdown);
+        MiB(there.map(|guest| guest.memory.0).sum())
     }
 }
 

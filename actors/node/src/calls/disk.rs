@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use gantry_model::errors::Fault;
+use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::node_calls::{CallOutcome, DiskCreate, DiskRemove, DiskWriteImage, Recovery};
 use gantry_model::objects::Disk;
 use gantry_storage::{DiskIntent, Storage, StorageError};
 
-use super::CallHandler;
+use super::{CallHandler, instance};
 use crate::env::NodeEnv;
 
 /// The fault of a storage error.
@@ -58,6 +58,10 @@ impl CallHandler for DiskRemove {
         async move {
             let attempted = format!("remove {}", name_of(&self.disk));
             let storage = storage_of(env, &self.disk, &attempted)?;
+            refuse_in_use(env, &self.disk, &attempted).await?;
+            // It may still be attached from the guest's last run.
+            let detached = storage.detach(&self.disk).await;
+            detached.map_err(|error| fault(&error, &attempted))?;
             let removed = storage.remove(&self.disk).await;
             env.resources_changed.notify_one();
             removed.map_err(|error| fault(&error, &attempted))?;
@@ -69,6 +73,19 @@ impl CallHandler for DiskRemove {
     fn recover<'a>(&'a self, env: &'a NodeEnv) -> BoxFuture<'a, Recovery> {
         recover(env, &self.disk, DiskIntent::Remove(self)).boxed()
     }
+}
+
+/// A disk is not taken from under a guest, whoever orders it.
+async fn refuse_in_use(env: &NodeEnv, disk: &Disk, attempted: &str) -> Result<(), Fault> {
+    for hypervisor in env.hypervisors.iter() {
+        let running = hypervisor.query(disk.instance).await;
+        let running = running.map_err(|error| instance::fault(&error, attempted))?;
+        if running.is_some() {
+            let text = format!("its guest runs under hypervisor {}", hypervisor.kind());
+            return Err(Fault::new(FaultCode::WrongState, text).within(attempted));
+        }
+    }
+    Ok(())
 }
 
 impl CallHandler for DiskWriteImage {

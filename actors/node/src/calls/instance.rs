@@ -128,6 +128,14 @@ impl CallHandler for InstanceStop {
         async move {
             let attempted = format!("stop instance {}", self.instance);
             let hypervisor = hypervisor(env, self.hypervisor, &attempted)?;
+            if let Some(epoch) = self.epoch {
+                let running = hypervisor.query(self.instance).await;
+                let running = running.map_err(|error| fault(&error, &attempted))?;
+                if running.is_some_and(|report| report.epoch != epoch) {
+                    let note = "the guest of another start was left alone".to_owned();
+                    return Ok(CallOutcome { notes: vec![note] });
+                }
+            }
             let stopped = hypervisor.stop(self.instance, self.timeout.into()).await;
             env.resources_changed.notify_one();
             let stopped = stopped.map_err(|error| fault(&error, &attempted))?;

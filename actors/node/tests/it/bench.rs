@@ -361,7 +361,12 @@ pub(crate) fn start(epoch: u64) -> InstanceStart {
 }
 
 pub(crate) fn stop(timeout_ms: u64) -> InstanceStop {
-    InstanceStop { instance: WEB1, hypervisor: HypervisorKind::Fake, timeout: Millis(timeout_ms) }
+    InstanceStop {
+        instance: WEB1,
+        hypervisor: HypervisorKind::Fake,
+        timeout: Millis(timeout_ms),
+        epoch: None,
+    }
 }
 
 pub(crate) fn reboot() -> InstanceReboot {

@@ -8,8 +8,9 @@ use gantry_model::errors::FaultCode;
 use gantry_model::ids::{JobAttempt, JobId, ReignId, RunEpoch};
 use gantry_model::messages::{CallNode, InstallReign};
 use gantry_model::node_calls::{
-    DiskCreate, DiskRemove, NodeDelay, NodeLeave, instance_path, node_path,
+    DiskCreate, DiskRemove, InstanceStop, NodeDelay, NodeLeave, instance_path, node_path,
 };
+use gantry_model::objects::DiskTemplate;
 use gantry_model::units::{MiB, Millis};
 use gantry_runtime::simulate;
 use gantry_wire::AskError;
@@ -117,6 +118,22 @@ fn settled_jobs_are_forgotten() {
         later.settled_below = JobId(2);
         node.done(&later).await;
         assert_eq!(node.failed(&old).await.code, FaultCode::StaleToken);
+    });
+}
+
+#[test]
+fn taking_back_a_start_leaves_the_guest_of_another_start_alone() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        let undo = InstanceStop { epoch: Some(RunEpoch(2)), ..stop(0) };
+        let outcome = node.done(&message(2, undo)).await;
+        assert!(outcome.notes.iter().any(|note| note.contains("left alone")), "{outcome:?}");
+        assert_eq!(bench.world.running().await.expect("world").len(), 1);
+        let own = InstanceStop { epoch: Some(RunEpoch(1)), ..stop(0) };
+        node.done(&message(3, own)).await;
+        assert!(bench.world.running().await.expect("world").is_empty());
     });
 }
 
@@ -315,5 +332,24 @@ fn idle_actors_are_passivated_and_made_again() {
         assert!(node.system.is_live(&path));
         eventually("it is passivated", || !node.system.is_live(&path)).await;
         node.done(&message(2, DiskRemove { disk: disk(&bench) })).await;
+    });
+}
+
+#[test]
+fn a_disk_is_removed_when_its_guest_has_ended_and_not_before() {
+    simulate(async {
+        let bench = Bench { template: DiskTemplate::Fake, ..Bench::new() };
+        let node = bench.boot().await;
+        node.done(&message(1, DiskCreate { disk: disk(&bench) })).await;
+        let mut with_disk = start(1);
+        with_disk.spec.disks.push(disk(&bench));
+        node.done(&message(2, with_disk)).await;
+        let fault = node.failed(&message(3, DiskRemove { disk: disk(&bench) })).await;
+        assert_eq!(fault.code, FaultCode::WrongState, "{fault:?}");
+        assert_eq!(bench.store.disks().await.expect("readable").len(), 1);
+        node.done(&message(4, stop(1_000))).await;
+        node.done(&message(5, DiskRemove { disk: disk(&bench) })).await;
+        assert_eq!(bench.store.disks().await.expect("readable"), []);
+        bench.assert_no_violation().await;
     });
 }

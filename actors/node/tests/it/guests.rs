@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_model::ids::RunEpoch;
 use gantry_model::node_calls::{InstanceStart, instance_path};
-use gantry_model::report::{GuestState, ReportEvent};
+use gantry_model::report::GuestState;
 use gantry_runtime::simulate;
 
 use crate::bench::{Bench, WEB1, eventually, message, spec, start, stop};
@@ -64,13 +64,18 @@ fn a_guest_that_shuts_itself_down_is_told_apart_from_one_that_dies() {
         node.done(&message(1, start(1))).await;
         eventually("it is reported", || bench.leader.epoch(WEB1).is_some()).await;
         bench.world.user_shutdown(WEB1).await.expect("shuts down");
-        eventually("it is gone", || bench.leader.epoch(WEB1).is_none()).await;
-        let said = bench.leader.see(|picture| {
-            picture.applied.iter().any(
-                |event| matches!(event, ReportEvent::Guest(g) if g.state == GuestState::Shutdown),
-            )
-        });
-        assert!(said);
+        let state =
+            || bench.leader.see(|picture| picture.guests.get(&WEB1).map(|guest| guest.state));
+        eventually("it is told", || state() == Some(GuestState::Shutdown)).await;
+        // Longer than the interval of lists: that it is not there any more changes nothing.
+        tokio::time::sleep(Duration::from_secs(180)).await;
+        assert_eq!(state(), Some(GuestState::Shutdown));
+        node.done(&message(2, start(2))).await;
+        eventually("it runs again", || state() == Some(GuestState::Running)).await;
+        bench.world.user_shutdown(WEB1).await.expect("shuts down");
+        eventually("it is told again", || state() == Some(GuestState::Shutdown)).await;
+        node.done(&message(3, stop(0))).await;
+        eventually("a job has stopped it", || state().is_none()).await;
     });
 }
 

@@ -167,7 +167,8 @@ async fn a_real_guest_outlives_its_agent() {
     let kvm = HypervisorKind::Kvm;
     agent.done(4, InstanceReboot { instance: WEB1, hypervisor: kvm }).await;
     agent.read_until(&mut offset, &format!("{TINY_GUEST_UP}3")).await;
-    let stop = InstanceStop { instance: WEB1, hypervisor: kvm, timeout: Millis(30_000) };
+    let stop =
+        InstanceStop { instance: WEB1, hypervisor: kvm, timeout: Millis(30_000), epoch: None };
     let stopped = agent.done(5, stop).await;
     assert!(stopped.notes.is_empty(), "it obeyed: {stopped:?}");
     until("its end is reported", || pid(&leader).is_none()).await;

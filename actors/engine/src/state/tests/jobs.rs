@@ -44,6 +44,16 @@ fn done() -> StepResult {
     StepResult::Done(Default::default())
 }
 
+#[test]
+fn a_job_that_has_ended_is_not_placed_anew() {
+    let mut log = Log::new();
+    let job = log.submit(new_job(1));
+    log.apply(log.cancel_command(job));
+    let before = record(&log, job).clone();
+    log.apply(Command::Place { reign: log.reign(), job });
+    assert_eq!(*record(&log, job), before);
+}
+
 // covers: Q24
 #[test]
 fn job_numbers_rise_and_are_never_used_twice() {
