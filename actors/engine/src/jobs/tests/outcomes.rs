@@ -100,3 +100,15 @@ fn answers_that_nobody_waits_for_change_nothing() {
     }
     assert_eq!(driver.machine, before);
 }
+
+#[test]
+fn a_step_that_may_fail_does_not_wait_for_ever_for_a_node_that_is_gone() {
+    let mut may_fail = create(0);
+    may_fail.may_fail = true;
+    let mut driver = Driver::of([may_fail, create(1)]);
+    driver.world.goes("1.0.0", &[Way::LostBefore; 20]);
+    driver.run();
+    driver.check_ended();
+    assert_eq!(driver.record().status(), JobStatus::Success);
+    assert_eq!(driver.world.sent.iter().filter(|step| step.seq == 0).count(), 7);
+}
