@@ -7,14 +7,17 @@ use tracing_subscriber::EnvFilter;
 /// nothing.
 pub(crate) fn init(json: bool, debug: u8) {
     let usual = match debug {
-        0 => "info,openraft=warn",
-        1 => "debug,openraft=info",
+        0 => "info,openraft=error",
+        1 => "debug,openraft=warn",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("GANTRY_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Said with eprintln!, which panics when standard error takes nothing: a full disk under
+        // the log file would take the threads of a daemon that could go on.
+        .log_internal_errors(false)
         .with_target(false);
     // An embedder may have set up its own; that one stays.
     let _already_set =

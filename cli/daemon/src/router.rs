@@ -38,9 +38,9 @@ impl ClusterRouter {
     }
 
     fn instance(&self, path: &ActorPath, from: Option<&Peer>) -> Location {
-        // A holder of the log that sends it here knows what it does: the master, on behalf of a job
-        // (whose instance may not be in the configuration yet), or for a client. Any other node only
-        // passes on what it was asked.
+        // A holder of the log that sends it here knows what it does: the master, on behalf of a
+        // job (whose instance may not be in the configuration yet), or for a client. Any other
+        // node only passes on what it was asked.
         if from.is_some_and(|peer| peer.role == Role::Candidate) {
             return Location::Here;
         }

@@ -7,7 +7,9 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gantry_host::{Command, CommandError, CommandRunner, ProcessIdentity, may_execute};
+use gantry_host::{
+    Command, CommandError, CommandRunner, ProcessIdentity, find_by_arguments, may_execute,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::HvError;
@@ -134,13 +136,15 @@ async fn boot_under_kvm(
     let (disk, serial, log) = (scratch.join("disk"), scratch.join("serial"), scratch.join("log"));
     make_disk(scratch, &disk).map_err(|error| error.to_string())?;
     let option = |path: &PathBuf| path.to_string_lossy().replace(',', ",,");
+    let output = format!("file:{}", option(&serial));
+    end_former_trial(&output);
     let command = Command::new(program)
         .args(["-nodefaults", "-no-user-config", "-display", "none"])
         .args(["-accel", "kvm", "-m", "size=16M"])
         .arg("-drive")
         .arg(format!("file={},format=raw,if=virtio,cache=unsafe", option(&disk)))
         .arg("-serial")
-        .arg(format!("file:{}", option(&serial)));
+        .arg(&output);
     let process = runner.spawn_daemon(command, &log).await.map_err(|error| error.to_string())?;
     let process = Trial(process);
     let says_up = async {
@@ -159,6 +163,15 @@ async fn boot_under_kvm(
     tokio::time::timeout(PROBE_TIME_MAX, says_up)
         .await
         .unwrap_or_else(|_| Err(format!("a trial guest did not execute within {PROBE_TIME_MAX:?}")))
+}
+
+/// Ends the trial guest of a daemon that died during its trial: nobody else ever would.
+fn end_former_trial(output: &str) {
+    let ended = find_by_arguments(&["-serial", output])
+        .and_then(|found| found.iter().try_for_each(|trial| trial.kill().map(drop)));
+    if let Err(error) = ended {
+        tracing::warn!(%error, "could not look for a former trial guest");
+    }
 }
 
 /// A trial guest; ends with the trial, however that ends.
