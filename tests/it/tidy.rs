@@ -28,10 +28,11 @@ fn root() -> PathBuf {
 fn sources() -> Vec<(String, String)> {
     let root = root();
     let mut found = Vec::new();
-    let mut open: Vec<PathBuf> = ["actors", "transport", "hv", "storage", "cli", "tests", "benches"]
-        .iter()
-        .map(|dir| root.join(dir))
-        .collect();
+    let mut open: Vec<PathBuf> =
+        ["actors", "transport", "hv", "storage", "cli", "tests", "benches"]
+            .iter()
+            .map(|dir| root.join(dir))
+            .collect();
     while let Some(dir) = open.pop() {
         for entry in fs::read_dir(&dir).expect("a directory of ours") {
             let path = entry.expect("an entry").path();

@@ -1,0 +1,18 @@
+//! Faults with real processes: real `gantry` binaries, real QEMU with the tiny guest, real files.
+//!
+//! Every test has a directory and loopback addresses of its own, so that all may run at once.
+//! Whatever a test starts ends with it, guests too. Deliberately absent: what the simulation does
+//! better (many seeds, many nodes, broken networks).
+
+mod client_death;
+mod console;
+mod crash_points;
+mod demo;
+mod disk_full;
+mod guest_death;
+mod guest_start;
+mod leader_death;
+mod membership;
+mod refusals;
+mod rig;
+mod routing;

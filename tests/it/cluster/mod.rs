@@ -1,0 +1,14 @@
+//! Whole clusters in one process, in virtual time: what they do, and what they survive.
+
+mod agent_crashes;
+mod clients;
+mod determinism;
+mod joining;
+mod leader_crashes;
+mod life;
+mod locks;
+mod many_jobs;
+mod partitions;
+mod roles;
+mod scenario;
+mod slow_disk;

@@ -1,0 +1,162 @@
+//! Who may send what, asked of every message there is.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use gantry_model::ids::InstanceUuid;
+use gantry_model::messages::{
+    AcquireLocks, CallNode, GatherFacts, InstallReign, Join, QueryActors, QueryCluster, QueryJobs,
+    QueryLocks, QueryTable, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob,
+    WriteConsole, cluster_path, locks_path,
+};
+use gantry_model::node_calls::{instance_path, node_path};
+use gantry_runtime::simulate;
+use gantry_store::RaftRequest;
+use gantry_tests::{MachineNumber, SimCluster, ops};
+use gantry_wire::{Access, ActorPath, AskError, Envelope, Message, NotDelivered, Role};
+
+/// A message by its receiver, its name and the right that it takes.
+struct Entry {
+    to: ActorPath,
+    name: &'static str,
+    access: Access,
+}
+
+fn entry<M: Message>(to: &ActorPath) -> Entry {
+    Entry { to: to.clone(), name: M::WIRE_NAME, access: M::ACCESS }
+}
+
+/// Every message of the cluster, with a receiver that has it in its protocol.
+fn every_message(cluster: &SimCluster, instance: InstanceUuid) -> Vec<Entry> {
+    let (to, locks) = (cluster_path(), locks_path());
+    let node = node_path(cluster.node(MachineNumber(2)));
+    let guest = instance_path(instance);
+    vec![
+        entry::<SubmitJobs>(&to),
+        entry::<QueryTable>(&to),
+        entry::<QueryJobs>(&to),
+        entry::<WaitJob>(&to),
+        entry::<QueryCluster>(&to),
+        entry::<QueryActors>(&to),
+        entry::<TokenIssue>(&to),
+        entry::<Join>(&to),
+        entry::<Report>(&to),
+        entry::<AcquireLocks>(&locks),
+        entry::<ReleaseLocks>(&locks),
+        entry::<QueryLocks>(&locks),
+        entry::<CallNode>(&node),
+        entry::<CallNode>(&guest),
+        entry::<InstallReign>(&node),
+        entry::<GatherFacts>(&node),
+        entry::<QueryActors>(&node),
+        entry::<ReadConsole>(&guest),
+        entry::<WriteConsole>(&guest),
+    ]
+}
+
+/// The same between holders of the log only; others have no such actor.
+fn messages_of_the_log() -> Vec<Entry> {
+    vec![entry::<RaftRequest>(&ActorPath::new("/raft").expect("a valid path"))]
+}
+
+fn envelope(entry: &Entry) -> Envelope {
+    Envelope {
+        to: entry.to.clone(),
+        message: entry.name.to_owned(),
+        // Nothing that any of them could be read from: what is let through fails later.
+        body: Bytes::new(),
+        deadline_ms: 5_000,
+        trace: None,
+        request: None,
+        fence: None,
+        incarnation: None,
+        origin: None,
+        hops: 0,
+    }
+}
+
+async fn check(cluster: &SimCluster, role: Role, door: MachineNumber, entries: &[Entry]) {
+    let client = cluster.client_as(role, door);
+    for entry in entries {
+        let answer = client.send(envelope(entry)).await;
+        let (name, to) = (entry.name, &entry.to);
+        let forbidden =
+            matches!(&answer, Err(AskError::NotDelivered(NotDelivered::Forbidden { .. })));
+        let understood =
+            !matches!(&answer, Err(AskError::NotDelivered(NotDelivered::NotUnderstood { .. })));
+        let context = format!("{role} sends {name} to {to} through {door:?}: {answer:?}");
+        assert_eq!(forbidden, !role.may(entry.access), "{context}");
+        assert_eq!(understood, !role.may(entry.access), "{context}");
+    }
+}
+
+#[test]
+fn every_message_is_refused_to_every_role_without_its_right_and_to_no_other() {
+    simulate(async {
+        let cluster = SimCluster::new(1, 2).await;
+        cluster.client().done(ops::create("web1", MachineNumber(2))).await;
+        let instance = cluster.client().instance_uuid("web1").await.expect("it exists");
+        let entries = every_message(&cluster, instance);
+        cluster.wait_until_idle().await;
+        let before = cluster.state();
+        for role in [Role::Reader, Role::Joiner, Role::Admin] {
+            for door in [MachineNumber(1), MachineNumber(2)] {
+                check(&cluster, role, door, &entries).await;
+            }
+            check(&cluster, role, MachineNumber(1), &messages_of_the_log()).await;
+        }
+        assert_eq!(*cluster.state(), *before, "nothing of it had an effect");
+        cluster.assert_all_well().await;
+    });
+}
+
+#[test]
+fn a_reader_changes_nothing_with_well_formed_messages_and_sees_all() {
+    simulate(async {
+        let cluster = SimCluster::new(1, 2).await;
+        let job = cluster.client().done(ops::create("web1", MachineNumber(2))).await.job;
+        for door in [MachineNumber(1), MachineNumber(2)] {
+            let reader = cluster.client_as(Role::Reader, door);
+            let before = cluster.state().revision;
+            let refused = reader.submit_ops([ops::remove("web1")]).await.expect_err("a reader");
+            assert!(format!("{refused:?}").contains("Forbidden"), "{refused:?}");
+            let name = ops::node_name(MachineNumber(9));
+            let refused = reader.issue_token(name, gantry_model::units::Millis(1000)).await;
+            refused.expect_err("a reader");
+            let instance = reader.instance_uuid("web1").await.expect("it may look");
+            reader.write_console(instance, b"q".to_vec()).await.expect_err("a reader");
+            reader.read_console(instance, 0, std::time::Duration::ZERO).await.expect("may look");
+            assert_eq!(reader.jobs(vec![job]).await.expect("it may look").len(), 1);
+            reader.locks().await.expect("it may look");
+            assert_eq!(cluster.state().revision, before);
+        }
+        cluster.assert_all_well().await;
+    });
+}
+
+/// A message that is added must be added above, too.
+#[test]
+fn no_message_is_missing_here() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the root");
+    let dir = dir.join("actors/model/src/messages");
+    let mut names = Vec::new();
+    for file in fs::read_dir(dir).expect("the messages of the model") {
+        let path = file.expect("an entry").path();
+        if path.ends_with("mod.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(path).expect("text");
+        let table = text.split("messages! {").nth(1).unwrap_or_default().to_owned();
+        names.extend(table.split('"').skip(1).step_by(2).map(str::to_owned));
+    }
+    names.retain(|name| name.contains('.'));
+    assert!(names.len() >= 17, "{names:?}");
+    simulate(async {
+        let cluster = SimCluster::new(1, 2).await;
+        let known = every_message(&cluster, InstanceUuid(uuid::Uuid::nil()));
+        for name in names {
+            assert!(known.iter().any(|entry| entry.name == name), "{name} is not tested");
+        }
+    });
+}

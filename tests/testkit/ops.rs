@@ -1,0 +1,116 @@
+//! Opcodes as tests use them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gantry_model::names::{InstanceName, NodeName};
+use gantry_model::objects::{DiskMode, DiskTemplate};
+use gantry_model::opcodes::{
+    DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown, InstanceStartup,
+    NodeRemove, RebootType, TestDelay,
+};
+use gantry_model::params::BackendOverrides;
+use gantry_model::units::{MiB, Millis};
+
+use crate::machine::MachineNumber;
+
+/// How long guests have to shut down.
+const SHUTDOWN_TIMEOUT: Millis = Millis(120_000);
+
+/// The name of a node.
+#[must_use]
+pub fn node_name(machine: MachineNumber) -> NodeName {
+    NodeName::new(&format!("node{}.example", machine.0)).expect("a valid name")
+}
+
+/// The name of an instance.
+///
+/// # Panics
+/// When it is no name.
+#[must_use]
+pub fn instance_name(name: &str) -> InstanceName {
+    InstanceName::new(name).expect("a valid name")
+}
+
+/// Makes an instance with one empty disk of the fake storage, and starts it.
+#[must_use]
+pub fn create(name: &str, on: MachineNumber) -> InstanceCreate {
+    InstanceCreate {
+        instance_name: instance_name(name),
+        primary_node: Some(node_name(on)),
+        disk_template: DiskTemplate::Fake,
+        disks: vec![DiskRequest { size: MiB(64), mode: DiskMode::Rw, name: None }],
+        hvparams: None,
+        beparams: BackendOverrides::default(),
+        os: String::new(),
+        osparams: BTreeMap::new(),
+        no_install: true,
+        start: true,
+    }
+}
+
+/// The same with an image on its disk.
+#[must_use]
+pub fn create_from_image(name: &str, on: MachineNumber, image: &Path) -> InstanceCreate {
+    let image = image.display().to_string();
+    let osparams = BTreeMap::from([("os-image".to_owned(), image)]);
+    InstanceCreate { osparams, no_install: false, ..create(name, on) }
+}
+
+/// Starts an instance.
+#[must_use]
+pub fn startup(name: &str) -> InstanceStartup {
+    InstanceStartup::new(instance_name(name))
+}
+
+/// Shuts an instance down.
+#[must_use]
+pub fn shutdown(name: &str) -> InstanceShutdown {
+    InstanceShutdown {
+        instance_name: instance_name(name),
+        shutdown_timeout: SHUTDOWN_TIMEOUT,
+        no_remember: false,
+        force: false,
+    }
+}
+
+/// Restarts an instance.
+#[must_use]
+pub fn reboot(name: &str, reboot_type: RebootType) -> InstanceReboot {
+    let instance_name = instance_name(name);
+    InstanceReboot { instance_name, reboot_type, shutdown_timeout: SHUTDOWN_TIMEOUT }
+}
+
+/// Removes an instance.
+#[must_use]
+pub fn remove(name: &str) -> InstanceRemove {
+    InstanceRemove {
+        instance_name: instance_name(name),
+        shutdown_timeout: SHUTDOWN_TIMEOUT,
+        ignore_failures: false,
+    }
+}
+
+/// Removes a node.
+#[must_use]
+pub fn remove_node(machine: MachineNumber) -> NodeRemove {
+    NodeRemove { node_name: node_name(machine) }
+}
+
+/// Waits on the master, without locks.
+#[must_use]
+pub fn delay(duration_ms: u64) -> TestDelay {
+    TestDelay { duration: Millis(duration_ms), ..TestDelay::default() }
+}
+
+/// Waits on a node, under its lock.
+#[must_use]
+pub fn delay_on(machine: MachineNumber, duration_ms: u64) -> TestDelay {
+    TestDelay {
+        duration: Millis(duration_ms),
+        on_master: false,
+        on_nodes: vec![node_name(machine)],
+        repeat: 0,
+        no_locks: false,
+    }
+}
