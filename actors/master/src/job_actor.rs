@@ -21,6 +21,7 @@ use gantry_model::messages::{
     AcquireLocks, CallNode, GatherFacts, InstallReign, ReleaseLocks, locks_path,
 };
 use gantry_model::node_calls::{NodeCall, node_path};
+use gantry_model::opcodes::OpCode;
 use gantry_model::steps::{StepId, StepResult};
 use gantry_runtime::{Actor, Context, LocalRef, Protocol};
 use gantry_wire::{AskError, NodeId, NotDelivered};
@@ -192,8 +193,8 @@ impl JobActor {
         }
     }
 
-    /// Runs `work` and feeds what it gives, unless the job has been placed anew meanwhile: an answer
-    /// to the old machine means nothing to the new one.
+    /// Runs `work` and feeds what it gives, unless the job has been placed anew meanwhile: an
+    /// answer to the old machine means nothing to the new one.
     fn later<T: 'static>(
         &self,
         ctx: &mut Context<Self>,
@@ -218,7 +219,7 @@ impl JobActor {
 
     fn ask_unit<T>(
         &self,
-        ask: impl FnOnce(&gantry_model::opcodes::OpCode, &ClusterState, &JobMachine) -> Result<T, Fault>,
+        ask: impl FnOnce(&OpCode, &ClusterState, &JobMachine) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let state = self.context.state();
         match self.machine.as_ref().and_then(|machine| Some((machine, machine.op()?))) {

@@ -1,8 +1,8 @@
 //! The logical units: what each opcode means. One opcode, one file, `lu/<noun>/<verb>.rs`.
 //!
 //! A unit is pure. It names its locks, the facts it wants, checks, and returns a plan; from the
-//! plan and the results so far it names the next step. It is asked again after a crash and must answer
-//! the same, so a plan contains everything that was read, and steps are values.
+//! plan and the results so far it names the next step. It is asked again after a crash and must
+//! answer the same, so a plan contains everything that was read, and steps are values.
 //!
 //! Adding one: a line in the table of opcodes makes [`dispatch!`] fail to build here.
 
