@@ -1,6 +1,6 @@
 //! Parameter sets: hypervisor and backend parameters with cluster defaults and overrides.
 //!
-//! Each set is declared once by [`parameter_set!`], which makes two types: the filled one, and one
+//! Each set is declared once by `parameter_set!`, which makes two types: the filled one, and one
 //! of overrides where every value may be absent. Row numbers: surface.md part 6 and 8.2.
 
 use std::collections::BTreeMap;

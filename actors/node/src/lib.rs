@@ -2,7 +2,7 @@
 //!
 //! It owns the actors `/node/<uuid>`, `/instance/<uuid>` and `/instance/<uuid>/disk/<n>`, the
 //! [intent journal](journal) that makes each effect happen once, the node calls with their
-//! recovery, consoles, and the [feed](feed) of events to the leader. The daemon starts it with
+//! recovery, consoles, and the [`feed`] of events to the leader. The daemon starts it with
 //! [`NodeSide::start`]; jobs reach it by message only.
 //!
 //! Deliberately absent: configuration (a call is complete), decisions (the leader's), the

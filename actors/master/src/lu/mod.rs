@@ -4,7 +4,7 @@
 //! plan and the results so far it names the next step. It is asked again after a crash and must
 //! answer the same, so a plan contains everything that was read, and steps are values.
 //!
-//! Adding one: a line in the table of opcodes makes [`dispatch!`] fail to build here.
+//! Adding one: a line in the table of opcodes makes `dispatch!` fail to build here.
 
 mod cluster;
 #[cfg(test)]
