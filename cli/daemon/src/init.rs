@@ -15,7 +15,6 @@ use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 use gantry_model::units::Timestamp;
 use gantry_runtime::Platform;
 use gantry_wire::Role;
-use uuid::Builder;
 
 use crate::error::DaemonError;
 use crate::log_parts::LogParts;
@@ -72,8 +71,8 @@ pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile
     let platform = Platform::real(gantry_runtime::RealConfig::default())
         .map_err(DaemonError::part("start the threads"))?;
     let now = Timestamp(u64::try_from(platform.clock().wall_us()).unwrap_or_default());
-    let cluster = ClusterUuid(random_uuid(&platform));
-    let node = NodeUuid(random_uuid(&platform));
+    let cluster = ClusterUuid(platform.random_uuid());
+    let node = NodeUuid(platform.random_uuid());
     let authority = make_identities(state_dir, cluster, node, now)?;
     let first = first_entry(&options, cluster, node, &authority, now, &platform);
     bootstrap(state_dir, node, first, &platform).await?;
@@ -91,12 +90,6 @@ pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile
     };
     state_dir.save_node(&file)?;
     Ok(file)
-}
-
-fn random_uuid(platform: &Platform) -> uuid::Uuid {
-    let mut bytes = [0; 16];
-    platform.fill_random(&mut bytes);
-    Builder::from_random_bytes(bytes).into_uuid()
 }
 
 fn make_identities(
@@ -128,7 +121,7 @@ fn first_entry(
     platform: &Platform,
 ) -> InitCluster {
     let group = NodeGroup {
-        uuid: GroupUuid(random_uuid(platform)),
+        uuid: GroupUuid(platform.random_uuid()),
         name: GroupName::new("default").expect("a valid name"),
         ctime: now,
         mtime: now,

@@ -16,7 +16,6 @@ use gantry_node::NodeConfig;
 use gantry_runtime::{Platform, RealConfig, System};
 use gantry_wire::{BootId, Role};
 use tokio::sync::watch;
-use uuid::Builder;
 
 use crate::assembly::{Assembly, CandidateParts, NodeParts, becomes_true};
 use crate::backends;
@@ -73,7 +72,7 @@ impl RunningNode {
         let lock = state_dir.lock()?;
         let platform = Platform::real(RealConfig::default())
             .map_err(DaemonError::part("start the threads"))?;
-        let boot = new_boot(&platform);
+        let boot = BootId(platform.random_uuid());
         let (leave, left) = watch::channel(false);
         let candidate = match file.holds_log {
             true => Some(CandidateParts {
@@ -150,12 +149,6 @@ impl RunningNode {
         }
         Ok(ending)
     }
-}
-
-fn new_boot(platform: &Platform) -> BootId {
-    let mut bytes = [0; 16];
-    platform.fill_random(&mut bytes);
-    BootId(Builder::from_random_bytes(bytes).into_uuid())
 }
 
 fn node_config(

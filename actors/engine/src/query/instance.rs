@@ -11,7 +11,7 @@ use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::{GuestReport, GuestState};
 
 use super::nice_sort::nice_key;
-use super::table::{Column, Live, Names, count, flag, list, number, text, unknown};
+use super::table::{Column, Live, Names, column, count, flag, list, number, text, unknown};
 use crate::state::ClusterState;
 
 pub(super) fn rows<'a>(
@@ -108,12 +108,6 @@ fn of_guest(
 
 fn node_name(state: &ClusterState, instance: &Instance) -> Cell {
     state.nodes.get(&instance.primary).map_or(Cell::NoData, |node| text(node.name.as_str()))
-}
-
-macro_rules! column {
-    ($name:literal, $title:literal, $kind:ident, $doc:literal, $fill:expr) => {
-        Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
-    };
 }
 
 pub(super) const COLUMNS: &[Column<Instance>] = &[

@@ -8,7 +8,7 @@ use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::units::Timestamp;
 
-use super::table::{Column, Live, Names, list, number, text, unknown};
+use super::table::{Column, Live, Names, column, list, number, text, unknown};
 use crate::state::ClusterState;
 
 pub(super) fn rows<'a>(
@@ -40,12 +40,6 @@ fn status(live: Live<'_>, job: &JobRecord) -> JobStatus {
 
 fn time(at: Option<Timestamp>) -> Cell {
     at.map_or(Cell::Unavailable, |at| number(at.0))
-}
-
-macro_rules! column {
-    ($name:literal, $title:literal, $kind:ident, $doc:literal, $fill:expr) => {
-        Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
-    };
 }
 
 pub(super) const COLUMNS: &[Column<JobRecord>] = &[

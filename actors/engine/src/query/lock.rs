@@ -4,7 +4,7 @@ use gantry_model::errors::Fault;
 use gantry_model::locks::LockRow;
 use gantry_model::query::{Cell, FieldKind};
 
-use super::table::{Column, Names, list, text, unknown};
+use super::table::{Column, Names, column, list, text, unknown};
 
 pub(super) fn rows<'a>(locks: &'a [LockRow], names: Names<'_>) -> Result<Vec<&'a LockRow>, Fault> {
     if names.is_empty() {
@@ -19,12 +19,6 @@ pub(super) fn rows<'a>(locks: &'a [LockRow], names: Names<'_>) -> Result<Vec<&'a
                 .ok_or_else(|| unknown("lock", name))
         })
         .collect()
-}
-
-macro_rules! column {
-    ($name:literal, $title:literal, $kind:ident, $doc:literal, $fill:expr) => {
-        Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
-    };
 }
 
 pub(super) const COLUMNS: &[Column<LockRow>] = &[

@@ -11,7 +11,7 @@ use gantry_model::report::NodeInfo;
 
 use super::nice_sort::nice_key;
 use super::picture::NodePicture;
-use super::table::{Column, Live, Names, count, flag, list, number, text, unknown};
+use super::table::{Column, Live, Names, column, count, flag, list, number, text, unknown};
 use crate::state::ClusterState;
 
 pub(super) fn rows<'a>(state: &'a ClusterState, names: Names<'_>) -> Result<Vec<&'a Node>, Fault> {
@@ -68,12 +68,6 @@ fn role(state: &ClusterState, node: &Node) -> &'static str {
     } else {
         "R"
     }
-}
-
-macro_rules! column {
-    ($name:literal, $title:literal, $kind:ident, $doc:literal, $fill:expr) => {
-        Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
-    };
 }
 
 pub(super) const COLUMNS: &[Column<Node>] = &[

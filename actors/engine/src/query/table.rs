@@ -35,6 +35,14 @@ pub(super) struct Column<T: ?Sized> {
     pub(super) fill: fn(&ClusterState, Live<'_>, &T) -> Cell,
 }
 
+/// One line of a table of columns.
+macro_rules! column {
+    ($name:literal, $title:literal, $kind:ident, $doc:literal, $fill:expr) => {
+        Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
+    };
+}
+pub(super) use column;
+
 impl<T: ?Sized> Column<T> {
     fn def(&self) -> FieldDef {
         FieldDef {

@@ -13,7 +13,6 @@ use gantry_model::units::{Millis, Timestamp};
 use gantry_runtime::{Context, Handler, Reply};
 use gantry_wire::RequestId;
 use sha2::{Digest, Sha256};
-use uuid::Builder;
 
 use super::ClusterActor;
 use crate::context::MasterContext;
@@ -43,13 +42,11 @@ impl Handler<TokenIssue> for ClusterActor {
         let platform = ctx.system().platform();
         let mut secret = [0; 32];
         platform.fill_random(&mut secret);
-        let mut id = [0; 16];
-        platform.fill_random(&mut id);
         let expires = Timestamp(self.context.now().0 + valid.0 * 1000);
         let record = JoinTokenRecord {
             secret_hash: hex(&Sha256::digest(secret)),
             node_name,
-            node: NodeUuid(Builder::from_random_bytes(id).into_uuid()),
+            node: NodeUuid(platform.random_uuid()),
             expires,
             redeemed_by: None,
         };
@@ -109,9 +106,7 @@ impl Handler<Join> for ClusterActor {
             reply.send(Err(fault));
             return;
         }
-        let mut id = [0; 16];
-        ctx.system().platform().fill_random(&mut id);
-        let request = RequestId(Builder::from_random_bytes(id).into_uuid());
+        let request = RequestId(ctx.system().platform().random_uuid());
         let (node, job) = (op.node_uuid, NewJob { ops: vec![op.into()] });
         self.submit(request, vec![job], ctx, move |actor, submitted, _| {
             match submitted.map(|ids| ids.first().copied()) {
