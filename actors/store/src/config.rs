@@ -94,6 +94,29 @@ pub const PROPOSE_RETRY: Duration = Duration::from_millis(5);
 /// normally milliseconds; after this time the store opens anyway and catches up while it serves.
 pub const RECOVERY_WAIT: Duration = Duration::from_secs(30);
 
+/// States that may wait to be hashed and compared with those of the other holders. Each is a clone
+/// that shares its structure, but keeps alive what changed since. Lower skips comparisons while a
+/// restart applies its log again, higher holds more old states in memory then.
+pub const POINTS_WAITING_MAX: usize = 4;
+
+/// Hashes of this node's state that are remembered for others who come to the same entry later. At
+/// one per snapshot this covers a holder that is some hundred thousand entries behind; one that is
+/// further back gets a snapshot anyway. Lower leaves a slow holder uncompared, higher costs 100
+/// bytes each.
+pub const POINTS_KEPT: usize = 16;
+
+/// How long one holder may take to tell the hash of its state. Lower counts a busy one as silent,
+/// higher delays the next round of questions.
+pub const COMPARE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Pause between two rounds of questions for the hashes that are still missing. Lower costs
+/// messages while a holder catches up, higher finds a difference later.
+pub const COMPARE_RETRY: Duration = Duration::from_secs(1);
+
+/// How long one comparison goes on while too few have answered. Lower gives up while another
+/// holder restarts, higher asks a dead one for nothing; the next snapshot compares again.
+pub const COMPARE_DEADLINE: Duration = Duration::from_secs(120);
+
 const _: () = assert!(HEARTBEAT.as_millis() * 3 <= ELECTION_MIN.as_millis());
 const _: () = assert!(ELECTION_MIN.as_millis() < ELECTION_MAX.as_millis());
 const _: () = assert!(ENTRY_BYTES_MAX + 64 * 1024 <= gantry_wire::FRAME_BYTES_MAX);
@@ -167,7 +190,8 @@ impl Default for RaftTiming {
 /// When snapshots are made and what they leave of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compaction {
-    /// See [`SNAPSHOT_EVERY_ENTRIES`].
+    /// See [`SNAPSHOT_EVERY_ENTRIES`]. At multiples of it the holders compare their states, so it
+    /// must be the same on all of them.
     pub snapshot_every: u64,
     /// See [`KEPT_ENTRIES`].
     pub keep: u64,

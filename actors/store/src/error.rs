@@ -27,6 +27,19 @@ pub enum OpenError {
         /// Which rule is broken.
         reason: String,
     },
+    /// The state was found to differ from that of the other holders.
+    #[error(
+        "the state in {} is not that of the other holders of the log ({reason}); take this node \
+         out of the voters, move the directory aside and add the node again: it then gets a \
+         snapshot",
+        dir.display()
+    )]
+    Diverged {
+        /// The directory.
+        dir: PathBuf,
+        /// Where it was noticed.
+        reason: String,
+    },
     /// The thread of the store could not be started.
     #[error("cannot start the thread {name}")]
     Thread {
@@ -98,6 +111,12 @@ pub enum StoreError {
     /// The store has ended.
     #[error("the store has stopped")]
     Stopped,
+    /// The store has ended because its state is not that of the other holders.
+    #[error("the store has stopped, its state is wrong: {reason}")]
+    Diverged {
+        /// Where it was noticed.
+        reason: String,
+    },
     /// The store has ended because its disk failed; nothing more is accepted.
     #[error("the store has stopped, its disk failed: {reason}")]
     Storage {
@@ -142,6 +161,12 @@ pub enum ProposeError {
     /// Outcome unknown: the store ended while it was on its way, or had ended before.
     #[error("the store has stopped, outcome unknown")]
     Stopped,
+    /// Outcome unknown, never acknowledged: this node's state is not that of the other holders.
+    #[error("the store has stopped, its state is wrong: {reason}")]
+    Diverged {
+        /// Where it was noticed.
+        reason: String,
+    },
     /// Outcome unknown, never acknowledged: the disk failed. Nothing more is accepted until the
     /// store is opened again.
     #[error("the store has stopped, its disk failed: {reason}")]
@@ -160,6 +185,7 @@ impl ProposeError {
             Self::Timeout { .. }
             | Self::LeaderChanged { .. }
             | Self::Stopped
+            | Self::Diverged { .. }
             | Self::Storage { .. } => false,
         }
     }

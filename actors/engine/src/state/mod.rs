@@ -16,6 +16,7 @@ mod journal;
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact, STATE_LEVEL};
 
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use gantry_model::ids::{GroupUuid, InstanceUuid, JobId, NodeUuid, ReignId, Revision};
@@ -123,14 +124,22 @@ impl ClusterState {
     /// When the state cannot be encoded, which would also make a snapshot impossible.
     pub fn hash(&self) -> Result<[u8; 32], serde_json::Error> {
         let mut hasher = Sha256::new();
-        serde_json::to_writer(HashWriter(&mut hasher), self)?;
+        // The encoder writes in pieces of some bytes.
+        let mut buffered = BufWriter::with_capacity(HASH_BUFFER_BYTES, HashWriter(&mut hasher));
+        serde_json::to_writer(&mut buffered, self)?;
+        buffered.flush().map_err(serde_json::Error::io)?;
+        drop(buffered);
         Ok(hasher.finalize().into())
     }
 }
 
+/// Bytes of an encoded state that are hashed at once. Lower calls the hash for every few bytes,
+/// higher gains nothing.
+const HASH_BUFFER_BYTES: usize = 16 * 1024;
+
 struct HashWriter<'a>(&'a mut Sha256);
 
-impl std::io::Write for HashWriter<'_> {
+impl Write for HashWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

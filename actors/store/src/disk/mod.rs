@@ -22,6 +22,9 @@ use std::time::Duration;
 
 use redb::StorageBackend;
 
+/// Name of the file that is there when the state was found to differ from the other holders'.
+pub(crate) const DIVERGED_FILE: &str = "diverged";
+
 /// A place that keeps the files of one store.
 pub trait Disk: Debug + Send + Sync + 'static {
     /// Opens the file of the log, made empty if it does not exist.

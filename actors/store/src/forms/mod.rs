@@ -11,7 +11,8 @@ pub use record::{LogIdForm, MembershipForm, PayloadForm, RecordForm, VoteForm};
 pub use snapshot::{MembershipAt, SnapshotHead, SnapshotItem};
 pub use wire::{
     AppendAnswer, AppendCall, RaftAnswer, RaftCall, RaftReply, RaftRequest, SnapshotAnswer,
-    SnapshotCall, SnapshotId, TransferAnswer, TransferCall, VoteAnswer, VoteCall,
+    SnapshotCall, SnapshotId, StateHashAnswer, StateHashCall, TransferAnswer, TransferCall,
+    VoteAnswer, VoteCall,
 };
 
 /// Version of the log file: its tables and [`RecordForm`]. A file of another version is refused.
@@ -21,4 +22,4 @@ pub const LOG_VERSION: u32 = 1;
 pub const SNAPSHOT_VERSION: u32 = 1;
 
 /// Version of [`RaftRequest`] and [`RaftReply`]. A peer of another version is refused.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;

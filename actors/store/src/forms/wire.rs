@@ -35,6 +35,8 @@ pub enum RaftCall {
     InstallSnapshot(SnapshotCall),
     /// Stand for election now: the leader gives way.
     TransferLeader(TransferCall),
+    /// Which hash did your state have after that entry?
+    StateHash(StateHashCall),
 }
 
 /// A reply of one holder of the log to another.
@@ -58,6 +60,8 @@ pub enum RaftAnswer {
     Snapshot(SnapshotAnswer),
     /// To a transfer.
     Transfer(TransferAnswer),
+    /// To a question for a hash.
+    StateHash(StateHashAnswer),
     /// Not handled: wrong receiver, another version, not understood, or stopped.
     Refused {
         /// Why, for people.
@@ -171,6 +175,20 @@ pub enum TransferAnswer {
     LogNotFlushed(Option<LogIdForm>),
 }
 
+/// Asks for the hash of the receiver's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StateHashCall {
+    /// After the entry of this index.
+    pub index: u64,
+}
+
+/// Answers a question for a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StateHashAnswer {
+    /// The hash, hexadecimal; none if the receiver is not there yet, or does not know any more.
+    pub hash: Option<String>,
+}
+
 impl Message for RaftRequest {
     const WIRE_NAME: &'static str = "raft.request";
     const ACCESS: Access = Access::Consensus;
@@ -180,7 +198,10 @@ impl Message for RaftRequest {
         let payload = match &self.call {
             RaftCall::Append(call) => call.entries.iter().map(RecordForm::cost_bytes).sum(),
             RaftCall::InstallSnapshot(call) => call.data.len(),
-            RaftCall::Vote(_) | RaftCall::PreVote(_) | RaftCall::TransferLeader(_) => 0,
+            RaftCall::Vote(_)
+            | RaftCall::PreVote(_)
+            | RaftCall::TransferLeader(_)
+            | RaftCall::StateHash(_) => 0,
         };
         size_of::<Self>() + payload
     }

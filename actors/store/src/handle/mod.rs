@@ -20,6 +20,7 @@ use crate::config::{Clock, StoreConfig};
 use crate::error::{OpenError, StoreError};
 use crate::forms::{RaftAnswer, RaftReply, RaftRequest, WIRE_VERSION};
 use crate::leadership::Leadership;
+use crate::raft::comparison::Points;
 use crate::raft::context::NodeContext;
 use crate::raft::inbound::{self, Incoming};
 use crate::raft::log_store::LogShared;
@@ -46,6 +47,7 @@ struct Inner {
     published: Arc<Published>,
     context: Arc<NodeContext>,
     incoming: Incoming,
+    points: Arc<Points>,
     leadership: Arc<watch::Sender<Leadership>>,
     /// Held from the stamp of an entry until it is in the queue: times in the log never go back.
     order: tokio::sync::Mutex<()>,
@@ -71,6 +73,7 @@ impl Store {
             published: node.published,
             context: node.context,
             incoming: Incoming::default(),
+            points: node.points,
             leadership: node.leadership,
             order: tokio::sync::Mutex::new(()),
             writer_ended: node.writer_ended,
@@ -91,7 +94,8 @@ impl Store {
         self.inner.log.is_initialised()
     }
 
-    /// Why the disk is not written any more, once it has failed. The state can still be read.
+    /// Why nothing is written any more: the disk has failed, or the state was found to differ from
+    /// that of the other holders. What was applied until then can still be read.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.inner.failure()
@@ -111,9 +115,12 @@ impl Store {
             Err(format!("version {} is not {WIRE_VERSION}", request.version))
         } else if request.to != inner.node {
             Err(format!("this is node {}, not {}", inner.node, request.to))
+        } else if let Some(reason) = inner.log.divergence() {
+            Err(reason)
         } else {
-            let (incoming, node) = (&inner.incoming, inner.context.as_ref());
-            let handling = inbound::handle(&inner.raft, incoming, node, request.call);
+            let (incoming, points) = (&inner.incoming, &inner.points);
+            let node = inner.context.as_ref();
+            let handling = inbound::handle(&inner.raft, incoming, points, node, request.call);
             inner.context.clone().enter(handling).await
         };
         let answer = answer.unwrap_or_else(|reason| {

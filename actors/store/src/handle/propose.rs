@@ -159,8 +159,8 @@ impl Inner {
         if encoded.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: encoded.len() });
         }
-        if let Some(reason) = self.log.failure() {
-            return Err(ProposeError::Storage { reason });
+        if self.log.failure().is_some() {
+            return Err(self.propose_stopped());
         }
         let proposal = Proposal { entry: entry.clone(), encoded: encoded.into() };
         let (responder, _committed, answered) = ProgressResponder::new();
@@ -189,6 +189,9 @@ impl Inner {
     }
 
     fn propose_stopped(&self) -> ProposeError {
+        if let Some(reason) = self.log.divergence() {
+            return ProposeError::Diverged { reason };
+        }
         match self.failure() {
             Some(reason) => ProposeError::Storage { reason },
             None => ProposeError::Stopped,
@@ -196,6 +199,9 @@ impl Inner {
     }
 
     pub(super) fn stopped(&self) -> StoreError {
+        if let Some(reason) = self.log.divergence() {
+            return StoreError::Diverged { reason };
+        }
         match self.failure() {
             Some(reason) => StoreError::Storage { reason },
             None => StoreError::Stopped,

@@ -8,6 +8,7 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 
+use super::comparison::Points;
 use super::context::NodeContext;
 use super::convert;
 use super::machine::meta_of;
@@ -17,7 +18,7 @@ use crate::disk::checksum::{file_sum, hex};
 use crate::disk::snapshot_codec;
 use crate::forms::{
     AppendAnswer, AppendCall, RaftAnswer, RaftCall, SnapshotAnswer, SnapshotCall, SnapshotId,
-    TransferAnswer, TransferCall, VoteAnswer, VoteCall, VoteForm,
+    StateHashAnswer, TransferAnswer, TransferCall, VoteAnswer, VoteCall, VoteForm,
 };
 
 /// What has come in of a snapshot.
@@ -35,6 +36,7 @@ struct Pieces {
 pub(crate) async fn handle(
     raft: &Raft,
     incoming: &Incoming,
+    points: &Points,
     node: &NodeContext,
     call: RaftCall,
 ) -> Result<RaftAnswer, String> {
@@ -52,6 +54,9 @@ pub(crate) async fn handle(
             install(raft, incoming, node, call).await.map(RaftAnswer::Snapshot)
         }
         RaftCall::TransferLeader(call) => transfer(raft, &call).await.map(RaftAnswer::Transfer),
+        RaftCall::StateHash(call) => {
+            Ok(RaftAnswer::StateHash(StateHashAnswer { hash: points.hash_at(call.index) }))
+        }
     }
 }
 

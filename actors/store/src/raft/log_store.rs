@@ -43,6 +43,8 @@ struct State {
     /// A commit that is not noted on disk yet.
     committed: Option<LogIdForm>,
     failure: Option<String>,
+    /// Why the failure is one of the state and not of the disk, if so.
+    divergence: Option<String>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl LogShared {
             durable_end: marks.last.map_or(0, |last| last.index + 1),
             committed: None,
             failure: None,
+            divergence: None,
             marks,
         };
         Self { file, disk, state: Mutex::new(state), latest_at }
@@ -107,6 +110,20 @@ impl LogShared {
             state.failure = Some(reason);
         }
         state.failure.clone().unwrap_or_default()
+    }
+
+    /// The state is not that of the other holders: as after a failure of the disk nothing is
+    /// written, applied or acknowledged any more.
+    pub(crate) fn diverge(&self, reason: &str) {
+        let mut state = self.state();
+        tracing::error!(reason, "this node's state is wrong; the store stops");
+        state.divergence = Some(reason.to_owned());
+        state.failure.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// How the state differs from that of the other holders, if it was found to.
+    pub(crate) fn divergence(&self) -> Option<String> {
+        self.state().divergence.clone()
     }
 
     pub(super) fn note_flushed(&self, writes: &[LogWrite]) {

@@ -12,6 +12,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
+use super::comparison::Points;
 use super::context::NodeContext;
 use super::convert;
 use super::log_store::LogShared;
@@ -54,6 +55,7 @@ pub(crate) struct Machine {
     published: Arc<Published>,
     snapshots: Arc<SnapshotFile>,
     log: Arc<LogShared>,
+    points: Arc<Points>,
     node: Arc<NodeContext>,
 }
 
@@ -64,6 +66,7 @@ impl Machine {
         published: Arc<Published>,
         snapshots: Arc<SnapshotFile>,
         log: Arc<LogShared>,
+        points: Arc<Points>,
         node: Arc<NodeContext>,
     ) -> Result<Self, DiskError> {
         let mut machine = Self {
@@ -73,6 +76,7 @@ impl Machine {
             published,
             snapshots,
             log,
+            points,
             node,
         };
         if let Some(head) = kept {
@@ -116,6 +120,9 @@ impl RaftStateMachine<Config> for Machine {
     {
         let mut answers: Vec<(ApplyResponder<Config>, Answer)> = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
+            if let Some(reason) = self.log.divergence() {
+                return Err(io::Error::other(reason));
+            }
             self.applied = Some(entry.log_id);
             let answer = match entry.payload {
                 EntryPayload::Blank => Answer(None),
@@ -128,6 +135,7 @@ impl RaftStateMachine<Config> for Machine {
                     Answer(None)
                 }
             };
+            self.points.applied(entry.log_id.index, &self.state);
             answers.extend(responder.map(|responder| (responder, answer)));
         }
         // Published before anybody is answered: who has an answer reads what it says.

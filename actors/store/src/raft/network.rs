@@ -165,6 +165,7 @@ fn unexpected(answer: &RaftAnswer) -> RpcError {
         RaftAnswer::Append(_) => "append",
         RaftAnswer::Snapshot(_) => "snapshot",
         RaftAnswer::Transfer(_) => "transfer",
+        RaftAnswer::StateHash(_) => "state hash",
         RaftAnswer::Refused { .. } => "refused",
     };
     RPCError::Network(NetworkError::from_string(format!("{kind} is the answer to something else")))

@@ -1,12 +1,14 @@
 //! Starting and ending one node's Raft, on its own threads or on the caller's.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use openraft::SnapshotPolicy;
 use tokio::sync::{oneshot, watch};
 
+use super::comparison::{Comparison, Points};
 use super::context::NodeContext;
 use super::log_store::{LogShared, LogStore};
 use super::machine::{Machine, Published};
@@ -18,7 +20,7 @@ use crate::config::{
 };
 use crate::disk::log_file::LogFile;
 use crate::disk::snapshot_file::SnapshotFile;
-use crate::disk::{Disk, DiskError, RealDisk};
+use crate::disk::{DIVERGED_FILE, Disk, DiskError, RealDisk};
 use crate::error::OpenError;
 use crate::leadership::{self, Leadership};
 
@@ -30,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) raft: Raft,
     pub(crate) log: Arc<LogShared>,
     pub(crate) published: Arc<Published>,
+    pub(crate) points: Arc<Points>,
     pub(crate) context: Arc<NodeContext>,
     /// Turns true when the log's writer has ended and the file is closed.
     pub(crate) writer_ended: watch::Receiver<bool>,
@@ -117,15 +120,23 @@ async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<No
 
     let raft_config = raft_config(&config)?;
     let disk = open_disk(&config).map_err(on_disk)?;
+    check_not_diverged(disk.as_ref(), &dir)?;
     let (file, marks) = LogFile::open(disk.as_ref(), config.node).map_err(on_disk)?;
     let (snapshots, kept) = SnapshotFile::open(disk.clone()).map_err(on_disk)?;
     check_no_gap(marks.purged.map(|p| p.index), kept.as_ref().map(|k| k.last.index))
         .map_err(on_disk)?;
-    let log = Arc::new(LogShared::new(file, disk, marks));
+    let log = Arc::new(LogShared::new(file, disk.clone(), marks));
     let published = Published::new();
-    let machine =
-        Machine::new(kept, published.clone(), Arc::new(snapshots), log.clone(), context.clone())
-            .map_err(on_disk)?;
+    let (points, waiting) = Points::new(config.compaction.snapshot_every);
+    let machine = Machine::new(
+        kept,
+        published.clone(),
+        Arc::new(snapshots),
+        log.clone(),
+        points.clone(),
+        context.clone(),
+    )
+    .map_err(on_disk)?;
 
     let (orders, queue) = writer::queue();
     let (ended, writer_ended) = watch::channel(false);
@@ -148,8 +159,35 @@ async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<No
         .await
         .map_err(|e| in_raft(e.to_string()))?;
     let leadership = leadership::watch_raft(&raft, &context);
+    let comparison = Comparison {
+        this: config.node,
+        points: points.clone(),
+        raft: raft.clone(),
+        log: log.clone(),
+        disk,
+        transport: config.transport.clone(),
+        node: context.clone(),
+        leadership: leadership.clone(),
+    };
+    context.spawn(comparison.run(waiting));
     elect_sole_voter(&raft, &config).await.map_err(in_raft)?;
-    Ok(Node { raft, log, published, context, writer_ended, leadership, threads })
+    Ok(Node { raft, log, published, points, context, writer_ended, leadership, threads })
+}
+
+/// A state that was found to be wrong is not served again.
+fn check_not_diverged(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
+    let dir = dir.to_owned();
+    match disk.read(DIVERGED_FILE) {
+        Ok(None) => Ok(()),
+        Ok(Some(reason)) => {
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            Err(OpenError::Diverged { dir, reason })
+        }
+        Err(error) => {
+            let source = DiskError::io("read", DIVERGED_FILE, error);
+            Err(OpenError::Disk { dir, source })
+        }
+    }
 }
 
 /// A purged log without the snapshot that covers it is not a log: entries are missing.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gantry_model::ids::{NodeUuid, ReignId, Revision};
 use gantry_store::disk::FaultyDisk;
-use gantry_store::{Compaction, DiskKind, Leadership, Store, StoreConfig};
+use gantry_store::{Compaction, DiskKind, Leadership, OpenError, Store, StoreConfig};
 
 use crate::fixtures::{SOON, bootstrapped, clock, node, simulated};
 use crate::network::Network;
@@ -67,6 +67,16 @@ impl TestCluster {
         let store = Store::open(self.config(this)).await.expect("opens");
         self.network.attach(&store);
         self.stores.insert(this, store);
+    }
+
+    /// As `start`, on a new disk: nothing is left of what it was.
+    pub(crate) async fn start_anew(&mut self, this: NodeUuid) {
+        self.disks.insert(this, FaultyDisk::in_memory());
+        self.start(this).await;
+    }
+
+    pub(crate) async fn open(&self, this: NodeUuid) -> Result<Store, OpenError> {
+        Store::open(self.config(this)).await
     }
 
     /// The machine loses its power.

@@ -1,6 +1,7 @@
 //! Tests of the store through its public API.
 
 mod cluster;
+mod comparison;
 mod determinism;
 mod fixtures;
 mod network;

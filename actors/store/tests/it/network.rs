@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use gantry_engine::state::Entry;
 use gantry_model::ids::NodeUuid;
-use gantry_store::forms::RaftCall;
+use gantry_store::forms::{PayloadForm, RaftCall, RecordForm};
 use gantry_store::{RaftReply, RaftRequest, RaftTransport, Store, TransportError};
 use gantry_wire::{decode, encode};
 use rand::rngs::StdRng;
@@ -24,6 +25,8 @@ struct World {
     start: Instant,
     trace: Vec<String>,
     n_chunks: u64,
+    /// Whose entries are changed on the way: the index, once it is chosen.
+    tampered: BTreeMap<NodeUuid, Option<u64>>,
 }
 
 impl Network {
@@ -35,6 +38,7 @@ impl Network {
             start: Instant::now(),
             trace: Vec::new(),
             n_chunks: 0,
+            tampered: BTreeMap::new(),
         })))
     }
 
@@ -61,6 +65,16 @@ impl Network {
 
     pub(crate) fn heal(&self) {
         self.world().cut.clear();
+    }
+
+    /// The next entry reaches `node` with another time, as a bad memory would change it.
+    pub(crate) fn tamper(&self, node: NodeUuid) {
+        self.world().tampered.insert(node, None);
+    }
+
+    /// Entries reach `node` as they are again.
+    pub(crate) fn leave_alone(&self, node: NodeUuid) {
+        self.world().tampered.remove(&node);
     }
 
     /// Everything that passed, with its virtual time.
@@ -94,7 +108,12 @@ impl Network {
     async fn carry(self, from: NodeUuid, to: NodeUuid, bytes: Vec<u8>) -> Option<Vec<u8>> {
         self.travel(from, to).await?;
         let store = self.world().stores.get(&to).cloned()?;
-        let request: RaftRequest = decode(&bytes).expect("what was encoded");
+        let mut request: RaftRequest = decode(&bytes).expect("what was encoded");
+        if let RaftCall::Append(call) = &mut request.call
+            && let Some(chosen) = self.world().tampered.get_mut(&to)
+        {
+            change_one(&mut call.entries, chosen);
+        }
         if matches!(request.call, RaftCall::InstallSnapshot(_)) {
             self.world().n_chunks += 1;
         }
@@ -103,6 +122,19 @@ impl Network {
         self.travel(to, from).await?;
         self.note(to, from, &format!("reply of {} bytes", reply.len()));
         Some(reply)
+    }
+}
+
+/// Changes one entry, and always the same one.
+fn change_one(records: &mut [RecordForm], chosen: &mut Option<u64>) {
+    for record in records {
+        if let PayloadForm::Entry(encoded) = &mut record.payload
+            && record.id.index == *chosen.get_or_insert(record.id.index)
+        {
+            let mut entry: Entry = decode(encoded).expect("an entry");
+            entry.at.0 += 1;
+            *encoded = encode(&entry).expect("encodes").into();
+        }
     }
 }
 
@@ -124,6 +156,7 @@ impl RaftTransport for Transport {
             RaftCall::Append(call) => format!("append {}", call.entries.len()),
             RaftCall::InstallSnapshot(call) => format!("snapshot at {}", call.offset),
             RaftCall::TransferLeader(_) => "transfer".to_owned(),
+            RaftCall::StateHash(call) => format!("state hash at {}", call.index),
         };
         self.network.note(self.this, to, &kind);
         let bytes = encode(&request).expect("a request fits a frame");
