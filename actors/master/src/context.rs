@@ -45,6 +45,8 @@ pub struct MasterConfig {
     pub signer: Arc<dyn CertificateSigner>,
     /// Version of the program, for `gnt-cluster version` and `info`.
     pub software_version: String,
+    /// What version control calls its sources; may be empty.
+    pub vcs_version: String,
 }
 
 /// What every actor of one reign shares.

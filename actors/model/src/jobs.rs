@@ -98,6 +98,18 @@ pub enum LogKind {
     Warning,
 }
 
+impl LogKind {
+    /// Ours; Ganeti has `message` for all of them.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Info => "info",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// A line in a job's log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {

@@ -66,6 +66,19 @@ pub struct FieldDef {
     pub doc: String,
 }
 
+impl FieldDef {
+    /// What is said of a field that does not exist.
+    #[must_use]
+    pub fn unknown(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            kind: FieldKind::Other,
+            doc: format!("Unknown field '{name}'"),
+        }
+    }
+}
+
 /// One value, or why there is none (C207).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -57,15 +57,3 @@ pub use system::{
     NodeCertainty, Router, SpawnError, SpawnOptions, System, SystemConfig, SystemEvent, Thread,
     WATCH_EVENTS_KEPT, WATCHES_MAX,
 };
-
-/// An error with its causes, in one line: for where it is turned into text for a peer.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gantry_wire::{Access, AskError, Message, NotDelivered};
+use gantry_wire::{Access, AskError, ErrorChain, Message, NotDelivered};
 
 use crate::actor::{Actor, Handler};
 use crate::cell::MessageLetter;
@@ -128,7 +128,7 @@ impl<A: Actor> Mailbox<A> {
 
     fn decoded<M: Message>(&self, body: &[u8]) -> Result<M, Undelivered> {
         gantry_wire::decode(body)
-            .map_err(|error| self.not_understood(M::WIRE_NAME, crate::error_chain(&error)))
+            .map_err(|error| self.not_understood(M::WIRE_NAME, ErrorChain(&error).to_string()))
     }
 }
 
@@ -164,7 +164,7 @@ fn ask_encoded<A: Handler<M>, M: Message>(
         let reply = ask.await?;
         let encoded = gantry_wire::encode(&reply).map_err(|error| {
             // The effect may have happened; only its description cannot travel.
-            let why = crate::error_chain(&error);
+            let why = ErrorChain(&error).to_string();
             AskError::Unknown(format!("its answer cannot be sent: {why}"))
         })?;
         Ok(Bytes::from(encoded))

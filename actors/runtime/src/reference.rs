@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gantry_wire::{ActorPath, AskError, Envelope, Message, NodeId, NotDelivered};
+use gantry_wire::{ActorPath, AskError, Envelope, ErrorChain, Message, NodeId, NotDelivered};
 use tokio::time::Instant;
 
 use crate::actor::{Actor, Handler};
@@ -340,7 +340,7 @@ fn ask_away<M: Message>(
     Ok(Ask::remote(Box::pin(async move {
         let body: Bytes = answer.await?;
         gantry_wire::decode(&body).map_err(|error| {
-            let why = crate::error_chain(&error);
+            let why = ErrorChain(&error).to_string();
             AskError::Unknown(format!("its answer was not understood: {why}"))
         })
     })))
@@ -358,7 +358,7 @@ fn envelope<M: Message>(
         other => NotDelivered::NotUnderstood {
             path: path.to_string(),
             message: M::WIRE_NAME.to_owned(),
-            reason: crate::error_chain(&other),
+            reason: ErrorChain(&other).to_string(),
         },
     })?;
     Ok(Envelope {

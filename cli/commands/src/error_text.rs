@@ -4,7 +4,7 @@ use gantry_client::ClientError;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::messages::SubmitJobs;
 use gantry_model::params::ParamError;
-use gantry_wire::{AskError, Message as _, NotDelivered};
+use gantry_wire::{AskError, ErrorChain, Message as _, NotDelivered};
 use owo_colors::OwoColorize as _;
 
 use crate::error::{CommandError, Failure};
@@ -44,13 +44,15 @@ fn failure_text(failure: &Failure) -> Option<String> {
         Failure::Disks(error) => wrong_input(&error.to_string()),
         Failure::Argument(text) => wrong_input(text),
         Failure::Machine(error) => match error.kind {
-            MachineErrorKind::WrongInput => wrong_input(&chain(error)),
-            MachineErrorKind::CorruptConfiguration => corrupt(&chain(error)),
+            MachineErrorKind::WrongInput => wrong_input(&ErrorChain(error).to_string()),
+            MachineErrorKind::CorruptConfiguration => corrupt(&ErrorChain(error).to_string()),
             MachineErrorKind::Failed
             | MachineErrorKind::NotACluster
-            | MachineErrorKind::NodeSetup => format!("Failure: {}", chain(error)),
+            | MachineErrorKind::NodeSetup => format!("Failure: {}", ErrorChain(error)),
         },
-        Failure::Stream { .. } | Failure::File { .. } => format!("Failure: {}", chain(failure)),
+        Failure::Stream { .. } | Failure::File { .. } => {
+            format!("Failure: {}", ErrorChain(failure))
+        }
         Failure::Interrupted => {
             "Aborted. Note that if the operation created any jobs, they might have been submitted \
              and will continue to run in the background."
@@ -155,11 +157,11 @@ fn client_text(error: &ClientError) -> String {
         ClientError::NoEndpoint { .. } | ClientError::NoDaemon { .. } => format!(
             "Cannot communicate with the daemon: {error}\nIs the daemon running and listening?"
         ),
-        ClientError::Credentials { .. } => corrupt(&chain(error)),
+        ClientError::Credentials { .. } => corrupt(&ErrorChain(error).to_string()),
         ClientError::Ask { source, .. } => ask_text(error, source),
         ClientError::GaveUp { last, waited, message } => {
             let waited = waited.as_secs();
-            let last = chain(last.as_ref());
+            let last = ErrorChain(last.as_ref()).to_string();
             let text =
                 format!("Timeout while talking to the cluster: {message} for {waited} s: {last}");
             match *message == SubmitJobs::WIRE_NAME {
@@ -168,10 +170,10 @@ fn client_text(error: &ClientError) -> String {
             }
         }
         ClientError::Protocol { .. } | ClientError::Codec { .. } => {
-            format!("Unhandled protocol error while talking to the cluster: {}", chain(error))
+            format!("Unhandled protocol error while talking to the cluster: {}", ErrorChain(error))
         }
         ClientError::File { .. } | ClientError::BadAddress { .. } | ClientError::Setup(_) => {
-            format!("Failure: {}", chain(error))
+            format!("Failure: {}", ErrorChain(error))
         }
     }
 }
@@ -182,23 +184,12 @@ fn ask_text(error: &ClientError, outcome: &AskError) -> String {
             format!("Failure: no permission: role {role} may not send {message}")
         }
         AskError::NotDelivered(_) | AskError::NotStarted(_) => {
-            format!("Failure: nothing was done: {}", chain(error))
+            format!("Failure: nothing was done: {}", ErrorChain(error))
         }
         AskError::Unknown(_) => {
-            format!("Timeout while talking to the cluster: {}", chain(error))
+            format!("Timeout while talking to the cluster: {}", ErrorChain(error))
         }
     }
-}
-
-/// The error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use gantry_model::ids::NodeUuid;
 use gantry_node::{NodeConfig, NodeSide};
 use gantry_runtime::{Platform, System, SystemConfig};
 use gantry_store::{Leadership, Store};
-use gantry_wire::BootId;
+use gantry_wire::{BootId, ErrorChain};
 use tokio::sync::watch;
 
-use crate::error::{DaemonError, chain};
+use crate::error::DaemonError;
 use crate::log_parts::LogParts;
 use crate::raft_carrier::{self, RaftCarrier};
 use crate::router::ClusterRouter;
@@ -114,6 +114,7 @@ impl Assembly {
             node: store.node(),
             signer,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            vcs_version: option_env!("GANTRY_VCS_VERSION").unwrap_or_default().to_owned(),
         };
         let leader = Leader {
             system: self.system.clone(),
@@ -232,7 +233,7 @@ impl Leader {
         match Master::start(system, store, self.config.clone()).await {
             Ok(master) => Some(master),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the reign could not begin");
+                tracing::warn!(error = %ErrorChain(&error), "the reign could not begin");
                 None
             }
         }

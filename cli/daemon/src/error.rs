@@ -48,16 +48,3 @@ impl DaemonError {
         move |source| Self::Part { attempted, source: source.into() }
     }
 }
-
-/// An error with its causes on one line.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}

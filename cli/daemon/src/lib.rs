@@ -23,7 +23,7 @@ mod state_dir;
 
 pub use assembly::{Assembly, CandidateParts, NodeParts};
 pub use demo::{DemoOptions, Say, demo};
-pub use error::{DaemonError, chain};
+pub use error::DaemonError;
 pub use init::{InitOptions, init};
 pub use join::join;
 pub use log_parts::LogParts;

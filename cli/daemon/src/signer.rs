@@ -20,7 +20,7 @@ impl AuthoritySigner {
     }
 
     fn refused(error: &IdentityError) -> SignError {
-        SignError { reason: crate::error::chain(error) }
+        SignError { reason: gantry_wire::ErrorChain(error).to_string() }
     }
 }
 

@@ -87,7 +87,7 @@ fn a_job_says_what_it_does_and_is_listed() {
         let ids = column(&cluster, Resource::Job, "id").await;
         assert!(ids.contains(&end.job.to_string()), "{ids:?}");
         let summaries = column(&cluster, Resource::Job, "summary").await;
-        assert!(summaries.contains(&"INSTANCE_CREATE(web1)".to_owned()), "{summaries:?}");
+        assert!(summaries.contains(&r#"["INSTANCE_CREATE(web1)"]"#.to_owned()), "{summaries:?}");
     });
 }
 

@@ -6,9 +6,9 @@ use std::path::Path;
 use bytes::Bytes;
 use gantry_model::ids::InstanceUuid;
 use gantry_model::messages::{
-    AcquireLocks, CallNode, GatherFacts, InstallReign, Join, QueryActors, QueryCluster, QueryJobs,
-    QueryLocks, QueryTable, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob,
-    WriteConsole, cluster_path, locks_path,
+    AcquireLocks, CallNode, GatherFacts, InstallReign, Join, QueryActors, QueryCluster,
+    QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, ReleaseLocks, Report, SubmitJobs,
+    TokenIssue, WaitJob, WriteConsole, cluster_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_runtime::simulate;
@@ -35,6 +35,7 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid) -> Vec<Entry> {
     vec![
         entry::<SubmitJobs>(&to),
         entry::<QueryTable>(&to),
+        entry::<QueryFields>(&to),
         entry::<QueryJobs>(&to),
         entry::<WaitJob>(&to),
         entry::<QueryCluster>(&to),

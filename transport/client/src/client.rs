@@ -9,9 +9,9 @@ use gantry_model::ids::{InstanceUuid, JobId, NodeUuid};
 use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
-    ActorRow, ClusterInfo, ConsoleChunk, NewJob, QueryActors, QueryCluster, QueryJobs, QueryLocks,
-    QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole, cluster_path,
-    locks_path,
+    ActorRow, ClusterInfo, ConsoleChunk, Fields, NewJob, QueryActors, QueryCluster, QueryFields,
+    QueryJobs, QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued,
+    WriteConsole, cluster_path, locks_path,
 };
 use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
@@ -202,6 +202,18 @@ impl Client {
                 Err(ClientError::Protocol { message: QueryTable::WIRE_NAME, reason })
             }
         }
+    }
+
+    /// Asks which fields there are: by name, or all.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn fields(
+        &self,
+        resource: Resource,
+        names: &[String],
+    ) -> Result<Fields, ClientError> {
+        self.read(&cluster_path(), &QueryFields { resource, fields: names.to_vec() }).await
     }
 
     /// Asks for the cluster's own configuration.

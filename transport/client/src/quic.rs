@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gantry_link::Link;
 use gantry_link::quic::{LinkIdentity, QuicLink, RefuseInbound};
-use gantry_wire::{AskError, BootId, Envelope, NodeId, NotDelivered};
+use gantry_wire::{AskError, BootId, Envelope, ErrorChain, NodeId, NotDelivered};
 use uuid::Uuid;
 
 use crate::{ClientConfig, ClientError, Transport};
@@ -51,7 +51,7 @@ async fn dial(
     let fail = |reason| ClientError::NoDaemon { address: join(addrs), reason };
     match tokio::time::timeout(timeout, link.connect(addrs.to_vec())).await {
         Ok(Ok(peer)) => Ok(peer.node),
-        Ok(Err(error)) => Err(fail(with_causes(&error))),
+        Ok(Err(error)) => Err(fail(ErrorChain(&error).to_string())),
         Err(_) => Err(fail(format!("no hello within {} ms", timeout.as_millis()))),
     }
 }
@@ -59,17 +59,6 @@ async fn dial(
 fn join(addrs: &[SocketAddr]) -> String {
     let texts: Vec<String> = addrs.iter().map(ToString::to_string).collect();
     texts.join(", ")
-}
-
-/// The error with its causes on one line: a reason has no source of its own.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl Shared {

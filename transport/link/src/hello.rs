@@ -13,6 +13,12 @@ use crate::identity::ClusterUuid;
 /// supported release needs it any more.
 pub(crate) const PROTOCOL_VERSIONS: &[u16] = &[1];
 
+/// The newest of them, for people.
+#[must_use]
+pub fn protocol_version() -> u16 {
+    PROTOCOL_VERSIONS.iter().copied().max().unwrap_or_default()
+}
+
 /// What this build can do beyond its protocol version. A name is sent only after the other side
 /// has named it too.
 pub(crate) const FEATURES: &[&str] = &[];

@@ -16,3 +16,4 @@ pub mod quic;
 pub mod sim;
 
 pub use contract::{Certainty, Inbound, Link, Peer, PeerEvent};
+pub use hello::protocol_version;

@@ -1,15 +1,17 @@
 //! The vocabulary of messages between actors, wherever they live.
 //!
 //! It owns: [`ActorPath`], the [`Message`] trait with its wire name and access class, the
-//! [`Envelope`] that every message travels in, the four [outcomes](AskError) of an ask, and the one
-//! codec ([`encode`], [`decode`]). Both `link` (which moves envelopes) and `model` (which names the
-//! messages of a cluster) build on it; that is why it is a crate of its own.
+//! [`Envelope`] that every message travels in, the four [outcomes](AskError) of an ask, the one
+//! codec ([`encode`], [`decode`]), and [`ErrorChain`]. Both `link` (which moves envelopes) and
+//! `model` (which names the messages of a cluster) build on it; that is why it is a crate of its
+//! own.
 //!
 //! Deliberately absent: sockets, clocks, async, actors, and anything about virtualization.
 
 mod access;
 mod codec;
 mod envelope;
+mod error_chain;
 mod message;
 mod outcome;
 mod path;
@@ -20,6 +22,7 @@ pub use envelope::{
     BootId, Envelope, Fence, HOPS_MAX, IncarnationId, NodeId, RequestId, SpanId, TraceContext,
     TraceId,
 };
+pub use error_chain::ErrorChain;
 pub use message::Message;
 pub use outcome::{AskError, NotDelivered};
 pub use path::{ActorPath, PATH_BYTES_MAX, PathError};

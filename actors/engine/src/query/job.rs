@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use gantry_model::errors::Fault;
 use gantry_model::ids::JobId;
-use gantry_model::jobs::{JobRecord, JobStatus};
+use gantry_model::jobs::{JobRecord, JobStatus, LogLine, OpRecord};
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::units::Timestamp;
+use serde_json::{Value, json};
 
-use super::table::{Column, Live, Names, column, list, number, text, unknown};
-use crate::state::ClusterState;
+use super::table::{Column, Columns, Live, Names, column, list, number, text};
+use crate::state::{ClusterState, unknown};
 
 pub(super) fn rows<'a>(
     state: &'a ClusterState,
@@ -38,36 +39,86 @@ fn status(live: Live<'_>, job: &JobRecord) -> JobStatus {
     live.jobs.get(&job.id).copied().unwrap_or(durable)
 }
 
-fn time(at: Option<Timestamp>) -> Cell {
-    at.map_or(Cell::Unavailable, |at| number(at.0))
+/// Seconds and microseconds, as Ganeti tells moments of jobs.
+fn moment(at: Timestamp) -> Value {
+    json!([at.seconds(), at.micros_of_second()])
 }
 
-pub(super) const COLUMNS: &[Column<JobRecord>] = &[
+fn time(at: Option<Timestamp>) -> Cell {
+    at.map_or(Cell::Unavailable, |at| Cell::Value(moment(at)))
+}
+
+/// One value for each opcode.
+fn of_ops(job: &JobRecord, value: impl Fn(&OpRecord) -> Value) -> Cell {
+    list(job.ops.iter().map(value))
+}
+
+fn log_line(line: &LogLine) -> Value {
+    json!([line.serial, moment(line.at), line.kind.as_str(), line.text])
+}
+
+pub(super) const COLUMNS: Columns<JobRecord> = Columns { tables: &[TABLE], aliases: &[] };
+
+const TABLE: &[Column<JobRecord>] = &[
     column!("id", "ID", Number, "Number of the job", |_, _, j| number(j.id.0)),
     column!("status", "Status", Text, "State", |_, l, j| text(status(l, j).as_str())),
-    column!("summary", "Summary", Text, "What it does", |_, _, j| text(j.summary())),
-    column!("priority", "Prio", Number, "Urgency, lower is more urgent", |_, _, j| {
+    column!("summary", "Summary", Other, "List of per-opcode summaries", |_, _, j| {
+        of_ops(j, |op| json!(op.input.op.summary()))
+    }),
+    column!("priority", "Priority", Number, "Urgency, lower is more urgent", |_, _, j| {
         Cell::Value(serde_json::Value::from(j.priority()))
     }),
-    column!("received_ts", "Received", Timestamp, "When it was submitted", |_, _, j| {
-        number(j.received.0)
+    column!(
+        "received_ts",
+        "Received",
+        Other,
+        "Timestamp of when job was received (tuple containing seconds and microseconds)",
+        |_, _, j| time(Some(j.received))
+    ),
+    column!(
+        "start_ts",
+        "Start",
+        Other,
+        "Timestamp of job start (tuple containing seconds and microseconds)",
+        |_, _, j| time(j.start)
+    ),
+    column!(
+        "end_ts",
+        "End",
+        Other,
+        "Timestamp of job end (tuple containing seconds and microseconds)",
+        |_, _, j| time(j.end)
+    ),
+    column!("ops", "OpCodes", Other, "List of all opcodes", |_, _, j| {
+        of_ops(j, |op| op.input.input_fields())
     }),
-    column!("start_ts", "Start", Timestamp, "When it began", |_, _, j| time(j.start)),
-    column!("end_ts", "End", Timestamp, "When it ended", |_, _, j| time(j.end)),
-    column!("ops", "OpCodes", Other, "Names of its opcodes", |_, _, j| {
-        list(j.ops.iter().map(|op| op.input.op.op_id()))
+    column!("opstatus", "OpCode_status", Other, "List of opcodes status", |_, _, j| {
+        of_ops(j, |op| json!(op.status.as_str()))
     }),
-    column!("opstatus", "OpCode_status", Other, "States of its opcodes", |_, _, j| {
-        list(j.ops.iter().map(|op| op.status.as_str()))
+    column!("opresult", "OpCode_result", Other, "List of opcodes results", |_, _, j| {
+        of_ops(j, |op| op.result.clone().unwrap_or_default())
     }),
-    column!("opresult", "OpCode_result", Other, "Answers of its opcodes", |_, _, j| {
-        list(j.ops.iter().map(|op| op.result.clone().unwrap_or_default()))
+    column!("oplog", "OpCode_log", Other, "List of opcode output logs", |_, _, j| {
+        of_ops(j, |op| Value::Array(op.log.iter().map(log_line).collect()))
     }),
-    column!("oplog", "OpCode_log", Other, "Log lines of its opcodes", |_, _, j| {
-        list(
-            j.ops
-                .iter()
-                .map(|op| op.log.iter().map(|line| line.text.clone()).collect::<Vec<String>>()),
-        )
+    column!(
+        "opstart",
+        "OpCode_start",
+        Other,
+        "List of opcode start timestamps (before acquiring locks)",
+        |_, _, j| of_ops(j, |op| op.start.map_or(Value::Null, moment))
+    ),
+    column!(
+        "opexec",
+        "OpCode_exec",
+        Other,
+        "List of opcode execution start timestamps (after acquiring locks)",
+        |_, _, j| of_ops(j, |op| op.exec.map_or(Value::Null, moment))
+    ),
+    column!("opend", "OpCode_end", Other, "List of opcode execution end timestamps", |_, _, j| {
+        of_ops(j, |op| op.end.map_or(Value::Null, moment))
+    }),
+    column!("oppriority", "OpCode_prio", Other, "List of opcode priorities", |_, _, j| {
+        of_ops(j, |op| json!(op.input.common.priority))
     }),
 ];

@@ -4,7 +4,8 @@ use gantry_model::errors::Fault;
 use gantry_model::locks::LockRow;
 use gantry_model::query::{Cell, FieldKind};
 
-use super::table::{Column, Names, column, list, text, unknown};
+use super::table::{Column, Columns, Names, column, list, text};
+use crate::state::unknown;
 
 pub(super) fn rows<'a>(locks: &'a [LockRow], names: Names<'_>) -> Result<Vec<&'a LockRow>, Fault> {
     if names.is_empty() {
@@ -21,7 +22,9 @@ pub(super) fn rows<'a>(locks: &'a [LockRow], names: Names<'_>) -> Result<Vec<&'a
         .collect()
 }
 
-pub(super) const COLUMNS: &[Column<LockRow>] = &[
+pub(super) const COLUMNS: Columns<LockRow> = Columns { tables: &[TABLE], aliases: &[] };
+
+const TABLE: &[Column<LockRow>] = &[
     column!("name", "Name", Text, "Name of the lock", |_, _, row| text(row.name.to_string())),
     column!("mode", "Mode", Text, "How it is held", |_, _, row| {
         row.mode.map_or(Cell::Unavailable, |mode| text(mode.as_str()))

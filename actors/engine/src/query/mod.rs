@@ -13,7 +13,7 @@ mod picture;
 mod table;
 
 pub use picture::{NodePicture, Picture};
-pub use table::{Live, Names, field_defs, table};
+pub use table::{Live, Names, fields, table};
 
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use gantry_model::errors::Fault;
-use gantry_model::ids::NodeUuid;
-use gantry_model::names::NodeName;
 use gantry_model::objects::Node;
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::NodeInfo;
 
 use super::nice_sort::nice_key;
 use super::picture::NodePicture;
-use super::table::{Column, Live, Names, column, count, flag, list, number, text, unknown};
+use super::table::{Column, Columns, Live, Names, column, count, flag, list, number, text};
 use crate::state::ClusterState;
 
 pub(super) fn rows<'a>(state: &'a ClusterState, names: Names<'_>) -> Result<Vec<&'a Node>, Fault> {
@@ -20,14 +18,7 @@ pub(super) fn rows<'a>(state: &'a ClusterState, names: Names<'_>) -> Result<Vec<
         all.sort_by_cached_key(|node| nice_key(node.name.as_str()));
         return Ok(all);
     }
-    names.iter().map(|name| find(state, name).ok_or_else(|| unknown("node", name))).collect()
-}
-
-fn find<'a>(state: &'a ClusterState, name: &str) -> Option<&'a Node> {
-    let by_name = NodeName::new(name).ok().and_then(|name| state.node_by_name(&name));
-    by_name
-        .or_else(|| name.parse().ok().and_then(|uuid: NodeUuid| state.nodes.get(&uuid)))
-        .map(Arc::as_ref)
+    names.iter().map(|name| state.find_node(name).map(Arc::as_ref)).collect()
 }
 
 fn of_picture(live: Live<'_>, node: &Node, value: impl Fn(&NodePicture) -> Cell) -> Cell {
@@ -70,7 +61,15 @@ fn role(state: &ClusterState, node: &Node) -> &'static str {
     }
 }
 
-pub(super) const COLUMNS: &[Column<Node>] = &[
+/// The host of `host:port`: Ganeti's addresses have no port.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+pub(super) const COLUMNS: Columns<Node> = Columns { tables: &[TABLE], aliases: &[] };
+
+const TABLE: &[Column<Node>] = &[
     column!("name", "Node", Text, "Name of the node", |_, _, n| text(n.name.as_str())),
     column!("dtotal", "DTotal", Unit, "Size of the storage for instances", |_, l, n| {
         info(l, n, |info| number(info.disk_total.0))
@@ -94,6 +93,9 @@ pub(super) const COLUMNS: &[Column<Node>] = &[
     column!("pinst_list", "PriInstances", Other, "Instances with this primary", |s, _, n| {
         list(primaries(s, n))
     }),
+    column!("sinst_list", "SecInstances", Other, "Instances with this secondary", |_, _, _| {
+        list(Vec::<String>::new())
+    }),
     column!("ctotal", "CTotal", Number, "Processors", |_, l, n| {
         info(l, n, |info| number(info.cpus))
     }),
@@ -112,11 +114,16 @@ pub(super) const COLUMNS: &[Column<Node>] = &[
     column!("master_capable", "MasterCapable", Bool, "Whether it may become master", |_, _, n| {
         flag(n.master_capable)
     }),
-    column!("pip", "PrimaryIP", Text, "Where its daemon listens", |_, _, n| {
+    column!("pip", "PrimaryIP", Text, "Primary IP address", |_, _, n| text(host(&n.address))),
+    column!("sip", "SecondaryIP", Text, "Secondary IP address", |_, _, n| text(host(&n.address))),
+    column!("address", "Address", Text, "Where its daemon listens", |_, _, n| {
         text(n.address.clone())
     }),
     column!("group", "Group", Text, "Node group", |s, _, n| {
         s.groups.get(&n.group).map_or(Cell::NoData, |group| text(group.name.as_str()))
+    }),
+    column!("group.uuid", "GroupUUID", Text, "UUID of node group", |_, _, n| {
+        text(n.group.to_string())
     }),
     column!("bootid", "BootID", Text, "This run of its daemon", |_, l, n| {
         of_picture(l, n, |picture| text(picture.boot.to_string()))

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::errors::Fault;
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobStatus;
 use gantry_model::locks::LockRow;
+use gantry_model::messages::Fields;
 use gantry_model::query::{Cell, FieldDef, FieldKind, Resource, Table};
 
+use super::nice_sort::nice_key;
 use super::picture::Picture;
 use super::{instance, job, lock, node};
 use crate::state::ClusterState;
@@ -27,7 +29,7 @@ pub struct Live<'a> {
 pub type Names<'a> = &'a [String];
 
 /// A column and how to fill it from an object.
-pub(super) struct Column<T: ?Sized> {
+pub(super) struct Column<T> {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) kind: FieldKind,
@@ -35,15 +37,53 @@ pub(super) struct Column<T: ?Sized> {
     pub(super) fill: fn(&ClusterState, Live<'_>, &T) -> Cell,
 }
 
+/// All columns of a resource, in several tables by subject.
+pub(super) struct Columns<T: 'static> {
+    pub(super) tables: &'static [&'static [Column<T>]],
+    /// Second names of columns.
+    pub(super) aliases: &'static [(&'static str, &'static str)],
+}
+
+impl<T> Columns<T> {
+    fn iter(&self) -> impl Iterator<Item = &'static Column<T>> + use<T> {
+        self.tables.iter().flat_map(|table| table.iter())
+    }
+
+    /// What is asked for by this name, and the column, if there is one.
+    fn find(&self, field: &str) -> (FieldDef, Option<&'static Column<T>>) {
+        let alias = self.aliases.iter().find(|(alias, _)| *alias == field);
+        let name = alias.map_or(field, |(_, name)| *name);
+        match self.iter().find(|column| column.name == name) {
+            Some(column) => (FieldDef { name: field.to_owned(), ..column.def() }, Some(column)),
+            None => (FieldDef::unknown(field), None),
+        }
+    }
+
+    /// Those asked for, or all with their second names, by name.
+    fn defs(&self, names: &[String]) -> Fields {
+        if !names.is_empty() {
+            let (fields, columns): (Vec<_>, Vec<_>) =
+                names.iter().map(|name| self.find(name)).unzip();
+            let unknown = names.iter().zip(columns).filter(|(_, column)| column.is_none());
+            let unknown_fields = unknown.map(|(name, _)| name.clone()).collect();
+            return Fields { fields, unknown_fields };
+        }
+        let aliases = self.aliases.iter().map(|(alias, _)| self.find(alias).0);
+        let mut all: Vec<FieldDef> = self.iter().map(Column::def).chain(aliases).collect();
+        all.sort_by_cached_key(|def| nice_key(&def.name));
+        Fields { fields: all, unknown_fields: Vec::new() }
+    }
+}
+
 /// One line of a table of columns.
 macro_rules! column {
-    ($name:literal, $title:literal, $kind:ident, $doc:literal, $fill:expr) => {
+    ($name:expr, $title:expr, $kind:ident, $doc:expr, $fill:expr $(,)?) => {
         Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
     };
 }
 pub(super) use column;
 
-impl<T: ?Sized> Column<T> {
+impl<T> Column<T> {
     fn def(&self) -> FieldDef {
         FieldDef {
             name: self.name.to_owned(),
@@ -54,14 +94,14 @@ impl<T: ?Sized> Column<T> {
     }
 }
 
-/// All columns of a resource.
+/// The fields of a resource by these names; no names is all, sorted.
 #[must_use]
-pub fn field_defs(resource: Resource) -> Vec<FieldDef> {
+pub fn fields(resource: Resource, names: &[String]) -> Fields {
     match resource {
-        Resource::Instance => instance::COLUMNS.iter().map(Column::def).collect(),
-        Resource::Node => node::COLUMNS.iter().map(Column::def).collect(),
-        Resource::Job => job::COLUMNS.iter().map(Column::def).collect(),
-        Resource::Lock => lock::COLUMNS.iter().map(Column::def).collect(),
+        Resource::Instance => instance::COLUMNS.defs(names),
+        Resource::Node => node::COLUMNS.defs(names),
+        Resource::Job => job::COLUMNS.defs(names),
+        Resource::Lock => lock::COLUMNS.defs(names),
     }
 }
 
@@ -78,27 +118,27 @@ pub fn table(
 ) -> Result<Table, Fault> {
     match resource {
         Resource::Instance => {
-            Ok(fill(state, live, instance::COLUMNS, fields, &instance::rows(state, names)?))
+            Ok(fill(state, live, &instance::COLUMNS, fields, &instance::rows(state, names)?))
         }
-        Resource::Node => Ok(fill(state, live, node::COLUMNS, fields, &node::rows(state, names)?)),
-        Resource::Job => Ok(fill(state, live, job::COLUMNS, fields, &job::rows(state, names)?)),
+        Resource::Node => Ok(fill(state, live, &node::COLUMNS, fields, &node::rows(state, names)?)),
+        Resource::Job => Ok(fill(state, live, &job::COLUMNS, fields, &job::rows(state, names)?)),
         Resource::Lock => {
-            Ok(fill(state, live, lock::COLUMNS, fields, &lock::rows(live.locks, names)?))
+            Ok(fill(state, live, &lock::COLUMNS, fields, &lock::rows(live.locks, names)?))
         }
     }
 }
 
-fn fill<T: ?Sized>(
+fn fill<T>(
     state: &ClusterState,
     live: Live<'_>,
-    columns: &'static [Column<T>],
+    columns: &Columns<T>,
     fields: &[String],
     rows: &[&T],
 ) -> Table {
     let asked: Vec<(FieldDef, Option<&Column<T>>)> = if fields.is_empty() {
         columns.iter().map(|column| (column.def(), Some(column))).collect()
     } else {
-        fields.iter().map(|field| find(columns, field)).collect()
+        fields.iter().map(|field| columns.find(field)).collect()
     };
     let unknown_fields =
         asked.iter().filter(|(_, c)| c.is_none()).map(|(def, _)| def.name.clone()).collect();
@@ -115,29 +155,6 @@ fn fill<T: ?Sized>(
         })
         .collect();
     Table { fields: asked.into_iter().map(|(def, _)| def).collect(), rows, unknown_fields }
-}
-
-fn find<T: ?Sized>(
-    columns: &'static [Column<T>],
-    field: &str,
-) -> (FieldDef, Option<&'static Column<T>>) {
-    match columns.iter().find(|column| column.name == field) {
-        Some(column) => (column.def(), Some(column)),
-        None => {
-            let def = FieldDef {
-                name: field.to_owned(),
-                title: field.to_owned(),
-                kind: FieldKind::Other,
-                doc: String::new(),
-            };
-            (def, None)
-        }
-    }
-}
-
-/// The fault of a name that does not exist.
-pub(super) fn unknown(what: &str, name: &str) -> Fault {
-    Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist"))
 }
 
 pub(super) fn text(value: impl Into<String>) -> Cell {

@@ -12,7 +12,10 @@
 mod apply;
 mod command;
 mod config;
+mod find;
 mod journal;
+
+pub(crate) use find::unknown;
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact, STATE_LEVEL};
 

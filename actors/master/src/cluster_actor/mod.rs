@@ -18,8 +18,8 @@ use gantry_engine::query::Picture;
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::messages::{
-    Join, QueryActors, QueryCluster, QueryJobs, QueryTable, Report, SubmitJobs, TokenIssue,
-    WaitJob, job_path,
+    Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, Report, SubmitJobs,
+    TokenIssue, WaitJob, job_path,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
@@ -146,6 +146,7 @@ impl Actor for ClusterActor {
         Protocol::new()
             .on::<SubmitJobs>()
             .on::<QueryTable>()
+            .on::<QueryFields>()
             .on::<QueryJobs>()
             .on::<QueryCluster>()
             .on::<QueryActors>()

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_engine::query::{Live, table};
+use gantry_engine::query::{Live, fields, table};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
-    ActorRow, ClusterInfo, QueryActors, QueryCluster, QueryJobs, QueryLocks, QueryTable,
+    ActorRow, ClusterInfo, Fields, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks,
+    QueryTable, Versions,
 };
 use gantry_model::node_calls::node_path;
 use gantry_model::query::{Resource, Table};
@@ -45,6 +46,17 @@ impl ClusterActor {
         let state = self.context.state();
         let live = Live { picture: &self.picture, jobs: &self.live, locks };
         table(&state, live, message.resource, &message.fields, &message.names)
+    }
+}
+
+impl Handler<QueryFields> for ClusterActor {
+    fn handle(
+        &mut self,
+        message: QueryFields,
+        reply: Reply<Result<Fields, Fault>>,
+        _ctx: &mut Context<Self>,
+    ) {
+        reply.send(Ok(fields(message.resource, &message.fields)));
     }
 }
 
@@ -89,6 +101,13 @@ impl Handler<QueryCluster> for ClusterActor {
                 revision: state.revision,
                 software_version: self.context.config.software_version.clone(),
                 architecture: std::env::consts::ARCH.to_owned(),
+                versions: Versions {
+                    protocol: gantry_link::protocol_version().into(),
+                    configuration: state.level,
+                    os_api: 0,
+                    export: 0,
+                    vcs: self.context.config.vcs_version.clone(),
+                },
             }),
             _ => Err(Fault::new(FaultCode::WrongState, "there is no cluster")),
         });

@@ -1,6 +1,6 @@
 //! Submitting jobs (rows Q24, Q27, Q50): answered when they are durable.
 
-use gantry_engine::state::{Applied, Command};
+use gantry_engine::state::{Applied, ClusterState, Command};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobStatus;
@@ -16,15 +16,19 @@ type Answer = Reply<Result<Vec<Result<JobId, Fault>>, Fault>>;
 
 impl Handler<SubmitJobs> for ClusterActor {
     fn handle(&mut self, message: SubmitJobs, reply: Answer, ctx: &mut Context<Self>) {
-        let checks: Vec<Result<(), Fault>> = message.jobs.iter().map(check).collect();
-        let good: Vec<NewJob> = message
-            .jobs
+        let SubmitJobs { request, mut jobs } = message;
+        let state = self.context.state();
+        let checks: Vec<Result<(), Fault>> = jobs
+            .iter_mut()
+            .map(|job| complete_names(job, &state).and_then(|()| check(job)))
+            .collect();
+        let good: Vec<NewJob> = jobs
             .into_iter()
             .zip(&checks)
             .filter(|(_, check)| check.is_ok())
             .map(|(job, _)| job)
             .collect();
-        self.submit(message.request, good, ctx, move |_, submitted, _| {
+        self.submit(request, good, ctx, move |_, submitted, _| {
             reply.send(submitted.map(|ids| {
                 let mut ids = ids.into_iter();
                 let missing = || Fault::new(FaultCode::InternalError, "the job got no id");
@@ -79,6 +83,31 @@ impl ClusterActor {
             }
         }
     }
+}
+
+/// Completes the names of objects (C208), so that the job means them whatever is made later. A name
+/// that is nothing's stays: an earlier job may make what it names.
+fn complete_names(job: &mut NewJob, state: &ClusterState) -> Result<(), Fault> {
+    let known = |fault: Fault| match fault.code {
+        FaultCode::UnknownEntity => Ok(()),
+        _ => Err(fault),
+    };
+    for request in &mut job.ops {
+        let named = request.op.named();
+        for name in named.nodes {
+            match state.find_node(name.as_str()) {
+                Ok(node) => *name = node.name.clone(),
+                Err(fault) => known(fault)?,
+            }
+        }
+        for name in named.instances {
+            match state.find_instance(name.as_str()) {
+                Ok(instance) => *name = instance.name.clone(),
+                Err(fault) => known(fault)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What can be said of a job without any state.

@@ -13,7 +13,7 @@ use crate::messages::node::ActorRow;
 use crate::names::NodeName;
 use crate::objects::{Cluster, Node, NodeGroup};
 use crate::opcodes::OpRequest;
-use crate::query::{Resource, Table};
+use crate::query::{FieldDef, Resource, Table};
 use crate::report::ReportEvent;
 use crate::units::{Millis, Timestamp};
 
@@ -47,6 +47,24 @@ pub struct QueryTable {
     pub fields: Vec<String>,
     /// Rows by name, id or number; empty is all. A name that does not exist is a fault.
     pub names: Vec<String>,
+}
+
+/// Asks for what can be asked for. Answered for each name, also for those that do not exist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueryFields {
+    /// Of what.
+    pub resource: Resource,
+    /// Columns; empty is every column there is, sorted.
+    pub fields: Vec<String>,
+}
+
+/// The columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fields {
+    /// In the order asked for.
+    pub fields: Vec<FieldDef>,
+    /// Those that do not exist.
+    pub unknown_fields: Vec<String>,
 }
 
 /// Asks for whole jobs.
@@ -105,6 +123,27 @@ pub struct ClusterInfo {
     pub software_version: String,
     /// `x86_64` and the like, of the master.
     pub architecture: String,
+    /// What else has a version.
+    #[serde(default)]
+    pub versions: Versions,
+}
+
+/// Versions of what the answering program speaks and writes (C15). Zero is none: the program does
+/// not have it, or is too old to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Versions {
+    /// Newest version of the protocol between nodes.
+    pub protocol: u32,
+    /// The committed level of the state: which rules and variants the log and the configuration
+    /// may contain. It rises only when every holder of the log supports it.
+    pub configuration: u32,
+    /// Interface of OS definitions. Zero: no OS scripts are run yet, images are copied.
+    pub os_api: u32,
+    /// Interface of exports. Zero: there are none yet.
+    pub export: u32,
+    /// The name that version control has for the sources of the build; empty if nobody said it.
+    pub vcs: String,
 }
 
 /// Asks for the live actors of the node that answers.
@@ -188,6 +227,7 @@ pub enum ReportAck {
 super::messages! {
     SubmitJobs = "cluster.submit-jobs", Operate, Result<Vec<Result<JobId, Fault>>, Fault>;
     QueryTable = "cluster.query-table", Read, Result<Table, Fault>;
+    QueryFields = "cluster.query-fields", Read, Result<Fields, Fault>;
     QueryJobs = "cluster.query-jobs", Read, Result<Vec<JobRecord>, Fault>;
     WaitJob = "cluster.wait-job", Read, Result<JobChange, Fault>;
     QueryCluster = "cluster.query", Read, Result<ClusterInfo, Fault>;

@@ -6,8 +6,9 @@ mod locks;
 mod node;
 
 pub use cluster::{
-    ClusterInfo, JobChange, Join, Joined, NewJob, QueryActors, QueryCluster, QueryJobs, QueryTable,
-    Report, ReportAck, SubmitJobs, TokenIssue, TokenIssued, WAIT_MAX, WaitJob,
+    ClusterInfo, Fields, JobChange, Join, Joined, NewJob, QueryActors, QueryCluster, QueryFields,
+    QueryJobs, QueryTable, Report, ReportAck, SubmitJobs, TokenIssue, TokenIssued, Versions,
+    WAIT_MAX, WaitJob,
 };
 pub use locks::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
 pub use node::{

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod instance;
+mod named;
 mod node;
 mod test;
 
@@ -13,11 +14,13 @@ pub use instance::{
     DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown, InstanceStartup,
     RebootType,
 };
+pub use named::Named;
 pub use node::{NodeAdd, NodeRemove};
 pub use test::{DELAY_MAX, TestDelay};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::ids::JobId;
 use crate::jobs::JobStatus;
@@ -142,6 +145,40 @@ pub struct OpRequest {
     /// And how.
     #[serde(default)]
     pub common: OpCommon,
+}
+
+impl OpRequest {
+    /// The opcode's own parameters and those that every opcode has, in one object as in Ganeti.
+    #[must_use]
+    pub fn input_fields(&self) -> Value {
+        // An opcode is encoded as `{"OP_ID": {parameters}}`.
+        let encoded = serde_json::to_value(&self.op).expect("opcodes are plain values");
+        let mut fields = match encoded {
+            Value::Object(mut one) => match one.remove(self.op.op_id()) {
+                Some(Value::Object(own)) => own,
+                _ => Map::new(),
+            },
+            _ => Map::new(),
+        };
+        let OpCommon { dry_run, priority, depends, comment, reason } = &self.common;
+        let depends: Vec<Value> = depends
+            .iter()
+            .map(|dependency| {
+                let states: Vec<&str> = dependency.states.iter().map(|s| s.as_str()).collect();
+                json!([dependency.job, states])
+            })
+            .collect();
+        let reason: Vec<Value> =
+            reason.iter().map(|reason| json!([reason.source, reason.text, reason.at_ns])).collect();
+        fields.insert("OP_ID".to_owned(), json!(self.op.op_id()));
+        fields.insert("comment".to_owned(), json!(comment));
+        let depends = if depends.is_empty() { Value::Null } else { depends.into() };
+        fields.insert("depends".to_owned(), depends);
+        fields.insert("dry_run".to_owned(), json!(dry_run));
+        fields.insert("priority".to_owned(), json!(priority));
+        fields.insert("reason".to_owned(), Value::Array(reason));
+        Value::Object(fields)
+    }
 }
 
 impl<T: Into<OpCode>> From<T> for OpRequest {

@@ -91,18 +91,6 @@ impl DiskError {
     pub(crate) fn corrupt(what: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into(), detail: detail.into() }
     }
-
-    /// Itself and its causes on one line, for reasons that outlive it.
-    pub(crate) fn one_line(&self) -> String {
-        let mut line = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            line.push_str(": ");
-            line.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        line
-    }
 }
 
 impl From<DiskError> for std::io::Error {

@@ -359,6 +359,8 @@ impl StorageBackend for Boxed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gantry_wire::ErrorChain;
+
     use crate::disk::FaultyDisk;
 
     const NODE: NodeUuid = NodeUuid(uuid::Uuid::nil());
@@ -390,7 +392,9 @@ mod tests {
 
     fn reopened(disk: &FaultyDisk, file: &LogFile) -> Result<Marks, String> {
         file.close();
-        LogFile::open(disk, NODE).map(|(_, marks)| marks).map_err(|error| error.one_line())
+        LogFile::open(disk, NODE)
+            .map(|(_, marks)| marks)
+            .map_err(|error| ErrorChain(&error).to_string())
     }
 
     #[test]
@@ -423,7 +427,7 @@ mod tests {
         *kept.last_mut().expect("not empty") ^= 4;
         overwrite(&file, 1, &kept);
         let text = "log record 1 is corrupt: its checksum does not match";
-        assert_eq!(file.read(0..3).expect_err("corrupt").one_line(), text);
+        assert_eq!(ErrorChain(&file.read(0..3).expect_err("corrupt")).to_string(), text);
         assert_eq!(reopened(&disk, &file), Err(text.to_owned()));
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gantry_model::units::Timestamp;
+use gantry_wire::ErrorChain;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{EntryPayload, RaftLogReader};
 use tokio::sync::oneshot;
@@ -105,7 +106,7 @@ impl LogShared {
     pub(super) fn fail(&self, error: &DiskError) -> String {
         let mut state = self.state();
         if state.failure.is_none() {
-            let reason = error.one_line();
+            let reason = ErrorChain(error).to_string();
             tracing::error!(reason, "writing the log failed; the store stops");
             state.failure = Some(reason);
         }

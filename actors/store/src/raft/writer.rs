@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use gantry_wire::ErrorChain;
 use openraft::storage::IOFlushed;
 use tokio::sync::{mpsc, oneshot};
 
@@ -57,7 +58,7 @@ pub(super) async fn run(shared: Arc<LogShared>, mut orders: mpsc::Receiver<Write
     if let (None, Some(committed)) = (shared.failure(), shared.take_committed())
         && let Err(error) = shared.file().write(&[], Some(committed))
     {
-        tracing::warn!(error = error.one_line(), "the last commit was not noted in the log");
+        tracing::warn!(error = %ErrorChain(&error), "the last commit was not noted in the log");
     }
     shared.file().close();
 }

@@ -1,7 +1,12 @@
 //! `gantry cluster info` (C19)
+//!
+//! Ganeti's sections and keys in its order. A key of something that Gantry does not have is there
+//! when "none" or "no" is the truth about this cluster, because scripts look for it; it is left out
+//! when Ganeti would print a value that means nothing here (paths, interfaces, policies, node and
+//! interface parameters, collectors).
 
 use gantry_model::messages::ClusterInfo;
-use gantry_model::objects::Cluster;
+use gantry_model::objects::{Cluster, DiskTemplate};
 use gantry_model::params::HypervisorKind;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -35,6 +40,7 @@ fn document(info: &ClusterInfo) -> Value {
         "revision": info.revision,
         "software_version": info.software_version,
         "architecture": info.architecture,
+        "versions": info.versions,
     })
 }
 
@@ -54,8 +60,13 @@ fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
         ("Default hypervisor", Info::text(default)),
         ("Enabled hypervisors", Info::text(kinds.join(", "))),
         ("Hypervisor parameters", hypervisor_parameters(cluster)),
+        ("OS-specific hypervisor parameters", none()),
+        ("OS parameters", none()),
+        ("Hidden OSes", none()),
+        ("Blacklisted OSes", none()),
         ("Cluster parameters", cluster_parameters(cluster)),
         ("Default instance parameters", Info::map(vec![("default", Info::map(backend.collect()))])),
+        ("Default disk parameters", disk_parameters()),
     ])
 }
 
@@ -90,7 +101,32 @@ fn cluster_parameters(cluster: &Cluster) -> Info {
             Info::text(cluster.max_tracked_jobs),
         ),
         ("mac prefix", Info::text(&cluster.mac_prefix)),
+        ("lvm volume group", Info::text("None")),
+        ("lvm reserved volumes", Info::text("(none)")),
+        ("drbd usermode helper", Info::text("None")),
         ("file storage path", Info::text(&cluster.file_storage_dir)),
+        ("maintenance of node health", Info::flag(false)),
+        ("uid pool", none()),
+        ("preallocation wipe disks", Info::flag(false)),
         ("enabled disk templates", Info::text(templates.join(", "))),
+        ("install image", none()),
+        ("instance communication network", none()),
+        ("zeroing image", none()),
+        ("compression tools", none()),
+        // A guest that shuts itself down is reported as USER_down and left alone.
+        ("enabled user shutdown", Info::flag(true)),
+        ("modify ssh setup", Info::flag(false)),
     ])
+}
+
+/// What this cluster has none of, as Ganeti writes it.
+fn none() -> Info {
+    Info::text("")
+}
+
+/// No template has parameters so far.
+fn disk_parameters() -> Info {
+    let mut names = DiskTemplate::ALL.map(DiskTemplate::as_str);
+    names.sort_unstable();
+    Info::map(names.map(|name| (name, none())).to_vec())
 }

@@ -1,11 +1,23 @@
 //! `gantry cluster version` (C15)
+//!
+//! Ganeti's six lines; programs cut them at the colon. What they say of this cluster:
+//!
+//! - software version: of the master's program;
+//! - internode protocol: the newest version of the hello that the master offers to other nodes;
+//! - configuration format: the committed level of the replicated state, which rises only when every
+//!   holder of the log supports it;
+//! - OS api version, export interface: 0 as long as there are no OS scripts and no exports;
+//! - VCS version: what the build was told in `GANTRY_VCS_VERSION`, and otherwise the release.
 
+use gantry_model::messages::ClusterInfo;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::error::CommandError;
 
-/// Print the versions of the master's daemon and of this program
+/// Print the versions of the master's daemon
+///
+/// That of this program is printed by `gantry --version`.
 ///
 /// Example: gantry cluster version
 #[derive(Clone, Debug, clap::Args)]
@@ -13,14 +25,32 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     let info = ctx.client().await?.cluster().await?;
-    let client = env!("CARGO_PKG_VERSION");
+    let vcs = vcs_version(&info);
+    let versions = &info.versions;
     if ctx.json() {
         ctx.set_document(json!({
             "software_version": info.software_version,
-            "client_version": client,
+            "protocol_version": versions.protocol,
+            "config_version": versions.configuration,
+            "os_api_version": versions.os_api,
+            "export_version": versions.export,
+            "vcs_version": vcs,
+            "client_version": env!("CARGO_PKG_VERSION"),
         }));
         return Ok(());
     }
     ctx.say(&format!("Software version: {}", info.software_version))?;
-    ctx.say(&format!("Client version: {client}"))
+    ctx.say(&format!("Internode protocol: {}", versions.protocol))?;
+    ctx.say(&format!("Configuration format: {}", versions.configuration))?;
+    ctx.say(&format!("OS api version: {}", versions.os_api))?;
+    ctx.say(&format!("Export interface: {}", versions.export))?;
+    ctx.say(&format!("VCS version: {vcs}"))
+}
+
+/// In Ganeti's form for releases when version control was not asked.
+fn vcs_version(info: &ClusterInfo) -> String {
+    match info.versions.vcs.as_str() {
+        "" => format!("(gantry) version v{}", info.software_version),
+        told => told.to_owned(),
+    }
 }

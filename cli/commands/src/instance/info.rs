@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::output::info::{Info, parameters};
 use crate::output::json::table_document;
+use crate::output::python::python;
 use crate::parse::size::{Unit, format_size};
 use crate::records::{Record, records};
 
@@ -26,19 +27,19 @@ const STATIC_FIELDS: [&str; 27] = [
     "snodes",
     "os",
     "osparams",
+    "custom_osparams",
     "network_port",
     "hypervisor",
     "hvparams",
     "custom_hvparams",
     "beparams",
     "custom_beparams",
-    "be/maxmem",
-    "be/minmem",
-    "be/vcpus",
     "nic.macs",
     "nic.uuids",
     "disk_template",
     "disk.sizes",
+    "disk.modes",
+    "disk.logical_ids",
     "disk.uuids",
     "disk.names",
 ];
@@ -96,16 +97,25 @@ fn tree(instance: &Record<'_>, is_static: bool, zone: &TimeZone) -> Info {
         ("State", "admin_state", Info::text(state(instance, is_static))),
         ("Nodes", "pnode", nodes(instance)),
         ("Operating system", "os", text("os")),
-        ("Operating system parameters", "osparams", own_parameters(instance, "osparams")),
+        (
+            "Operating system parameters",
+            "osparams",
+            filled(instance, "osparams", "custom_osparams"),
+        ),
         ("Allocated network port", "network_port", value("network_port")),
         ("Hypervisor", "hypervisor", text("hypervisor")),
+        ("console connection", "hvparams", console(instance)),
         ("Hypervisor parameters", "hvparams", filled(instance, "hvparams", "custom_hvparams")),
-        ("Back-end parameters", "be/maxmem", backend_parameters(instance)),
+        ("Back-end parameters", "beparams", backend_parameters(instance)),
         ("NICs", "nic.macs", nics(instance)),
         ("Disk template", "disk_template", text("disk_template")),
         ("Disks", "disk.sizes", disks(instance)),
     ];
-    let known = entries.into_iter().filter(|(_, field, _)| instance.knows(field));
+    let known = entries.into_iter().filter(|(title, field, value)| {
+        // Ganeti leaves this one out as well where there is none.
+        let missing = *title == "console connection" && *value == Info::text("");
+        instance.knows(field) && !missing
+    });
     Info::map(known.map(|(title, _, value)| (title, value)).collect())
 }
 
@@ -114,13 +124,26 @@ fn state(instance: &Record<'_>, is_static: bool) -> String {
     if is_static {
         return configured;
     }
-    let actual = match instance.flag("oper_state") {
-        Some(true) => "up".to_owned(),
-        Some(false) => "down".to_owned(),
+    let actual = match (instance.flag("oper_state"), instance.text("status").as_str()) {
+        (Some(true), _) => "up".to_owned(),
+        (Some(false), "USER_down") => "user down".to_owned(),
+        (Some(false), "ADMIN_offline") => "offline".to_owned(),
+        (Some(false), _) => "down".to_owned(),
         // The node has not said: its status says why.
-        None => format!("unknown ({})", instance.text("status")),
+        (None, status) => format!("unknown ({status})"),
     };
     format!("{configured}, actual state is {actual}")
+}
+
+/// How its console is reached; empty where it has none.
+fn console(instance: &Record<'_>) -> Info {
+    let serial = instance.value("hvparams").and_then(|params| params.get("serial_console"));
+    match serial.and_then(Value::as_bool) {
+        Some(true) => {
+            Info::text(format!("serial, with `gnt-instance console {}`", instance.text("name")))
+        }
+        _ => Info::text(""),
+    }
 }
 
 fn nodes(instance: &Record<'_>) -> Info {
@@ -134,28 +157,23 @@ fn nodes(instance: &Record<'_>) -> Info {
     Info::List(vec![Info::map(primary), Info::map(vec![("secondaries", Info::List(secondaries))])])
 }
 
-/// Parameters that have no defaults.
-fn own_parameters(instance: &Record<'_>, field: &str) -> Info {
-    filled(instance, field, field)
-}
-
-/// All backend parameters, or those that a cluster tells which does not tell all.
+/// All backend parameters; and `memory` as Ganeti has it since it was split in two.
 fn backend_parameters(instance: &Record<'_>) -> Info {
-    if instance.knows("beparams") {
-        return filled(instance, "beparams", "custom_beparams");
-    }
-    let told = ["maxmem", "minmem", "vcpus"];
-    Info::map(told.map(|name| (name, Info::text(instance.text(&format!("be/{name}"))))).to_vec())
+    let memory = instance.value("beparams").and_then(|params| params.get("maxmem"));
+    with(instance, "beparams", "custom_beparams", memory.map(|value| ("memory", value)))
 }
 
 /// All parameters, those of the defaults marked.
 fn filled(instance: &Record<'_>, all: &str, set: &str) -> Info {
+    with(instance, all, set, None)
+}
+
+/// The same with one more.
+fn with(instance: &Record<'_>, all: &str, set: &str, more: Option<(&str, &Value)>) -> Info {
     let object = |field: &str| instance.value(field).and_then(Value::as_object);
-    let rows: Vec<(String, String)> = object(all)
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name.clone(), plain(value)))
-        .collect();
+    let all = object(all).into_iter().flatten().map(|(name, value)| (name.as_str(), value));
+    let rows: Vec<(String, String)> =
+        all.chain(more).map(|(name, value)| (name.to_owned(), plain(value))).collect();
     parameters(&rows, |name| object(set).is_some_and(|set| set.contains_key(name)))
 }
 
@@ -169,11 +187,15 @@ fn plain(value: &Value) -> String {
 fn nics(instance: &Record<'_>) -> Info {
     let uuids = instance.items("nic.uuids");
     let nics = instance.items("nic.macs").iter().enumerate().map(|(i, mac)| {
-        let mut entries =
-            vec![(format!("nic/{i}"), Info::text("")), ("MAC".into(), Info::json(mac))];
-        if let Some(uuid) = uuids.get(i) {
-            entries.push(("UUID".into(), Info::json(uuid)));
-        }
+        // Interfaces have no address, network or name yet; what connects them is left out.
+        let mut entries = vec![
+            (format!("nic/{i}"), Info::text("")),
+            ("MAC".into(), Info::json(mac)),
+            ("IP".into(), Info::text("None")),
+            ("network".into(), Info::text("None")),
+        ];
+        entries.extend(uuids.get(i).map(|uuid| ("UUID".into(), Info::json(uuid))));
+        entries.push(("name".into(), Info::text("None")));
         Info::Map(entries)
     });
     Info::List(nics.collect())
@@ -181,21 +203,22 @@ fn nics(instance: &Record<'_>) -> Info {
 
 fn disks(instance: &Record<'_>) -> Info {
     let template = instance.text("disk_template");
-    let (names, uuids) = (instance.items("disk.names"), instance.items("disk.uuids"));
     let disks = instance.items("disk.sizes").iter().enumerate().map(|(i, size)| {
         let size = match size.as_u64() {
             Some(mib) => format_size(MiB(mib), Unit::H),
             None => plain(size),
         };
         let head = (format!("disk/{i}"), Info::text(format!("{template}, size {size}")));
-        let mut entries = vec![head];
-        if let Some(name) = names.get(i) {
-            entries.push(("name".into(), Info::json(name)));
-        }
-        if let Some(uuid) = uuids.get(i) {
-            entries.push(("UUID".into(), Info::json(uuid)));
-        }
-        Info::Map(entries)
+        let of = |field: &str| instance.items(field).get(i);
+        let named = |title: &str, field| of(field).map(|value| (title.to_owned(), value));
+        let place = named("logical_id", "disk.logical_ids").filter(|(_, value)| !value.is_null());
+        let details = [
+            named("access mode", "disk.modes").map(|(title, value)| (title, Info::json(value))),
+            place.map(|(title, value)| (title, Info::text(python(value)))),
+            named("name", "disk.names").map(|(title, value)| (title, Info::json(value))),
+            named("UUID", "disk.uuids").map(|(title, value)| (title, Info::json(value))),
+        ];
+        Info::Map(std::iter::once(head).chain(details.into_iter().flatten()).collect())
     });
     Info::List(disks.collect())
 }

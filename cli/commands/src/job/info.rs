@@ -2,16 +2,15 @@
 
 use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobRecord, LogLine, OpRecord};
-use gantry_model::opcodes::OpRequest;
 use gantry_model::units::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::job_argument;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::output::info::Info;
-use crate::output::json::{fault_document, kind_word, log_document};
+use crate::output::json::{fault_document, log_document};
 use crate::output::time::format_time_exact;
 
 /// Show everything about jobs
@@ -86,54 +85,19 @@ fn op_tree(op: &OpRecord, zone: &TimeZone) -> Info {
         moment("Processing start", &at(op.start)),
         moment("Execution start", &at(op.exec)),
         moment("Processing end", &at(op.end)),
-        ("Input fields".to_owned(), Info::json(&input_fields(&op.input))),
+        ("Input fields".to_owned(), Info::json(&op.input.input_fields())),
         ("Result".to_owned(), result),
         ("Execution log".to_owned(), Info::List(log)),
     ])
 }
 
 fn log_tree(line: &LogLine, zone: &TimeZone) -> Info {
-    let kind = kind_word(line.kind);
+    let kind = line.kind.as_str();
     let content = [Info::text(line.serial), Info::text(kind), Info::text(&line.text)];
     Info::map(vec![
         ("Time", Info::text(format_time_exact(line.at, zone))),
         ("Content", Info::List(content.to_vec())),
     ])
-}
-
-/// The opcode's own parameters and those that every opcode has, in one object as in Ganeti.
-fn input_fields(input: &OpRequest) -> Value {
-    let mut fields = Map::new();
-    // An opcode is encoded as `{"OP_ID": {parameters}}`.
-    let encoded = serde_json::to_value(&input.op).unwrap_or_default();
-    if let Some(Value::Object(own)) = encoded.get(input.op.op_id()) {
-        fields.extend(own.clone());
-    }
-    let depends: Vec<Value> = input
-        .common
-        .depends
-        .iter()
-        .map(|dependency| {
-            let states: Vec<&str> = dependency.states.iter().map(|s| s.as_str()).collect();
-            json!([dependency.job, states])
-        })
-        .collect();
-    let reason: Vec<Value> = input
-        .common
-        .reason
-        .iter()
-        .map(|reason| json!([reason.source, reason.text, reason.at_ns]))
-        .collect();
-    fields.insert("OP_ID".to_owned(), json!(input.op.op_id()));
-    fields.insert("comment".to_owned(), json!(input.common.comment));
-    fields.insert(
-        "depends".to_owned(),
-        if depends.is_empty() { Value::Null } else { depends.into() },
-    );
-    fields.insert("dry_run".to_owned(), json!(input.common.dry_run));
-    fields.insert("priority".to_owned(), json!(input.common.priority));
-    fields.insert("reason".to_owned(), Value::Array(reason));
-    Value::Object(fields)
 }
 
 fn document(job: &JobRecord) -> Value {
@@ -142,7 +106,7 @@ fn document(job: &JobRecord) -> Value {
         .iter()
         .map(|op| {
             json!({
-                "input": input_fields(&op.input),
+                "input": op.input.input_fields(),
                 "status": op.status.as_str(),
                 "result": op.result,
                 "fault": op.fault.as_ref().map(fault_document),

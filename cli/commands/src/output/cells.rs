@@ -5,6 +5,7 @@ use gantry_model::units::{MiB, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::python::python;
 use super::table::{Column, format_table};
 use super::time::{format_time, format_time_exact};
 use crate::parse::size::{Unit, format_size};
@@ -69,31 +70,56 @@ fn value_text(value: &Value, field: &FieldDef, style: &ListStyle) -> String {
             None => mib.to_string(),
         },
         (FieldKind::Timestamp, Value::Number(micros)) => match micros.as_u64() {
-            // Moments of jobs are told exactly, because jobs are short.
-            Some(micros) if field.name.ends_with("_ts") => {
-                format_time_exact(Timestamp(micros), &style.time_zone)
-            }
             Some(micros) => format_time(Timestamp(micros), &style.time_zone),
             None => micros.to_string(),
         },
+        (_, Value::Array(values)) if JOINED.contains(&field.name.as_str()) => {
+            let texts: Vec<String> = values.iter().map(plain).collect();
+            texts.join(",")
+        }
+        (_, Value::Array(values)) if MOMENTS.contains(&field.name.as_str()) => {
+            let times = values.iter().map(|value| moment(value, &style.time_zone)).collect();
+            python(&Value::Array(times))
+        }
         (_, value) => plain(value),
     }
 }
 
-/// A value of no special kind: lists by commas, nothing as nothing.
+/// Lists that are written with commas alone.
+const JOINED: [&str; 11] = [
+    "tags",
+    "disk.sizes",
+    "nic.macs",
+    "snodes",
+    "snodes.group",
+    "snodes.group.uuid",
+    "pinst_list",
+    "sinst_list",
+    "summary",
+    "owner",
+    "pending",
+];
+
+/// Lists of moments, each of which is a pair of seconds and microseconds.
+const MOMENTS: [&str; 3] = ["opstart", "opexec", "opend"];
+
+fn moment(pair: &Value, zone: &TimeZone) -> Value {
+    let numbers = |pair: &Vec<Value>| Some((pair.first()?.as_u64()?, pair.get(1)?.as_u64()?));
+    match pair.as_array().and_then(numbers) {
+        Some((seconds, micros)) => {
+            let at = Timestamp(seconds.saturating_mul(1_000_000).saturating_add(micros));
+            Value::String(format_time_exact(at, zone))
+        }
+        None => pair.clone(),
+    }
+}
+
+/// A value of no special kind: text as it is, everything else as Python writes it.
 fn plain(value: &Value) -> String {
     match value {
-        Value::Null => "None".to_owned(),
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        Value::Number(number) => number.to_string(),
         // A line of a table is one line whatever is in it.
         Value::String(text) => text.replace(['\n', '\r'], " "),
-        Value::Array(values) => {
-            let texts: Vec<String> = values.iter().map(plain).collect();
-            texts.join(",")
-        }
-        Value::Object(_) => value.to_string(),
+        other => python(other),
     }
 }
 
@@ -140,12 +166,22 @@ mod tests {
             (FieldKind::Unit, Value::from(128), "128M"),
             (FieldKind::Number, Value::from(128), "128"),
             (FieldKind::Timestamp, Value::from(1_795_327_674_773_264_u64), "2026-11-22 06:07:54"),
-            (FieldKind::Other, serde_json::json!(["a", "b"]), "a,b"),
-            (FieldKind::Other, serde_json::json!([]), ""),
+            (FieldKind::Other, serde_json::json!(["a", null]), "['a', None]"),
+            (FieldKind::Other, serde_json::json!([]), "[]"),
             (FieldKind::Text, Value::from("a\nb"), "a b"),
             (FieldKind::Other, Value::Null, "None"),
         ] {
             assert_eq!(cell_text(&Cell::Value(value), &field("f", kind), &style()), text);
         }
+    }
+
+    // covers: C206
+    #[test]
+    fn some_lists_are_joined_and_some_are_of_times() {
+        let text = |name, value| value_text(&value, &field(name, FieldKind::Other), &style());
+        assert_eq!(text("tags", serde_json::json!(["a", "b"])), "a,b");
+        assert_eq!(text("tags", serde_json::json!([])), "");
+        let moments = serde_json::json!([[1_795_327_674, 773_264], null]);
+        assert_eq!(text("opend", moments), "['2026-11-22 06:07:54.773264', None]");
     }
 }

@@ -1,7 +1,7 @@
 //! Results as JSON: one document per command, values with their types.
 
 use gantry_model::errors::Fault;
-use gantry_model::jobs::{LogKind, LogLine};
+use gantry_model::jobs::LogLine;
 use gantry_model::query::{Cell, Table};
 use serde_json::{Map, Value, json};
 
@@ -58,21 +58,11 @@ pub fn log_document(lines: &[LogLine]) -> Value {
         json!({
             "serial": line.serial,
             "at_us": line.at.0,
-            "kind": kind_word(line.kind),
+            "kind": line.kind.as_str(),
             "text": line.text,
         })
     });
     Value::Array(lines.collect())
-}
-
-/// What kind of line it is, as a word.
-#[must_use]
-pub fn kind_word(kind: LogKind) -> &'static str {
-    match kind {
-        LogKind::Message => "message",
-        LogKind::Info => "info",
-        LogKind::Warning => "warning",
-    }
 }
 
 #[cfg(test)]

@@ -6,5 +6,6 @@
 pub mod cells;
 pub mod info;
 pub mod json;
+pub mod python;
 pub mod table;
 pub mod time;

@@ -7,11 +7,13 @@ use crate::harness::{Session, compare};
 // covers: C15 C16 C19 C218
 #[tokio::test(start_paused = true)]
 async fn info() {
-    let lines = ["gnt-cluster info", "gnt-cluster getmaster", "gnt-cluster getmaster --json"];
+    let lines = [
+        "gnt-cluster info",
+        "gnt-cluster getmaster",
+        "gnt-cluster getmaster --json",
+        "gnt-cluster version",
+    ];
     Session::new().check("cluster-info", &lines).await;
-    let ran = Session::new().run("gnt-cluster version").await;
-    let client = env!("CARGO_PKG_VERSION");
-    assert_eq!(ran.stdout, format!("Software version: 0.1.0\nClient version: {client}\n"));
 }
 
 // covers: C7

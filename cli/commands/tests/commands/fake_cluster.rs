@@ -269,18 +269,18 @@ impl State {
                     (
                         "summary",
                         "Summary",
-                        FieldKind::Text,
+                        FieldKind::Other,
                         value(vec![
-                            json!("INSTANCE_CREATE(web1)"),
-                            json!("TEST_DELAY(0.3),TEST_DELAY(1.0)"),
-                            json!("INSTANCE_REMOVE(db1)"),
+                            json!(["INSTANCE_CREATE(web1)"]),
+                            json!(["TEST_DELAY(0.3)", "TEST_DELAY(1.0)"]),
+                            json!(["INSTANCE_REMOVE(db1)"]),
                         ]),
                     ),
                     (
                         "received_ts",
                         "Received",
-                        FieldKind::Timestamp,
-                        value(vec![json!(NOW.0), json!(NOW.0 + 1), json!(NOW.0 + 2)]),
+                        FieldKind::Other,
+                        value([0, 1, 2].map(|us| json!([NOW.seconds(), us])).to_vec()),
                     ),
                 ];
                 select(&fields, &asked.fields, &asked.names, "job")

@@ -2,7 +2,7 @@
 
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision, Serial};
-use gantry_model::messages::ClusterInfo;
+use gantry_model::messages::{ClusterInfo, Versions};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
 use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
@@ -75,7 +75,8 @@ pub(crate) fn select(
 }
 
 pub(crate) fn instances() -> Vec<Field> {
-    instance_state().into_iter().chain(instance_parameters()).collect()
+    let parts = [instance_state(), instance_parts(), instance_parameters()];
+    parts.into_iter().flatten().collect()
 }
 
 fn instance_state() -> Vec<Field> {
@@ -120,6 +121,11 @@ fn instance_state() -> Vec<Field> {
             FieldKind::Text,
             values(["up", "down", "up"].map(Into::into)),
         ),
+    ]
+}
+
+fn instance_parts() -> Vec<Field> {
+    vec![
         (
             "disk_template",
             "Disk_template",
@@ -140,6 +146,42 @@ fn instance_state() -> Vec<Field> {
             values([json!([Uuid::from_u128(0xd0)]), json!([]), json!(["x", "y"])]),
         ),
         (
+            "disk.names",
+            "Disk_names",
+            FieldKind::Other,
+            values([json!(["root"]), json!([]), json!([null, null])]),
+        ),
+        (
+            "disk.modes",
+            "Disk_modes",
+            FieldKind::Other,
+            values([json!(["rw"]), json!([]), json!(["rw", "ro"])]),
+        ),
+        (
+            "disk.logical_ids",
+            "Disk_logical_ids",
+            FieldKind::Other,
+            values([
+                json!([["loop", "/srv/gantry/disks/web1/d0.file.disk0"]]),
+                json!([]),
+                json!([null, null]),
+            ]),
+        ),
+        ("nic.uuids", "NIC_UUIDs", FieldKind::Other, values([json!(["n0"]), json!([]), json!([])])),
+        (
+            "pnode.group",
+            "PrimaryNodeGroup",
+            FieldKind::Text,
+            values(["default"; 3].map(Into::into)),
+        ),
+        (
+            "pnode.group.uuid",
+            "PrimaryNodeGroupUUID",
+            FieldKind::Text,
+            values([0x90, 0x90, 0x90].map(|id| json!(Uuid::from_u128(id)))),
+        ),
+        ("network_port", "Network_port", FieldKind::Other, vec![Cell::Unavailable; 3]),
+        (
             "nic.macs",
             "NIC_MACs",
             FieldKind::Other,
@@ -158,7 +200,11 @@ fn instance_parameters() -> Vec<Field> {
             "hvparams",
             "HypervisorParameters",
             FieldKind::Other,
-            values([json!({"acpi": false, "boot_order": "disk"}), json!({}), json!({})]),
+            values([
+                json!({"acpi": false, "boot_order": "disk", "serial_console": true}),
+                json!({"serial_console": false}),
+                json!({"migration_mode": "live"}),
+            ]),
         ),
         (
             "custom_hvparams",
@@ -168,10 +214,16 @@ fn instance_parameters() -> Vec<Field> {
         ),
         ("beparams", "BackendParameters", FieldKind::Other, values([be(1536), be(128), be(128)])),
         (
-            "be/maxmem",
-            "ConfigMaxMem",
-            FieldKind::Unit,
-            values([json!(1536), json!(128), json!(128)]),
+            "osparams",
+            "OpSysParameters",
+            FieldKind::Other,
+            values([json!({"os-image": "/srv/debian.raw"}), json!({}), json!({})]),
+        ),
+        (
+            "custom_osparams",
+            "CustomOpSysParameters",
+            FieldKind::Other,
+            values([json!({"os-image": "/srv/debian.raw"}), json!({}), json!({})]),
         ),
         (
             "custom_beparams",
@@ -277,5 +329,6 @@ pub(crate) fn cluster() -> ClusterInfo {
         revision: Revision(77),
         software_version: "0.1.0".to_owned(),
         architecture: "x86_64".to_owned(),
+        versions: Versions { protocol: 1, configuration: 1, ..Versions::default() },
     }
 }

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use gantry_wire::Role;
+use gantry_wire::{ErrorChain, Role};
 
 use super::token::from_hex;
 use super::{CertificateAuthority, ClusterUuid, Credentials, IdentityError, Trust};
@@ -113,7 +113,7 @@ impl IdentityDir {
     /// When the file cannot be read, is damaged, or is readable by others.
     pub fn load_credentials(&self, role: Role) -> Result<Option<Credentials>, IdentityError> {
         let file = credentials_file(role);
-        self.load(file, |text| Credentials::from_pem(text).map_err(|e| reason_of(&e)))
+        self.load(file, |text| Credentials::from_pem(text).map_err(|e| ErrorChain(&e).to_string()))
     }
 
     /// Stores whom to trust.
@@ -129,7 +129,9 @@ impl IdentityDir {
     /// # Errors
     /// When the file cannot be read, is damaged, or speaks for another cluster.
     pub fn load_trust(&self, cluster: ClusterUuid) -> Result<Option<Trust>, IdentityError> {
-        self.load(TRUST_FILE, |text| Trust::from_pem(cluster, text).map_err(|e| reason_of(&e)))
+        self.load(TRUST_FILE, |text| {
+            Trust::from_pem(cluster, text).map_err(|e| ErrorChain(&e).to_string())
+        })
     }
 
     /// Stores the authority with its key.
@@ -149,7 +151,7 @@ impl IdentityDir {
         cluster: ClusterUuid,
     ) -> Result<Option<CertificateAuthority>, IdentityError> {
         self.load(AUTHORITY_FILE, |text| {
-            CertificateAuthority::from_pem(cluster, text).map_err(|e| reason_of(&e))
+            CertificateAuthority::from_pem(cluster, text).map_err(|e| ErrorChain(&e).to_string())
         })
     }
 
@@ -252,15 +254,4 @@ fn refuse_open_to_others(path: &Path, found: &std::fs::Metadata) -> Result<(), I
         path: path.to_owned(),
         reason: format!("mode {:04o} lets others read keys", mode & 0o7777),
     })
-}
-
-/// The error with its causes, for a `Damaged` that has no place for a source of its own.
-fn reason_of(error: &dyn std::error::Error) -> String {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
-    reason
 }

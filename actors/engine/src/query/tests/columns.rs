@@ -5,24 +5,37 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobStatus, LogKind};
 use gantry_model::locks::{LockMode, LockName, LockRow};
+use gantry_model::messages::Fields;
 use gantry_model::objects::Node;
 use gantry_model::query::{Cell, FieldKind, Resource};
 use gantry_model::report::GuestState;
 use gantry_model::units::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::field_defs;
+use super::super::fields;
 use super::view::{View, boot, guest};
 use crate::state::JobFact;
-use crate::state::tests::sample::{began, instance, instance_id, new_job, node, node_id};
+use crate::state::tests::sample::{
+    began, disk, group, instance, instance_id, new_job, node, node_id,
+};
+
+/// Columns of which there is one for each disk, interface or parameter.
+fn is_one_of_many(name: &str) -> bool {
+    name.contains('/')
+}
 
 /// All columns of one row against what they should be; fails for a column that is not expected.
 fn check(view: &View, resource: Resource, name: &str, expected: &Value) {
     let table = view.table(resource, &[], &[name]);
     let values = table.fields.iter().zip(&table.rows[0]).map(|(field, cell)| {
-        let Cell::Value(value) = cell else { panic!("{} is {cell:?}", field.name) };
-        (field.name.clone(), value.clone())
+        let value = match cell {
+            Cell::Value(value) => value.clone(),
+            Cell::Unavailable => json!("(unavail)"),
+            other => panic!("{} is {other:?}", field.name),
+        };
+        (field.name.clone(), value)
     });
+    let values = values.filter(|(name, _)| !is_one_of_many(name));
     assert_eq!(&Value::Object(values.collect()), expected);
     assert!(table.unknown_fields.is_empty());
 }
@@ -56,10 +69,27 @@ fn columns_of_an_instance() {
         "disk_usage": 1024,
         "disk.count": 1,
         "disk.sizes": [1024],
+        "disk.names": [null],
+        "disk.uuids": [disk(1, 0).uuid],
+        "disk.modes": ["rw"],
+        "disk.logical_ids": [null],
         "nic.count": 0,
-        "be/maxmem": 512,
-        "be/minmem": 128,
-        "be/vcpus": 1,
+        "nic.macs": [],
+        "nic.uuids": [],
+        "beparams": {"always_failover": false, "auto_balance": true, "maxmem": 512, "minmem": 128,
+                     "spindle_use": 1, "vcpus": 1},
+        "custom_beparams": {"maxmem": 512},
+        "hvparams": {"migration_mode": "live"},
+        "custom_hvparams": {},
+        "osparams": {},
+        "custom_osparams": {},
+        "admin_up": false,
+        "pnode.group": "default",
+        "pnode.group.uuid": group().uuid,
+        "snodes.group": [],
+        "snodes.group.uuid": [],
+        "network_port": "(unavail)",
+        "console": "(unavail)",
         "tags": ["web"],
         "ctime": 1,
         "mtime": 1,
@@ -67,6 +97,48 @@ fn columns_of_an_instance() {
         "uuid": instance_id(1).to_string(),
     });
     check(&with_instance(), Resource::Instance, "web1", &expected);
+}
+
+fn values(view: &View, fields: &[&str]) -> Vec<Cell> {
+    view.table(Resource::Instance, fields, &["web1"]).rows.remove(0)
+}
+
+// covers: X50
+#[test]
+fn single_disks_and_parameters_have_columns() {
+    let fields = ["disk.size/0", "disk.name/0", "disk.size/1", "nic.mac/0", "be/maxmem", "hv/acpi"];
+    let expected = [
+        Cell::Value(json!(1024)),
+        Cell::Unavailable,
+        Cell::Unavailable,
+        Cell::Unavailable,
+        Cell::Value(json!(512)),
+        Cell::Unavailable,
+    ];
+    assert_eq!(values(&with_instance(), &fields), expected);
+}
+
+// covers: X50
+#[test]
+fn a_second_name_has_the_title_of_the_first() {
+    let table = with_instance().table(Resource::Instance, &["be/memory", "sda_size"], &["web1"]);
+    let defs = table.fields.iter().map(|def| (def.name.as_str(), def.title.as_str()));
+    assert!(defs.eq([("be/memory", "ConfigMaxMem"), ("sda_size", "Disk/0")]));
+    assert_eq!(table.rows[0], [Cell::Value(json!(512)), Cell::Value(json!(1024))]);
+}
+
+// covers: C68 C86 C112
+#[test]
+fn fields_can_be_asked_for_without_rows() {
+    let names = ["name", "nmae"].map(str::to_owned);
+    let Fields { fields: defs, unknown_fields } = fields(Resource::Instance, &names);
+    let docs: Vec<&str> = defs.iter().map(|def| def.doc.as_str()).collect();
+    assert_eq!(docs, ["Name of the instance", "Unknown field 'nmae'"]);
+    assert_eq!(unknown_fields, ["nmae"]);
+    let all = fields(Resource::Instance, &[]).fields;
+    let at = |name: &str| all.iter().position(|def| def.name == name).expect("a field");
+    assert!(at("disk.size/2") < at("disk.size/10") && at("admin_state") < at("uuid"));
+    assert!(at("be/maxmem") + 1 == at("be/memory"));
 }
 
 // covers: C206
@@ -90,8 +162,12 @@ fn columns_of_a_node() {
         "drained": false,
         "vm_capable": true,
         "master_capable": true,
-        "pip": "192.0.2.1:1811",
+        "sinst_list": [],
+        "pip": "192.0.2.1",
+        "sip": "192.0.2.1",
+        "address": "192.0.2.1:1811",
         "group": "default",
+        "group.uuid": group().uuid,
         "bootid": boot(1).to_string(),
         "tags": [],
         "ctime": 1,
@@ -129,18 +205,35 @@ fn columns_of_a_job() {
         fault: Some(Fault::new(FaultCode::WrongState, "no")),
     };
     view.log.job(job, vec![end]);
+    let input = json!({
+        "OP_ID": "OP_TEST_DELAY",
+        "comment": null,
+        "depends": null,
+        "dry_run": false,
+        "priority": 0,
+        "reason": [],
+        "duration": 1,
+        "on_master": true,
+        "on_nodes": [],
+        "repeat": 0,
+        "no_locks": true,
+    });
     let expected = json!({
         "id": 1,
         "status": "error",
-        "summary": "TEST_DELAY(0.001),TEST_DELAY(0.001)",
+        "summary": ["TEST_DELAY(0.001)", "TEST_DELAY(0.001)"],
         "priority": 0,
-        "received_ts": 2_000,
-        "start_ts": 5,
-        "end_ts": 2_002,
-        "ops": ["OP_TEST_DELAY", "OP_TEST_DELAY"],
+        "received_ts": [0, 2_000],
+        "start_ts": [0, 5],
+        "end_ts": [0, 2_002],
+        "ops": [input, input],
         "opstatus": ["success", "error"],
         "opresult": [["node1"], null],
-        "oplog": [["said"], []],
+        "oplog": [[[1, [0, 9], "message", "said"]], []],
+        "opstart": [[0, 5], null],
+        "opexec": [[0, 6], null],
+        "opend": [[0, 2_001], [0, 2_002]],
+        "oppriority": [0, 0],
     });
     check(&view, Resource::Job, "1", &expected);
 }
@@ -298,7 +391,8 @@ fn rows_come_in_the_order_of_numbers_in_names_or_as_asked_for() {
 #[test]
 fn columns_have_names_of_their_own_titles_and_words() {
     for resource in Resource::ALL {
-        let defs = field_defs(resource);
+        let Fields { fields: defs, unknown_fields } = fields(resource, &[]);
+        assert!(unknown_fields.is_empty());
         for (idx, def) in defs.iter().enumerate() {
             assert!(!def.title.is_empty() && !def.doc.is_empty(), "{}", def.name);
             assert!(!def.title.contains(' '), "{}: Ganeti's titles have no spaces", def.name);

@@ -3,5 +3,6 @@
 pub(crate) mod sample;
 
 mod config;
+mod find;
 mod jobs;
 mod replicas;

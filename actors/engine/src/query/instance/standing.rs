@@ -1,44 +1,15 @@
-//! Columns of instances.
+//! What an instance is, where it is, and what it does now.
 
-use std::sync::Arc;
-
-use gantry_model::errors::Fault;
-use gantry_model::ids::{InstanceUuid, NodeUuid};
-use gantry_model::names::InstanceName;
-use gantry_model::objects::{AdminState, Instance};
-use gantry_model::params::BackendParams;
+use gantry_model::ids::NodeUuid;
+use gantry_model::objects::{AdminState, Instance, NodeGroup};
+use gantry_model::params::HvParams;
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::{GuestReport, GuestState};
+use serde_json::json;
 
-use super::nice_sort::nice_key;
-use super::table::{Column, Live, Names, column, count, flag, list, number, text, unknown};
+use super::super::table::{Column, Live, column, flag, list, number, text};
+use super::params::hvparams;
 use crate::state::ClusterState;
-
-pub(super) fn rows<'a>(
-    state: &'a ClusterState,
-    names: Names<'_>,
-) -> Result<Vec<&'a Instance>, Fault> {
-    if names.is_empty() {
-        let mut all: Vec<&Instance> = state.instances.values().map(Arc::as_ref).collect();
-        all.sort_by_cached_key(|instance| nice_key(instance.name.as_str()));
-        return Ok(all);
-    }
-    names.iter().map(|name| find(state, name).ok_or_else(|| unknown("instance", name))).collect()
-}
-
-fn find<'a>(state: &'a ClusterState, name: &str) -> Option<&'a Instance> {
-    let by_name = InstanceName::new(name).ok().and_then(|name| state.instance_by_name(&name));
-    by_name
-        .or_else(|| name.parse().ok().and_then(|uuid: InstanceUuid| state.instances.get(&uuid)))
-        .map(Arc::as_ref)
-}
-
-fn beparams(state: &ClusterState, instance: &Instance) -> BackendParams {
-    match &state.cluster {
-        Some(cluster) => instance.beparams.over(&cluster.beparams),
-        None => instance.beparams.over(&BackendParams::default()),
-    }
-}
 
 /// What the primary node says of the guest: `Err` is why it cannot be said.
 fn guest<'a>(
@@ -110,6 +81,26 @@ fn node_name(state: &ClusterState, instance: &Instance) -> Cell {
     state.nodes.get(&instance.primary).map_or(Cell::NoData, |node| text(node.name.as_str()))
 }
 
+fn group(state: &ClusterState, instance: &Instance, value: fn(&NodeGroup) -> String) -> Cell {
+    let node = state.nodes.get(&instance.primary);
+    match node.and_then(|node| state.groups.get(&node.group)) {
+        Some(group) => text(value(group)),
+        None => Cell::NoData,
+    }
+}
+
+/// How its console is reached, while it runs.
+fn console(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
+    let HvParams::Kvm(params) = hvparams(state, instance) else { return Cell::Unavailable };
+    match guest(state, live, instance) {
+        Ok(Some(report)) if report.state != GuestState::Shutdown && params.serial_console => {
+            Cell::Value(json!({"instance": instance.name, "kind": "serial"}))
+        }
+        Ok(_) => Cell::Unavailable,
+        Err(cell) => cell,
+    }
+}
+
 pub(super) const COLUMNS: &[Column<Instance>] = &[
     column!("name", "Instance", Text, "Name of the instance", |_, _, i| text(i.name.as_str())),
     column!("hypervisor", "Hypervisor", Text, "What runs it", |_, _, i| {
@@ -142,31 +133,44 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
     column!("snodes", "Secondary_Nodes", Other, "Secondary nodes", |_, _, _| {
         list(Vec::<String>::new())
     }),
-    column!("disk_template", "Disk_template", Text, "How disks are stored", |_, _, i| {
-        text(i.disk_template.as_str())
-    }),
-    column!("disk_usage", "DiskUsage", Unit, "Size of all disks", |_, _, i| {
-        number(i.disks.iter().map(|disk| disk.size.0).sum::<u64>())
-    }),
-    column!("disk.count", "Disks", Number, "Number of disks", |_, _, i| count(i.disks.len())),
-    column!("disk.sizes", "Disk_sizes", Other, "Sizes of the disks", |_, _, i| {
-        list(i.disks.iter().map(|disk| disk.size.0))
-    }),
-    column!("nic.count", "NICs", Number, "Number of network interfaces", |_, _, i| {
-        count(i.nics.len())
-    }),
-    column!("be/maxmem", "ConfigMaxMem", Unit, "Configured maximal memory", |s, _, i| {
-        number(beparams(s, i).maxmem)
-    }),
-    column!("be/minmem", "ConfigMinMem", Unit, "Configured minimal memory", |s, _, i| {
-        number(beparams(s, i).minmem)
-    }),
-    column!("be/vcpus", "ConfigVCPUs", Number, "Configured virtual CPUs", |s, _, i| {
-        number(beparams(s, i).vcpus)
-    }),
     column!("tags", "Tags", Other, "Tags", |_, _, i| list(i.tags.iter().cloned())),
     column!("ctime", "CTime", Timestamp, "When it was made", |_, _, i| number(i.ctime.0)),
     column!("mtime", "MTime", Timestamp, "When it changed last", |_, _, i| number(i.mtime.0)),
     column!("serial_no", "SerialNo", Number, "Number of changes", |_, _, i| number(i.serial.0)),
     column!("uuid", "UUID", Text, "Its id", |_, _, i| text(i.uuid.to_string())),
+    column!("admin_up", "Autostart", Bool, "Desired state of instance", |_, _, i| {
+        flag(i.admin_state == AdminState::Up)
+    }),
+    column!("pnode.group", "PrimaryNodeGroup", Text, "Primary node's group", |s, _, i| {
+        group(s, i, |group| group.name.to_string())
+    }),
+    column!(
+        "pnode.group.uuid",
+        "PrimaryNodeGroupUUID",
+        Text,
+        "Primary node's group UUID",
+        |s, _, i| group(s, i, |group| group.uuid.to_string())
+    ),
+    column!(
+        "snodes.group",
+        "SecondaryNodesGroups",
+        Other,
+        "Node groups of secondary nodes",
+        |_, _, _| list(Vec::<String>::new())
+    ),
+    column!(
+        "snodes.group.uuid",
+        "SecondaryNodesGroupsUUID",
+        Other,
+        "Node group UUIDs of secondary nodes",
+        |_, _, _| list(Vec::<String>::new())
+    ),
+    column!(
+        "network_port",
+        "Network_port",
+        Other,
+        "Instance network port if available (e.g. for VNC console)",
+        |_, _, _| Cell::Unavailable
+    ),
+    column!("console", "Console", Other, "Instance console information", console),
 ];
