@@ -17,13 +17,14 @@ use gantry_engine::state::{ClusterState, Command, JobEntry, JobFact};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
 use gantry_model::ids::{JobAttempt, JobId, NodeUuid};
+use gantry_model::jobs::JobStatus;
 use gantry_model::messages::{
-    AcquireLocks, CallNode, GatherFacts, InstallReign, ReleaseLocks, locks_path,
+    AcquireLocks, CallNode, GatherFacts, InstallReign, JobTouched, ReleaseLocks, locks_path,
 };
 use gantry_model::node_calls::{NodeCall, node_path};
 use gantry_model::opcodes::OpCode;
 use gantry_model::steps::{StepId, StepResult};
-use gantry_runtime::{Actor, Context, LocalRef, Protocol};
+use gantry_runtime::{Actor, Context, Handler, LocalRef, Protocol, Reply};
 use gantry_wire::{AskError, NodeId, NotDelivered};
 
 use crate::cluster_actor::ClusterActor;
@@ -168,6 +169,13 @@ impl JobActor {
                 self.feed(JobEvent::Replayed(replayed), ctx);
             }
             JobEffect::Acquire { changes, priority } => self.acquire(changes, priority, ctx),
+            JobEffect::Reprioritize(priority) => {
+                let id = self.id;
+                let told = self.locks.act(move |locks, _| locks.change_priority(id, priority));
+                if let Err(error) = told {
+                    tracing::warn!(job = %id, %error, "the lock actor does not learn the urgency");
+                }
+            }
             JobEffect::Gather(queries) => self.gather(queries, ctx),
             JobEffect::Commit(facts) => self.commit(facts, ctx),
             JobEffect::Call { step, node, call } => self.call(step, node, *call, ctx),
@@ -311,7 +319,7 @@ impl Actor for JobActor {
     const KIND: &'static str = "job";
 
     fn protocol() -> Protocol<Self> {
-        Protocol::new()
+        Protocol::new().on::<JobTouched>()
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {
@@ -320,6 +328,22 @@ impl Actor for JobActor {
         } else {
             self.begin(ctx);
         }
+    }
+}
+
+/// What people want of the job, as the log has it. To be told twice changes nothing.
+impl Handler<JobTouched> for JobActor {
+    fn handle(&mut self, _: JobTouched, reply: Reply<()>, ctx: &mut Context<Self>) {
+        let state = self.context.state();
+        if let Some(record) = state.jobs.get(&self.id) {
+            if record.cancel {
+                self.feed(JobEvent::Cancel, ctx);
+            }
+            if let Some(op) = record.ops.iter().find(|op| op.status == JobStatus::Queued) {
+                self.feed(JobEvent::Priority(op.priority()), ctx);
+            }
+        }
+        reply.send(());
     }
 }
 

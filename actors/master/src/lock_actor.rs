@@ -45,6 +45,12 @@ impl LockActor {
         self.tell(effects);
     }
 
+    /// What a job waits for is urgent in another way (L63).
+    pub(crate) fn change_priority(&mut self, job: JobId, priority: i8) {
+        let effects = self.table.step(LockEvent::ChangePriority { job, priority });
+        self.tell(effects);
+    }
+
     fn tell(&mut self, effects: Vec<LockEffect>) {
         for effect in effects {
             match effect {

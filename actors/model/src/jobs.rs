@@ -148,6 +148,18 @@ pub struct OpRecord {
     pub steps: Vec<StepRecord>,
     /// Set while its steps are being taken back: why.
     pub unwinding: Option<Fault>,
+    /// Its urgency, if that was changed after it was submitted (Q31); what was submitted stays in
+    /// `input`.
+    #[serde(default)]
+    pub priority: Option<i8>,
+}
+
+impl OpRecord {
+    /// Its urgency now.
+    #[must_use]
+    pub fn priority(&self) -> i8 {
+        self.priority.unwrap_or(self.input.common.priority)
+    }
 }
 
 /// A job (Q23).
@@ -182,7 +194,7 @@ impl JobRecord {
         self.ops
             .iter()
             .filter(|op| !op.status.is_final())
-            .map(|op| op.input.common.priority)
+            .map(OpRecord::priority)
             .min()
             .unwrap_or_default()
     }

@@ -61,7 +61,7 @@ pub(crate) enum GantryCommand {
     /// Manage instances
     #[command(subcommand)]
     Instance(InstanceCommand),
-    /// Look at jobs
+    /// Manage jobs
     #[command(subcommand)]
     Job(JobCommand),
     /// Test and look inside
@@ -151,7 +151,7 @@ pub fn command_of(program: Program) -> Command {
         Program::Cluster => (ClusterCommand::augment_subcommands(base), "Manage the cluster"),
         Program::Node => (NodeCommand::augment_subcommands(base), "Manage nodes"),
         Program::Instance => (InstanceCommand::augment_subcommands(base), "Manage instances"),
-        Program::Job => (JobCommand::augment_subcommands(base), "Look at jobs"),
+        Program::Job => (JobCommand::augment_subcommands(base), "Manage jobs"),
         Program::Debug => (DebugCommand::augment_subcommands(base), "Test and look inside"),
     };
     // Last, because the definitions above bring descriptions of their own.

@@ -9,9 +9,10 @@ use gantry_model::ids::{InstanceUuid, JobId, NodeUuid};
 use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
-    ActorRow, ClusterInfo, ConsoleChunk, Fields, NewJob, QueryActors, QueryCluster, QueryFields,
-    QueryJobs, QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued,
-    WriteConsole, cluster_path, locks_path,
+    ActorRow, CANCEL_WAIT, CancelJob, Canceled, ChangeJobPriority, ClusterInfo, ConsoleChunk,
+    Fields, NewJob, PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs,
+    QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole,
+    cluster_path, locks_path,
 };
 use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
@@ -230,6 +231,29 @@ impl Client {
     /// When one does not exist, or there is no answer.
     pub async fn jobs(&self, jobs: Vec<JobId>) -> Result<Vec<JobRecord>, ClientError> {
         self.read(&cluster_path(), &QueryJobs { jobs }).await
+    }
+
+    /// Stops a job that has not begun to act, and waits for its end. Repeated until there is an
+    /// answer: to stop a job twice is to stop it.
+    ///
+    /// # Errors
+    /// When the job does not exist, it is to be killed and acts, or there is no answer.
+    pub async fn cancel_job(&self, job: JobId, kill: bool) -> Result<Canceled, ClientError> {
+        let attempts = Attempts::new(CANCEL_WAIT + READ_PATIENCE, CANCEL_WAIT + ATTEMPT_TIMEOUT);
+        let message = CancelJob { job, kill };
+        self.ask_patiently(&cluster_path(), &message, None, attempts, flat).await
+    }
+
+    /// Changes the urgency of the opcodes of a job that have not begun to act.
+    ///
+    /// # Errors
+    /// When the job does not exist, the urgency is none, or there is no answer.
+    pub async fn change_job_priority(
+        &self,
+        job: JobId,
+        priority: i8,
+    ) -> Result<PriorityChanged, ClientError> {
+        self.read(&cluster_path(), &ChangeJobPriority { job, priority }).await
     }
 
     /// Asks for the lock table.

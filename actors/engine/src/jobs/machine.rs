@@ -2,7 +2,7 @@
 
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
-use gantry_model::jobs::{JobRecord, JobStatus, LogKind};
+use gantry_model::jobs::{JobRecord, JobStatus, LogKind, OpRecord};
 use gantry_model::locks::{LockMode, LockName};
 use gantry_model::opcodes::OpRequest;
 use gantry_model::steps::{Act, Direction, PlanRecord, Step, StepId, StepRecord, StepResult};
@@ -70,7 +70,7 @@ pub struct JobMachine {
     pub(super) began: bool,
     start: Timestamp,
     exec: Timestamp,
-    plan: Option<PlanRecord>,
+    pub(super) plan: Option<PlanRecord>,
     pub(super) steps: Vec<StepRecord>,
     pub(super) unwinding: Option<Fault>,
     /// Why the opcode unwinds as soon as the call under way has ended.
@@ -90,7 +90,7 @@ impl JobMachine {
         let op = record.ops.get(op_idx);
         Self {
             id: record.id,
-            ops: record.ops.iter().map(|op| op.input.clone()).collect(),
+            ops: record.ops.iter().map(op_as_it_is).collect(),
             op_idx,
             phase: Phase::New,
             cancel: record.cancel,
@@ -160,6 +160,7 @@ impl JobMachine {
         match (self.phase.clone(), event) {
             (Phase::New, JobEvent::Start) => self.begin_or_resume(now),
             (_, JobEvent::Cancel) => self.on_cancel(),
+            (_, JobEvent::Priority(priority)) => self.on_priority(priority),
             (Phase::Declaring { stage }, JobEvent::Declared(declared)) => {
                 self.on_declared(stage, declared)
             }
@@ -229,6 +230,18 @@ impl JobMachine {
                 effects.extend(self.fail(cancel_fault(self.id)));
                 effects
             }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Only what is still to be waited for is urgent in another way.
+    fn on_priority(&mut self, priority: i8) -> Vec<JobEffect> {
+        let first = if self.began { self.op_idx + 1 } else { self.op_idx };
+        for op in self.ops.iter_mut().skip(first) {
+            op.common.priority = priority;
+        }
+        match self.phase {
+            Phase::Locking { .. } if !self.began => vec![JobEffect::Reprioritize(priority)],
             _ => Vec::new(),
         }
     }
@@ -522,6 +535,13 @@ impl JobMachine {
         });
         effects
     }
+}
+
+/// What was submitted, as urgent as it is now.
+fn op_as_it_is(op: &OpRecord) -> OpRequest {
+    let mut input = op.input.clone();
+    input.common.priority = op.priority();
+    input
 }
 
 fn cancel_fault(id: JobId) -> Fault {

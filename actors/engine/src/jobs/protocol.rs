@@ -77,6 +77,8 @@ pub enum JobEvent {
     Elapsed,
     /// Somebody wants the job to stop.
     Cancel,
+    /// The opcodes that have not begun have another urgency now.
+    Priority(i8),
 }
 
 /// What a job wants done.
@@ -96,6 +98,8 @@ pub enum JobEffect {
         /// Urgency.
         priority: i8,
     },
+    /// Tell the lock actor that the pending request has another urgency. Has no answer.
+    Reprioritize(i8),
     /// Ask the logical unit for facts it wants; answer [`JobEvent::Wanted`].
     Want {
         /// Which opcode.

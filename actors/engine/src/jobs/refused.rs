@@ -24,6 +24,12 @@ impl JobMachine {
             return self.abandon(fault);
         }
         let mut facts = std::mem::take(&mut self.committing);
+        // It was asked to stop before the log knew that the opcode began: none of it is true.
+        if fault.code == FaultCode::Canceled && !self.began {
+            self.plan = None;
+            self.steps.clear();
+            return self.end_failed(fault);
+        }
         match after {
             // All of the entry is void, but only the beginning of the step was refused.
             After::Act { .. } | After::Decide => {

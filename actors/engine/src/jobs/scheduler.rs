@@ -50,6 +50,23 @@ impl Scheduler {
         }
     }
 
+    /// A job that has not begun is urgent in another way.
+    pub fn reprioritize(&mut self, job: JobId, priority: i8) {
+        let Some(known) = self.priorities.get_mut(&job) else { return };
+        let before = std::mem::replace(known, priority);
+        for queue in [&mut self.new, &mut self.queued] {
+            if queue.remove(&(before, job)) {
+                queue.insert((priority, job));
+            }
+        }
+    }
+
+    /// Whether a job has begun and not ended.
+    #[must_use]
+    pub fn is_running(&self, job: JobId) -> bool {
+        self.running.contains(&job)
+    }
+
     /// The jobs to begin now, so that at most `running_max` run. Those that can never begin are
     /// among them: beginning ends them.
     ///

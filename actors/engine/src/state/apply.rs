@@ -48,6 +48,10 @@ impl ClusterState {
                 .check_reign(*reign)
                 .and_then(|()| self.cancel(*job, entry.at))
                 .map(|()| Applied::Done),
+            Command::ChangePriority { reign, job, priority } => self
+                .check_reign(*reign)
+                .and_then(|()| self.change_priority(*job, *priority))
+                .map(|()| Applied::Done),
         };
         outcome.unwrap_or_else(Applied::Refused)
     }
@@ -171,33 +175,6 @@ impl ClusterState {
         }
     }
 
-    /// Row Q34: a job that has not begun ends at once, one between two opcodes stops there, one
-    /// that runs cannot be canceled.
-    fn cancel(&mut self, id: JobId, at: Timestamp) -> Result<(), Fault> {
-        let Some(job) = self.jobs.get(&id) else {
-            return Err(Fault::new(FaultCode::UnknownEntity, format!("job {id} does not exist")));
-        };
-        if job.status().is_final() {
-            let text = format!("job {id} has ended: {}", job.status());
-            return Err(Fault::new(FaultCode::WrongState, text));
-        }
-        if job.status() == JobStatus::Running {
-            let text = format!("job {id} is running, it cannot be canceled any more");
-            return Err(Fault::new(FaultCode::WrongState, text));
-        }
-        let untouched = job.status() == JobStatus::Queued && job.start.is_none();
-        self.change_job(id, |job| {
-            job.cancel = true;
-            if untouched {
-                end_unfinished_ops(job, JobStatus::Canceled, &canceled(id), at);
-            }
-        });
-        if untouched {
-            self.finish_job(id, at);
-        }
-        Ok(())
-    }
-
     /// Changes a job's record in place; does nothing if it does not exist.
     pub(super) fn change_job(&mut self, id: JobId, change: impl FnOnce(&mut JobRecord)) {
         if let Some(job) = self.jobs.get_mut(&id) {
@@ -218,11 +195,6 @@ impl ClusterState {
         self.unfinished.remove(&id);
         self.locks.remove(&id);
     }
-}
-
-/// The fault of a job that was asked to stop.
-pub(super) fn canceled(id: JobId) -> Fault {
-    Fault::new(FaultCode::Canceled, format!("job {id} was canceled"))
 }
 
 /// Ends every opcode that has not ended.
@@ -252,5 +224,6 @@ fn queued(input: &OpRequest) -> OpRecord {
         plan: None,
         steps: Vec::new(),
         unwinding: None,
+        priority: None,
     }
 }

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 /// The newest level of rules and variants that this program knows. It rises with every change of
 /// what [`ClusterState::apply`](super::ClusterState::apply) does.
-pub const STATE_LEVEL: u32 = 1;
+pub const STATE_LEVEL: u32 = 2;
+
+/// From this level on a job that acts can be told to stop, and its urgency can be changed.
+pub(super) const LEVEL_JOBS_TOUCHED: u32 = 2;
 
 /// A decided command with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +74,15 @@ pub enum Command {
         reign: ReignId,
         /// Which.
         job: JobId,
+    },
+    /// The opcodes of a job that have not begun get another urgency. Of level 2.
+    ChangePriority {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// Which.
+        job: JobId,
+        /// The new urgency; lower is more urgent.
+        priority: i8,
     },
 }
 

@@ -9,6 +9,7 @@ use gantry_model::steps::{Act, STEPS_MAX, Step, StepRecord, StepResult};
 use gantry_model::units::Timestamp;
 
 use super::apply::end_unfinished_ops;
+use super::touch::canceled;
 use super::{ClusterState, JobEntry, JobFact};
 
 impl ClusterState {
@@ -28,6 +29,10 @@ impl ClusterState {
                 entry.job, entry.attempt, job.attempt
             );
             return Err(Fault::new(FaultCode::StaleToken, text));
+        }
+        let begins = entry.facts.iter().any(|fact| matches!(fact, JobFact::OpBegan { .. }));
+        if begins && self.begins_too_late(job) {
+            return Err(canceled(entry.job));
         }
         let mut changed = self.clone();
         for fact in &entry.facts {

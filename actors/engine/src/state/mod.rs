@@ -14,6 +14,7 @@ mod command;
 mod config;
 mod find;
 mod journal;
+mod touch;
 
 pub(crate) use find::unknown;
 

@@ -9,6 +9,7 @@ mod join;
 mod queries;
 mod reports;
 mod submit;
+mod touch;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use gantry_engine::query::Picture;
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::messages::{
-    Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, Report, SubmitJobs,
-    TokenIssue, WaitJob, job_path,
+    CancelJob, ChangeJobPriority, Join, QueryActors, QueryCluster, QueryFields, QueryJobs,
+    QueryTable, Report, SubmitJobs, TokenIssue, WaitJob, job_path,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
@@ -151,6 +152,8 @@ impl Actor for ClusterActor {
             .on::<QueryCluster>()
             .on::<QueryActors>()
             .on::<WaitJob>()
+            .on::<CancelJob>()
+            .on::<ChangeJobPriority>()
             .on::<TokenIssue>()
             .on::<Join>()
             .on::<Report>()

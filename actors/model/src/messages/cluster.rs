@@ -102,6 +102,120 @@ pub struct JobChange {
     pub waits_for: Option<String>,
 }
 
+/// Stops jobs that have not begun to act (rows C89, Q34, Q35). Answered when that is durable and,
+/// if it has an actor, when the job has ended or after [`CANCEL_WAIT`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelJob {
+    /// Which.
+    pub job: JobId,
+    /// Also if it has begun to act. That is refused: see [`Canceled`].
+    #[serde(default)]
+    pub kill: bool,
+}
+
+/// How long the answer to [`CancelJob`] waits for the end of the job. A job that waits for locks
+/// ends at once, one that asks its nodes ends when they have answered, which takes them up to ten
+/// seconds. Lower reports such a job as not canceled yet; higher outlasts a client's patience.
+pub const CANCEL_WAIT: Duration = Duration::from_secs(12);
+
+/// What became of a [`CancelJob`].
+///
+/// There is no kill of a job that acts: Ganeti kills its process and leaves behind what it had
+/// done. Here a job has no process; whoever carries it on does so from its journal, to its end or
+/// back to its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Canceled {
+    /// It had not left the queue and never will.
+    Dequeued,
+    /// It waited, for locks or for its nodes, and has ended.
+    Stopped,
+    /// It acts and goes on; of its opcodes none will begin after the present one.
+    Acts,
+    /// It had ended before it could be stopped.
+    EndedAs(JobStatus),
+    /// It has been told to stop and has not done so yet.
+    NotYet(JobStatus),
+    /// There was nothing to stop: it had ended before anybody asked.
+    Over,
+}
+
+impl Canceled {
+    /// Whether it is as was wished, in Ganeti's eyes.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Dequeued | Self::Stopped | Self::Over)
+    }
+
+    /// What Ganeti says.
+    #[must_use]
+    pub fn text(self, job: JobId) -> String {
+        match self {
+            Self::Dequeued => format!("Dequeued job {job}"),
+            Self::Stopped => "Job successfully cancelled".to_owned(),
+            Self::Acts => "Job no longer waiting, can't cancel (informed it anyway)".to_owned(),
+            Self::EndedAs(status) => {
+                format!("Job exited before it could have been canceled, status {status}")
+            }
+            Self::NotYet(status) => format!("Job could not be canceled, status {status}"),
+            Self::Over => format!("Job {job} has been already dead"),
+        }
+    }
+}
+
+/// Changes the urgency of those opcodes of a job that have not begun to act (rows C93, Q31). If it
+/// waits for locks, its place in their queues changes with it (L63).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeJobPriority {
+    /// Which.
+    pub job: JobId,
+    /// The new urgency, -20 to 19; lower is more urgent.
+    pub priority: i8,
+}
+
+/// What became of a [`ChangeJobPriority`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PriorityChanged {
+    /// Changed.
+    Done {
+        /// The urgency that its pending opcodes have now.
+        priority: i8,
+    },
+    /// It acts on its last opcode; nothing is pending.
+    NothingPending,
+    /// It is being canceled.
+    Canceling,
+    /// It has ended.
+    Finished,
+}
+
+impl PriorityChanged {
+    /// Whether it is as was wished.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Done { .. })
+    }
+
+    /// What Ganeti says.
+    #[must_use]
+    pub fn text(self, job: JobId) -> String {
+        match self {
+            Self::Done { priority } => format!(
+                "Priorities of pending opcodes for job {job} have been changed to {priority}"
+            ),
+            Self::NothingPending => format!("Job {job} had no pending opcodes"),
+            Self::Canceling => format!("Job {job} is cancelling"),
+            Self::Finished => format!("Job {job} is finished"),
+        }
+    }
+}
+
+/// The log has something new of a job that its actor did not put there: it was asked to stop, or
+/// is urgent in another way. Said to `/job/<id>`; what it is, the actor reads in the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobTouched {}
+
 /// Asks for the cluster itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueryCluster {}
@@ -230,6 +344,9 @@ super::messages! {
     QueryFields = "cluster.query-fields", Read, Result<Fields, Fault>;
     QueryJobs = "cluster.query-jobs", Read, Result<Vec<JobRecord>, Fault>;
     WaitJob = "cluster.wait-job", Read, Result<JobChange, Fault>;
+    CancelJob = "cluster.cancel-job", Operate, Result<Canceled, Fault>;
+    ChangeJobPriority = "cluster.change-job-priority", Operate, Result<PriorityChanged, Fault>;
+    JobTouched = "job.touched", Consensus, ();
     QueryCluster = "cluster.query", Read, Result<ClusterInfo, Fault>;
     QueryActors = "node.query-actors", Read, Result<Vec<ActorRow>, Fault>;
     TokenIssue = "cluster.token-issue", Operate, Result<TokenIssued, Fault>;

@@ -6,7 +6,8 @@ mod locks;
 mod node;
 
 pub use cluster::{
-    ClusterInfo, Fields, JobChange, Join, Joined, NewJob, QueryActors, QueryCluster, QueryFields,
+    CANCEL_WAIT, CancelJob, Canceled, ChangeJobPriority, ClusterInfo, Fields, JobChange,
+    JobTouched, Join, Joined, NewJob, PriorityChanged, QueryActors, QueryCluster, QueryFields,
     QueryJobs, QueryTable, Report, ReportAck, SubmitJobs, TokenIssue, TokenIssued, Versions,
     WAIT_MAX, WaitJob,
 };

@@ -11,7 +11,7 @@ use crate::listing::{list, show};
 use crate::options::{ListArgs, UnitsArgs};
 use crate::records::records;
 
-const DEFAULT_FIELDS: [&str; 3] = ["id", "status", "summary"];
+pub(super) const DEFAULT_FIELDS: [&str; 3] = ["id", "status", "summary"];
 
 /// List jobs and their states
 ///

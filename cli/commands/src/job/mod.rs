@@ -1,5 +1,8 @@
 //! `gantry job`, `gnt-job`
 
+mod cancel;
+mod change_priority;
+mod chosen;
 mod info;
 mod list;
 mod wait;
@@ -20,6 +23,8 @@ pub(crate) enum JobCommand {
     Info(info::Args),
     Watch(watch::Args),
     Wait(wait::Args),
+    Cancel(cancel::Args),
+    ChangePriority(change_priority::Args),
 }
 
 impl JobCommand {
@@ -29,6 +34,8 @@ impl JobCommand {
             Self::Info(args) => info::run(ctx, args).await,
             Self::Watch(args) => watch::run(ctx, &args).await,
             Self::Wait(args) => wait::run(ctx, &args).await,
+            Self::Cancel(args) => cancel::run(ctx, &args).await,
+            Self::ChangePriority(args) => change_priority::run(ctx, &args).await,
         }
     }
 }

@@ -11,15 +11,16 @@ use gantry_model::ids::{JobAttempt, JobId};
 use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
 use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
-    ActorRow, ConsoleChunk, JobChange, NewJob, QueryActors, QueryCluster, QueryJobs, QueryLocks,
-    QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
+    ActorRow, CancelJob, Canceled, ChangeJobPriority, ConsoleChunk, JobChange, NewJob,
+    PriorityChanged, QueryActors, QueryCluster, QueryJobs, QueryLocks, QueryTable, ReadConsole,
+    SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{OpCode, OpRequest};
 use gantry_model::query::{Cell, FieldKind, Resource, Table};
 use gantry_model::units::Timestamp;
 use gantry_wire::{AskError, Envelope, Message, NotDelivered, decode, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake_tables::{WEB1, cluster, instances, nodes, select};
 use crate::harness::NOW;
@@ -178,6 +179,15 @@ impl FakeCluster {
         Some(match envelope.message.as_str() {
             SubmitJobs::WIRE_NAME => state.submit(&decode(body).expect("decodes")),
             WaitJob::WIRE_NAME => return state.wait(&decode(body).expect("decodes")),
+            CancelJob::WIRE_NAME => reply::<CancelJob>(&cancel(&decode(body).expect("decodes"))),
+            ChangeJobPriority::WIRE_NAME => {
+                let asked: ChangeJobPriority = decode(body).expect("decodes");
+                reply::<ChangeJobPriority>(&Ok(match asked.job.0 {
+                    7 => PriorityChanged::Finished,
+                    8 => PriorityChanged::NothingPending,
+                    _ => PriorityChanged::Done { priority: asked.priority },
+                }))
+            }
             QueryJobs::WIRE_NAME => state.jobs(&decode(body).expect("decodes")),
             QueryTable::WIRE_NAME => state.table(&decode(body).expect("decodes")),
             QueryCluster::WIRE_NAME => reply::<QueryCluster>(&Ok(cluster())),
@@ -255,16 +265,24 @@ impl State {
             Resource::Instance => select(&instances(), &asked.fields, &asked.names, "instance"),
             Resource::Node => select(&nodes(), &asked.fields, &asked.names, "node"),
             Resource::Job => {
-                let value = |values: Vec<serde_json::Value>| {
-                    values.into_iter().map(Cell::Value).collect::<Vec<Cell>>()
-                };
+                let value =
+                    |values: Vec<Value>| values.into_iter().map(Cell::Value).collect::<Vec<Cell>>();
                 let fields = vec![
-                    ("id", "ID", FieldKind::Number, value(vec![json!(7), json!(8), json!(10)])),
+                    (
+                        "id",
+                        "ID",
+                        FieldKind::Number,
+                        value([7, 8, 10, 12, 14].map(Value::from).to_vec()),
+                    ),
                     (
                         "status",
                         "Status",
                         FieldKind::Text,
-                        value(vec![json!("success"), json!("running"), json!("error")]),
+                        value(
+                            ["success", "running", "error", "waiting", "queued"]
+                                .map(Value::from)
+                                .to_vec(),
+                        ),
                     ),
                     (
                         "summary",
@@ -274,13 +292,15 @@ impl State {
                             json!(["INSTANCE_CREATE(web1)"]),
                             json!(["TEST_DELAY(0.3)", "TEST_DELAY(1.0)"]),
                             json!(["INSTANCE_REMOVE(db1)"]),
+                            json!(["INSTANCE_STARTUP(web1)"]),
+                            json!(["INSTANCE_STARTUP(web2)"]),
                         ]),
                     ),
                     (
                         "received_ts",
                         "Received",
                         FieldKind::Other,
-                        value([0, 1, 2].map(|us| json!([NOW.seconds(), us])).to_vec()),
+                        value((0..5).map(|us| json!([NOW.seconds(), us])).collect()),
                     ),
                 ];
                 select(&fields, &asked.fields, &asked.names, "job")
@@ -288,6 +308,19 @@ impl State {
             Resource::Lock => Err(Fault::new(FaultCode::WrongInput, "ask /locks")),
         };
         reply::<QueryTable>(&answer)
+    }
+}
+
+/// Job 7 has ended, 8 acts, 9 is unknown, 12 waits, 13 takes its time, the others are queued.
+fn cancel(asked: &CancelJob) -> Result<Canceled, Fault> {
+    match asked.job.0 {
+        7 => Ok(Canceled::Over),
+        8 if asked.kill => Err(Fault::new(FaultCode::WrongState, "job 8 acts")),
+        8 => Ok(Canceled::Acts),
+        9 => Err(Fault::new(FaultCode::UnknownEntity, "job 9 does not exist")),
+        12 => Ok(Canceled::Stopped),
+        13 => Ok(Canceled::NotYet(JobStatus::Canceling)),
+        _ => Ok(Canceled::Dequeued),
     }
 }
 
@@ -307,6 +340,7 @@ fn record(id: JobId, input: &OpRequest) -> JobRecord {
             plan: None,
             steps: Vec::new(),
             unwinding: None,
+            priority: None,
         }],
         received: NOW,
         start: at(1_959_545),

@@ -48,6 +48,51 @@ async fn watch_and_wait() {
     Session::new().check("job-watch", &lines).await;
 }
 
+// covers: C89 Q34 Q35
+#[tokio::test(start_paused = true)]
+async fn cancel() {
+    let lines = [
+        "gnt-job cancel 14",
+        "gnt-job cancel 14 12",
+        "gnt-job cancel 12 8 14",
+        "gnt-job cancel 7",
+        "gnt-job cancel 13",
+        "gnt-job cancel 12 9 14",
+        "gnt-job cancel",
+        "gnt-job cancel --pending 12",
+        "gnt-job cancel --pending --queued",
+        "gnt-job cancel --pending",
+        "gnt-job cancel --pending --force",
+        "gnt-job cancel --queued -f",
+        "gnt-job cancel --waiting -f --json",
+        "gnt-job cancel --kill 12",
+        "gnt-job cancel --kill --yes-do-it 12",
+        "gnt-job cancel --kill --ya-rly 8",
+    ];
+    Session::new().check("job-cancel", &lines).await;
+}
+
+// covers: C89 C216
+#[tokio::test(start_paused = true)]
+async fn cancel_asks_before_it_takes_all_of_a_state() {
+    Session::typing("n\n").check("job-cancel-no", &["gnt-job cancel --pending"]).await;
+    Session::typing("y\n").check("job-cancel-yes", &["gnt-job cancel --pending"]).await;
+}
+
+// covers: C93 Q31
+#[tokio::test(start_paused = true)]
+async fn change_priority() {
+    let lines = [
+        "gnt-job change-priority --priority high 12",
+        "gnt-job change-priority --priority low 12 7 8",
+        "gnt-job change-priority 12",
+        "gnt-job change-priority --priority low",
+        "gnt-job change-priority --priority soon 12",
+        "gnt-job change-priority --priority normal --pending -f",
+    ];
+    Session::new().check("job-change-priority", &lines).await;
+}
+
 // covers: C33 C215
 #[tokio::test(start_paused = true)]
 async fn delay() {

@@ -1,12 +1,16 @@
 //! Canceling, at every moment of a job.
 
 use gantry_model::errors::FaultCode;
+use gantry_model::ids::{JobAttempt, JobId};
 use gantry_model::jobs::JobStatus;
+use gantry_model::locks::{LockChange, LockMode, LockName};
 
 use super::super::{CallEnd, JobEffect, JobEvent};
 use super::driver::Driver;
 use super::script::{OpScript, create};
+use crate::locking::{LockEffect, LockEvent};
 use crate::state::Applied;
+use crate::state::tests::sample::node_id;
 
 fn statuses(driver: &Driver) -> Vec<JobStatus> {
     driver.record().ops.iter().map(|op| op.status).collect()
@@ -81,14 +85,56 @@ fn a_job_whose_first_entry_is_on_its_way_is_canceled_if_the_log_has_the_cancel_f
 
 // covers: Q34
 #[test]
-fn a_job_that_has_begun_cannot_be_canceled() {
+fn an_opcode_that_has_begun_is_not_canceled() {
     let mut driver = Driver::of([create(0), create(1)]);
     driver.run_until_call();
-    assert_refused(driver.cancel());
+    assert_eq!(driver.cancel(), Applied::Done);
     driver.feed(JobEvent::CallEnded(CallEnd::Done(Default::default())));
     driver.run();
     driver.check_ended();
     assert_eq!(statuses(&driver), [JobStatus::Success]);
+}
+
+// covers: Q35
+#[test]
+fn a_job_that_acts_is_told_and_begins_no_other_opcode() {
+    let ops = vec![OpScript::new([create(0)]), OpScript::new([create(1)])];
+    let mut driver = Driver::new(ops);
+    driver.run_until_call();
+    assert_eq!(driver.cancel(), Applied::Done);
+    driver.feed(JobEvent::CallEnded(CallEnd::Done(Default::default())));
+    driver.run();
+    driver.check_ended();
+    assert_eq!(statuses(&driver), [JobStatus::Success, JobStatus::Canceled]);
+}
+
+#[test]
+fn the_log_refuses_the_beginning_of_an_opcode_whose_job_was_told_to_stop() {
+    let mut driver = Driver::new(vec![OpScript::new([create(0)]), OpScript::new([create(1)])]);
+    let facts = driver
+        .run_until_commit(|fact| matches!(fact, crate::state::JobFact::OpBegan { op_idx: 1, .. }));
+    // The entry is on its way, and so is the wish; the log has the wish first, the actor neither.
+    assert_eq!(driver.log.apply(driver.log.cancel_command(driver.job)), Applied::Done);
+    let applied = driver.log.apply(driver.log.job_command(driver.job, facts));
+    let Applied::Refused(fault) = applied else { panic!("taken: {applied:?}") };
+    assert_eq!(fault.code, FaultCode::Canceled);
+    driver.feed(JobEvent::Committed(Err(fault)));
+    driver.run();
+    driver.check_ended();
+    assert_eq!(statuses(&driver), [JobStatus::Success, JobStatus::Canceled]);
+    assert_eq!((driver.n_ended, driver.n_abandoned), (1, 0));
+    assert!(driver.world.sent.iter().all(|step| step.op_idx == 0));
+}
+
+#[test]
+fn at_the_first_level_a_job_that_acts_is_not_told() {
+    let mut driver = Driver::new(vec![OpScript::new([create(0)]), OpScript::new([create(1)])]);
+    driver.log.state.level = 1;
+    driver.run_until_call();
+    assert_refused(driver.cancel());
+    driver.feed(JobEvent::CallEnded(CallEnd::Done(Default::default())));
+    driver.run();
+    assert_eq!(statuses(&driver), [JobStatus::Success, JobStatus::Success]);
 }
 
 // covers: Q35
@@ -146,4 +192,62 @@ fn a_job_that_has_ended_cannot_be_canceled() {
     let mut driver = Driver::of([create(0)]);
     driver.run();
     assert_refused(driver.cancel());
+}
+
+// covers: Q31 L63
+#[test]
+fn a_job_that_becomes_less_urgent_lets_others_pass() {
+    let mut driver = Driver::of([create(0)]);
+    driver.occupy();
+    driver.run();
+    let rival = JobId(500);
+    let changes = vec![(LockName::node(node_id(2)), LockChange::Hold(LockMode::Exclusive))];
+    let attempt = JobAttempt(1);
+    let asked = LockEvent::Acquire { job: rival, attempt, priority: 0, changes };
+    assert!(matches!(driver.table.step(asked)[..], [LockEffect::Waiting { .. }]));
+    driver.log.apply(driver.log.priority_command(driver.job, 10));
+    driver.feed(JobEvent::Priority(10));
+    driver.run();
+    driver.vacate();
+    assert!(driver.table.is_waiting(driver.job), "it is first in the queue still");
+    assert!(!driver.table.is_waiting(rival));
+}
+
+// covers: Q31
+#[test]
+fn opcodes_that_have_begun_keep_their_urgency() {
+    let mut driver = Driver::new(vec![OpScript::new([create(0)]), OpScript::new([create(1)])]);
+    driver.run_until_call();
+    assert_eq!(driver.log.apply(driver.log.priority_command(driver.job, -10)), Applied::Done);
+    driver.feed(JobEvent::Priority(-10));
+    driver.feed(JobEvent::CallEnded(CallEnd::Done(Default::default())));
+    let urgencies: Vec<i8> = driver.record().ops.iter().map(|op| op.priority()).collect();
+    assert_eq!(urgencies, [0, -10]);
+    let asked = driver.run_until(|effect| matches!(effect, JobEffect::Acquire { .. }));
+    assert!(matches!(asked, JobEffect::Acquire { priority: -10, .. }), "{asked:?}");
+}
+
+#[test]
+fn an_urgency_outlives_the_leader() {
+    let mut driver = Driver::of([create(0)]);
+    driver.log.apply(driver.log.priority_command(driver.job, -5));
+    driver.crash();
+    let asked = driver.run_until(|effect| matches!(effect, JobEffect::Acquire { .. }));
+    assert!(matches!(asked, JobEffect::Acquire { priority: -5, .. }), "{asked:?}");
+}
+
+#[test]
+fn the_urgency_of_a_job_without_pending_opcodes_cannot_be_changed() {
+    let mut driver = Driver::of([create(0)]);
+    driver.run_until_call();
+    assert_refused(driver.log.apply(driver.log.priority_command(driver.job, -5)));
+    assert_eq!(driver.record().ops[0].priority, None);
+}
+
+#[test]
+fn at_the_first_level_no_urgency_is_changed() {
+    let mut driver = Driver::of([create(0)]);
+    driver.log.state.level = 1;
+    assert_refused(driver.log.apply(driver.log.priority_command(driver.job, -5)));
+    assert_eq!(driver.record().ops[0].priority, None);
 }

@@ -273,6 +273,11 @@ impl Driver {
         match effect {
             JobEffect::Declare { stage, .. } => Some(JobEvent::Declared(Ok(stage_of(stage)))),
             JobEffect::Acquire { changes, priority } => self.acquire(changes, priority),
+            JobEffect::Reprioritize(priority) => {
+                let event = LockEvent::ChangePriority { job: self.job, priority };
+                let effects = self.table.step(event);
+                self.answer_of_table(effects)
+            }
             JobEffect::Want { .. } => Some(JobEvent::Wanted(Ok(Vec::new()))),
             JobEffect::Gather(_) => Some(JobEvent::Gathered(Facts::default())),
             JobEffect::Check { op_idx, .. } => {

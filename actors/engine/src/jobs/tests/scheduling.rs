@@ -209,3 +209,18 @@ fn a_new_leader_resumes_what_has_begun_before_anything_else_and_whatever_the_lim
     queue.end(begun[0], JobStatus::Success);
     assert_eq!(queue.next(3), [urgent[0]]);
 }
+
+// covers: Q31
+#[test]
+fn a_queued_job_that_becomes_urgent_begins_first() {
+    let mut queue = Queue::new();
+    let (first, second, third) =
+        (queue.submit(urgent(0)), queue.submit(urgent(0)), queue.submit(urgent(0)));
+    assert_eq!(queue.next(1), [first]);
+    // One that has been looked at before, and one that has not.
+    let fourth = queue.submit(urgent(5));
+    queue.scheduler.reprioritize(JobId(third), -5);
+    queue.scheduler.reprioritize(JobId(fourth), -10);
+    queue.scheduler.reprioritize(JobId(first), -20);
+    assert_eq!(queue.next(4), [fourth, third, second]);
+}

@@ -183,15 +183,16 @@ fn a_job_that_has_not_begun_is_canceled_at_once() {
     assert_eq!(log.refused(late).message, "job 1 has ended");
 }
 
-// covers: Q34
+// covers: Q34 Q35
 #[test]
-fn a_job_that_runs_cannot_be_canceled() {
+fn a_job_that_runs_is_told_to_stop_and_goes_on() {
     let mut log = Log::new();
-    let job = log.submit(new_job(2));
-    log.job(job, vec![JobFact::Locks(held()), began(0)]);
-    let fault = log.refused(log.cancel_command(job));
-    assert_eq!(fault.code, FaultCode::WrongState);
-    assert_eq!(fault.message, "job 1 is running, it cannot be canceled any more");
+    let job = log.submit(new_job(1));
+    log.job(job, vec![began(0)]);
+    assert_eq!(log.apply(log.cancel_command(job)), Applied::Done);
+    assert!(record(&log, job).cancel);
+    assert_eq!(statuses(&log, job), [JobStatus::Running]);
+    log.job(job, vec![ended(0, JobStatus::Success)]);
 }
 
 // covers: Q35

@@ -115,7 +115,12 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
         }),
         1 => job.clone().prop_map(move |job| Command::Place { reign, job }),
         4 => vec(any_delta(), 1..3).prop_map(move |deltas| Command::Config { reign, deltas }),
-        2 => job.prop_map(move |job| Command::Cancel { reign, job }),
+        2 => job.clone().prop_map(move |job| Command::Cancel { reign, job }),
+        1 => (job, -20..20_i8).prop_map(move |(job, priority)| Command::ChangePriority {
+            reign,
+            job,
+            priority,
+        }),
     ];
     (command, prop::bool::weighted(0.95))
 }
@@ -128,7 +133,8 @@ fn fenced(state: &ClusterState, mut command: Command, present: bool) -> Command 
         Command::Submit { reign, .. }
         | Command::Place { reign, .. }
         | Command::Config { reign, .. }
-        | Command::Cancel { reign, .. } => *reign = now,
+        | Command::Cancel { reign, .. }
+        | Command::ChangePriority { reign, .. } => *reign = now,
         Command::Job(entry) => {
             entry.reign = state.reign;
             let known = state.jobs.get(&entry.job).map_or(JobAttempt(1), |job| job.attempt);

@@ -246,6 +246,10 @@ impl Log {
         assert_eq!(self.apply(self.job_command(job, facts)), Applied::Done);
     }
 
+    pub(crate) fn priority_command(&self, job: JobId, priority: i8) -> Command {
+        Command::ChangePriority { reign: self.reign(), job, priority }
+    }
+
     pub(crate) fn cancel_command(&self, job: JobId) -> Command {
         Command::Cancel { reign: self.reign(), job }
     }
