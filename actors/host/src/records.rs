@@ -1,8 +1,15 @@
 //! The place where the world of the fakes is kept: outside of every agent, so that it survives the
 //! agent's crash.
 //!
-//! In memory for a simulation, in a directory (one file per record) for daemons that share a
-//! machine. Every access is exclusive among all that use the same place.
+//! In memory for a simulation, in a file for daemons that share a machine. Every access is
+//! exclusive among all that use the same place.
+//!
+//! The file is a log of changes, so that an access costs what it changes and not what there is:
+//! every process has the records in memory and reads only what others have appended since. What one
+//! access changes is one frame, there as a whole or not at all. Nothing is flushed: a fake is to
+//! survive its agent, not the power of its machine, and flushes would be most of what it costs.
+
+mod log;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,24 +17,28 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::durable::{self, FileLock};
+use log::{Change, LogFile};
 
 /// Named records of bytes.
 #[derive(Debug)]
 pub struct RecordStore {
-    place: Place,
+    /// The directory of the file, if there is one.
+    directory: Option<PathBuf>,
+    content: Mutex<Content>,
 }
 
-#[derive(Debug)]
-enum Place {
-    Memory(Mutex<BTreeMap<String, Vec<u8>>>),
-    Directory(PathBuf),
+#[derive(Debug, Default)]
+struct Content {
+    records: BTreeMap<String, Vec<u8>>,
+    /// The file, as far as it was read; `None` before the first access and after a failed one.
+    file: Option<LogFile>,
 }
 
 impl RecordStore {
     /// In memory.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { place: Place::Memory(Mutex::new(BTreeMap::new())) }
+        Self { directory: None, content: Mutex::default() }
     }
 
     /// In this directory, which is made. Blocks.
@@ -36,10 +47,11 @@ impl RecordStore {
     /// What the system says.
     pub fn in_directory(path: &Path) -> io::Result<Self> {
         durable::create_dir(path)?;
-        Ok(Self { place: Place::Directory(path.to_owned()) })
+        Ok(Self { directory: Some(path.to_owned()), content: Mutex::default() })
     }
 
-    /// Works on the records while nobody else does. Blocks if they are in a directory.
+    /// Works on the records while nobody else does. Blocks if they are in a directory. What was
+    /// changed before an error stays changed.
     ///
     /// # Errors
     /// What the system says, or what `work` gives.
@@ -47,97 +59,79 @@ impl RecordStore {
         &self,
         work: impl FnOnce(&mut Records<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        match &self.place {
-            Place::Memory(map) => {
-                let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
-                work(&mut Records { view: View::Memory(&mut map) })
-            }
-            Place::Directory(path) => {
-                let _lock = FileLock::acquire(&path.join(".lock"))?;
-                work(&mut Records { view: View::Directory(path) })
-            }
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(directory) = &self.directory else {
+            return work(&mut Records { records: &mut content.records, changes: None });
+        };
+        let _lock = FileLock::acquire(&directory.join(".lock"))?;
+        let mut file = LogFile::follow(directory, content.file.take(), &mut content.records)?;
+        let mut changes = Vec::new();
+        let mut records = Records { records: &mut content.records, changes: Some(&mut changes) };
+        let outcome = work(&mut records);
+        // If this fails, memory is ahead of the file: the next access reads it anew.
+        file.append(&changes)?;
+        if file.is_wasteful(&content.records) {
+            file = LogFile::rewrite(directory, &content.records)?;
         }
+        content.file = Some(file);
+        outcome
     }
-}
-
-enum View<'a> {
-    Memory(&'a mut BTreeMap<String, Vec<u8>>),
-    Directory(&'a Path),
 }
 
 /// Exclusive access to the records.
 pub struct Records<'a> {
-    view: View<'a>,
+    records: &'a mut BTreeMap<String, Vec<u8>>,
+    /// What was changed, where it has to be written down.
+    changes: Option<&'a mut Vec<Change>>,
 }
 
 impl Records<'_> {
     /// One record.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the name is none.
     pub fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match &self.view {
-            View::Memory(map) => Ok(map.get(name).cloned()),
-            View::Directory(path) => durable::read(&path.join(checked(name)?)),
-        }
+        Ok(self.records.get(checked(name)?).cloned())
     }
 
     /// Writes a record.
     ///
     /// # Errors
-    /// When the name is not a plain file name, or what the system says.
+    /// When the name is none.
     pub fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let name = checked(name)?;
-        match &mut self.view {
-            View::Memory(map) => {
-                map.insert(name.to_owned(), bytes.to_owned());
-                Ok(())
-            }
-            View::Directory(path) => durable::write(&path.join(name), bytes),
+        self.records.insert(name.to_owned(), bytes.to_owned());
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change { name: name.to_owned(), bytes: Some(bytes.to_owned()) });
         }
+        Ok(())
     }
 
     /// Removes a record, if it is there.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the name is none.
     pub fn remove(&mut self, name: &str) -> io::Result<()> {
-        match &mut self.view {
-            View::Memory(map) => {
-                map.remove(name);
-                Ok(())
-            }
-            View::Directory(path) => durable::remove(&path.join(checked(name)?)),
+        if self.records.remove(checked(name)?).is_some()
+            && let Some(changes) = &mut self.changes
+        {
+            changes.push(Change { name: name.to_owned(), bytes: None });
         }
+        Ok(())
     }
 
     /// The names that begin with `prefix`, in order.
     ///
     /// # Errors
-    /// What the system says.
+    /// None today; a place that has to look for them may have some.
     pub fn names(&self, prefix: &str) -> io::Result<Vec<String>> {
-        match &self.view {
-            View::Memory(map) => {
-                let after = map.range(prefix.to_owned()..);
-                let matching = after.take_while(|(name, _)| name.starts_with(prefix));
-                Ok(matching.map(|(name, _)| name.clone()).collect())
-            }
-            View::Directory(path) => {
-                let mut names = Vec::new();
-                for entry in std::fs::read_dir(path)? {
-                    let name = entry?.file_name().to_string_lossy().into_owned();
-                    if name.starts_with(prefix) && checked(&name).is_ok() {
-                        names.push(name);
-                    }
-                }
-                names.sort();
-                Ok(names)
-            }
-        }
+        let after = self.records.range(prefix.to_owned()..);
+        let matching = after.take_while(|(name, _)| name.starts_with(prefix));
+        Ok(matching.map(|(name, _)| name.clone()).collect())
     }
 }
 
-/// Names are file names; those with a dot in front are ours.
+/// Names are plain, as those of files that they once were.
 fn checked(name: &str) -> io::Result<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -148,49 +142,4 @@ fn checked(name: &str) -> io::Result<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn both(check: impl Fn(&RecordStore)) {
-        check(&RecordStore::in_memory());
-        let dir = tempfile::tempdir().expect("tempdir");
-        check(&RecordStore::in_directory(&dir.path().join("world")).expect("made"));
-    }
-
-    #[test]
-    fn records_come_back_by_prefix_and_in_order() {
-        both(|store| {
-            let names = store
-                .exclusive(|records| {
-                    for name in ["b.2", "a.1", "b.1", "c"] {
-                        records.put(name, name.as_bytes())?;
-                    }
-                    records.remove("c")?;
-                    assert_eq!(records.get("b.1")?.as_deref(), Some(b"b.1".as_slice()));
-                    assert_eq!(records.get("c")?, None);
-                    records.names("b.")
-                })
-                .expect("works");
-            assert_eq!(names, ["b.1", "b.2"]);
-        });
-    }
-
-    #[test]
-    fn names_that_leave_the_directory_are_refused() {
-        both(|store| {
-            for name in ["", ".lock", "../a", "a/b"] {
-                store.exclusive(|records| records.put(name, b"")).expect_err(name);
-            }
-        });
-    }
-
-    #[test]
-    fn a_directory_keeps_them_for_the_next() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let first = RecordStore::in_directory(dir.path()).expect("made");
-        first.exclusive(|records| records.put("a", b"1")).expect("written");
-        let second = RecordStore::in_directory(dir.path()).expect("made");
-        let found = second.exclusive(|records| records.get("a")).expect("read");
-        assert_eq!(found.as_deref(), Some(b"1".as_slice()));
-    }
-}
+mod tests;
