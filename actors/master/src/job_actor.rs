@@ -188,6 +188,14 @@ impl JobActor {
                 let id = self.id;
                 let _refused = self.cluster.act(move |cluster, _| cluster.job_waits(id, what));
             }
+            JobEffect::GiveUp(changes) => {
+                let (id, attempt) = (self.id, self.attempt);
+                let told = self.locks.act(move |locks, _| locks.give_up(id, attempt, changes));
+                if let Err(error) = told {
+                    // Harmless: they are free with the end of the job at the latest.
+                    tracing::warn!(job = %id, %error, "locks are not given up early");
+                }
+            }
             JobEffect::Release => self.release(),
             JobEffect::Ended => self.ended(ctx),
             JobEffect::Abandon(fault) => self.abandon(&fault, ctx),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use gantry_engine::locking::{LockEffect, LockEvent, LockTable};
 use gantry_model::errors::Fault;
 use gantry_model::ids::{JobAttempt, JobId};
-use gantry_model::locks::{LockMode, LockName, LockRow};
+use gantry_model::locks::{LockChange, LockMode, LockName, LockRow};
 use gantry_model::messages::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
 use gantry_runtime::{Actor, Context, Handler, Protocol, Reply};
 
@@ -42,6 +42,19 @@ impl LockActor {
         held: Vec<(LockName, LockMode)>,
     ) {
         let effects = self.table.step(LockEvent::Restore { job, attempt, held });
+        self.tell(effects);
+    }
+
+    /// A job needs some of its locks no longer, or no longer alone. Its commit is behind us.
+    pub(crate) fn give_up(
+        &mut self,
+        job: JobId,
+        attempt: JobAttempt,
+        changes: Vec<(LockName, LockChange)>,
+    ) {
+        // What is only released never waits, so the urgency means nothing.
+        let event = LockEvent::Acquire { job, attempt, priority: 0, changes };
+        let effects = self.table.step(event);
         self.tell(effects);
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::deltas::ConfigDelta;
 use crate::errors::Fault;
 use crate::ids::{JobId, NodeUuid};
+use crate::locks::{LockMode, LockName};
 use crate::node_calls::{CallOutcome, NodeCall};
 use crate::units::Millis;
 
@@ -83,6 +84,19 @@ pub struct Step {
     /// A line for the job's log, said when the step starts.
     #[serde(default)]
     pub says: Option<String>,
+    /// From the beginning of this step on the opcode holds these locks only, in these modes; `None`
+    /// changes nothing (rows L40 to L51, L76). They must be among those held, in the same mode or a
+    /// lesser one. Others get what is given up once the beginning of the step is in the log.
+    ///
+    /// Undos run under what is left. They may touch what the opcode itself has made, which nobody
+    /// else knows by name, and what the locks that are left protect; an undo that needs more
+    /// belongs to an opcode that keeps more.
+    #[serde(default)]
+    pub keeps: Option<Vec<(LockName, LockMode)>>,
+    /// Once this step is done, it and all before it stay done, whatever comes: a later failure
+    /// takes back only what was done after it.
+    #[serde(default)]
+    pub settles: bool,
 }
 
 /// How a step ended.

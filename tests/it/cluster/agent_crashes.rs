@@ -33,7 +33,12 @@ fn during_a_creation() {
 
 #[test]
 fn during_a_creation_that_is_taken_back() {
-    crash_everywhere(Operation::CreateInVain, &["instance.start", "instance.stop", "disk.remove"]);
+    crash_everywhere(Operation::CreateInVain, &["disk.write-image", "disk.remove"]);
+}
+
+#[test]
+fn during_a_creation_that_does_not_start() {
+    crash_everywhere(Operation::CreateUnstarted, &["instance.start", "instance.stop"]);
 }
 
 #[test]

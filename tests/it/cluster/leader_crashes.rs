@@ -98,6 +98,11 @@ fn of_a_creation_that_is_taken_back() {
 }
 
 #[test]
+fn of_a_creation_that_does_not_start() {
+    crash_everywhere(Operation::CreateUnstarted, MachineNumber(2));
+}
+
+#[test]
 fn of_a_startup_elsewhere() {
     crash_everywhere(Operation::Startup, MachineNumber(2));
 }

@@ -88,6 +88,45 @@ fn the_lock_table_shows_who_holds_and_who_waits() {
     });
 }
 
+/// A creation whose image takes its time, once it copies that.
+async fn copying(cluster: &SimCluster, image: &std::path::Path) -> JobId {
+    cluster.disks().injector().set_latency(Duration::from_secs(60));
+    let op = ops::create_from_image("web3", MachineNumber(2), image);
+    let job = cluster.client().submit_one(op).await;
+    let copies = |name: &str| name.starts_with("copy");
+    cluster
+        .wait_for_state("the image is being copied", |state| {
+            let job = state.jobs.get(&job).expect("submitted");
+            job.ops[0].steps.last().is_some_and(|record| copies(&record.step.name))
+        })
+        .await;
+    job
+}
+
+// covers: L41 L42 L76
+#[test]
+fn a_job_that_needs_the_node_begins_while_an_instance_is_created_there() {
+    simulate(async {
+        let image = tempfile::NamedTempFile::new().expect("a temporary file");
+        for restart in [false, true] {
+            let mut cluster = set_up().await;
+            let client = cluster.client();
+            let creation = copying(&cluster, image.path()).await;
+            if restart {
+                cluster.restart(MachineNumber(1)).await;
+            }
+            // It needs the node, not its resources.
+            let on_node = client.submit_one(ops::delay_on(MachineNumber(2), 1)).await;
+            client.wait(on_node).await.expect_success();
+            let state = cluster.state();
+            let creation_status = state.jobs.get(&creation).expect("submitted").status();
+            assert_eq!(creation_status, gantry_model::jobs::JobStatus::Running);
+            client.wait(creation).await.expect_success();
+            cluster.assert_all_well().await;
+        }
+    });
+}
+
 #[test]
 fn a_restarted_leader_gives_a_lock_to_nobody_else_before_its_job_has_ended() {
     simulate(async {

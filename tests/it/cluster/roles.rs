@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use gantry_model::ids::InstanceUuid;
+use gantry_model::ids::{InstanceUuid, JobId};
 use gantry_model::messages::{
-    AcquireLocks, CallNode, GatherFacts, InstallReign, Join, QueryActors, QueryCluster,
-    QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, ReleaseLocks, Report, SubmitJobs,
-    TokenIssue, WaitJob, WriteConsole, cluster_path, locks_path,
+    AcquireLocks, CallNode, CancelJob, ChangeJobPriority, GatherFacts, InstallReign, JobTouched,
+    Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole,
+    ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path,
+    locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_runtime::simulate;
@@ -28,7 +29,7 @@ fn entry<M: Message>(to: &ActorPath) -> Entry {
 }
 
 /// Every message of the cluster, with a receiver that has it in its protocol.
-fn every_message(cluster: &SimCluster, instance: InstanceUuid) -> Vec<Entry> {
+fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Vec<Entry> {
     let (to, locks) = (cluster_path(), locks_path());
     let node = node_path(cluster.node(MachineNumber(2)));
     let guest = instance_path(instance);
@@ -38,6 +39,9 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid) -> Vec<Entry> {
         entry::<QueryFields>(&to),
         entry::<QueryJobs>(&to),
         entry::<WaitJob>(&to),
+        entry::<CancelJob>(&to),
+        entry::<ChangeJobPriority>(&to),
+        entry::<JobTouched>(&job_path(job)),
         entry::<QueryCluster>(&to),
         entry::<QueryActors>(&to),
         entry::<TokenIssue>(&to),
@@ -98,8 +102,11 @@ fn every_message_is_refused_to_every_role_without_its_right_and_to_no_other() {
         let cluster = SimCluster::new(1, 2).await;
         cluster.client().done(ops::create("web1", MachineNumber(2))).await;
         let instance = cluster.client().instance_uuid("web1").await.expect("it exists");
-        let entries = every_message(&cluster, instance);
         cluster.wait_until_idle().await;
+        // One that outlasts all this, so that there is an actor of a job.
+        let job = cluster.client().submit_one(ops::delay_on(MachineNumber(2), 600_000)).await;
+        cluster.wait_for_state("it acts", |state| state.locks.contains_key(&job)).await;
+        let entries = every_message(&cluster, instance, job);
         let before = cluster.state();
         for role in [Role::Reader, Role::Joiner, Role::Admin] {
             for door in [MachineNumber(1), MachineNumber(2)] {
@@ -155,7 +162,7 @@ fn no_message_is_missing_here() {
     assert!(names.len() >= 17, "{names:?}");
     simulate(async {
         let cluster = SimCluster::new(1, 2).await;
-        let known = every_message(&cluster, InstanceUuid(uuid::Uuid::nil()));
+        let known = every_message(&cluster, InstanceUuid(uuid::Uuid::nil()), JobId(1));
         for name in names {
             assert!(known.iter().any(|entry| entry.name == name), "{name} is not tested");
         }

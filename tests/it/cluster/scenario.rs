@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use gantry_hv::fake::FakeEffect;
 use gantry_model::jobs::JobStatus;
+use gantry_model::objects::AdminState;
 use gantry_model::opcodes::OpRequest;
+use gantry_storage::fake::FakeStoreEffect;
 use gantry_tests::{JobEnd, MachineNumber, SimCluster, ops};
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
@@ -17,8 +19,10 @@ const SEED: u64 = 11;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Create,
-    /// A creation whose guest does not start: it is taken back.
+    /// A creation whose image cannot be copied: it is taken back.
     CreateInVain,
+    /// A creation whose guest does not start: the instance is there (row I1).
+    CreateUnstarted,
     Startup,
     Remove,
 }
@@ -49,6 +53,10 @@ impl Scenario {
         let before: Vec<OpRequest> = match self.operation {
             Operation::Create => vec![],
             Operation::CreateInVain => {
+                cluster.disks().injector().fail_next(FakeStoreEffect::WriteImage, u32::MAX);
+                vec![]
+            }
+            Operation::CreateUnstarted => {
                 cluster.guests().injector().fail_next(FakeEffect::Begin, u32::MAX);
                 vec![]
             }
@@ -63,7 +71,9 @@ impl Scenario {
 
     fn op(&self) -> OpRequest {
         match self.operation {
-            Operation::Create | Operation::CreateInVain => self.create(),
+            Operation::Create | Operation::CreateInVain | Operation::CreateUnstarted => {
+                self.create()
+            }
             Operation::Startup => ops::startup("web1").into(),
             Operation::Remove => ops::remove("web1").into(),
         }
@@ -80,9 +90,17 @@ impl Scenario {
         let (expected, n_instances, n_running) = match self.operation {
             Operation::Create | Operation::Startup => (JobStatus::Success, 1, 1),
             Operation::CreateInVain => (JobStatus::Error, 0, 0),
+            Operation::CreateUnstarted => (JobStatus::Error, 1, 0),
             Operation::Remove => (JobStatus::Success, 0, 0),
         };
         assert_eq!(end.status, expected, "{context}: {:?}", end.fault);
+        if self.operation == Operation::CreateUnstarted {
+            // It stays marked as up, as in Ganeti, so that a watcher would try again.
+            let state = cluster.state();
+            let wanted = state.instances.values().map(|instance| instance.admin_state);
+            assert_eq!(wanted.collect::<Vec<_>>(), [AdminState::Up], "{context}");
+            cluster.client().done(ops::shutdown("web1")).await;
+        }
         cluster.assert_all_well().await;
         assert_eq!(cluster.state().instances.len(), n_instances, "{context}");
         let running = cluster.guests().running().await.expect("a world in memory");

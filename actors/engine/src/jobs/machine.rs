@@ -65,7 +65,9 @@ pub struct JobMachine {
     pub(super) op_idx: usize,
     pub(super) phase: Phase,
     cancel: bool,
-    held: Vec<(LockName, LockMode)>,
+    pub(super) held: Vec<(LockName, LockMode)>,
+    /// What is held when the commit under way is applied, if that is less.
+    pub(super) narrowing: Option<Vec<(LockName, LockMode)>>,
     /// Whether the present opcode is in the log as begun.
     pub(super) began: bool,
     start: Timestamp,
@@ -95,6 +97,7 @@ impl JobMachine {
             phase: Phase::New,
             cancel: record.cancel,
             held,
+            narrowing: None,
             began: op.is_some_and(|op| op.plan.is_some()),
             start: op.and_then(|op| op.start).unwrap_or_default(),
             exec: op.and_then(|op| op.exec).unwrap_or_default(),
@@ -327,6 +330,9 @@ impl JobMachine {
         if let Some(text) = &step.says {
             self.log(LogKind::Message, text.clone(), now);
         }
+        if let Err(fault) = self.narrow(&step) {
+            return self.fail(fault);
+        }
         let is_config = matches!(step.act, Act::Config(_));
         self.pending.push(JobFact::StepBegan { op_idx, seq, step: step.clone() });
         let result = is_config.then(|| StepResult::Done(Default::default()));
@@ -355,12 +361,14 @@ impl JobMachine {
             return self.on_refused(after, fault, now);
         }
         self.began = true;
-        match after {
+        let mut effects: Vec<JobEffect> = self.narrowed().into_iter().collect();
+        effects.extend(match after {
             After::Act { seq } => self.act(Direction::Act, seq, RETRY_FIRST, false),
             After::Decide => self.decide(),
             After::Undo => self.undo_next(),
             After::NextOp { ok } => self.next_op(ok, now),
-        }
+        });
+        effects
     }
 
     fn next_op(&mut self, ok: bool, now: Timestamp) -> Vec<JobEffect> {

@@ -22,6 +22,7 @@
 //! what a plan contains, how a call travels.
 
 mod machine;
+mod narrow;
 mod protocol;
 mod refused;
 mod resume;

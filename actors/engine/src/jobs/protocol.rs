@@ -147,6 +147,9 @@ pub enum JobEffect {
     Wait(Millis),
     /// What the job waits for, for people; `None` when it goes on.
     Waits(Option<String>),
+    /// Tell the lock actor that these are released, or held in a lesser mode. Its commit is behind
+    /// us; it has no answer.
+    GiveUp(Vec<(LockName, LockChange)>),
     /// Tell the lock actor that everything is released. Its commit is behind us.
     Release,
     /// The job has ended; the actor may go.

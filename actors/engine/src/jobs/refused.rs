@@ -28,6 +28,7 @@ impl JobMachine {
         if fault.code == FaultCode::Canceled && !self.began {
             self.plan = None;
             self.steps.clear();
+            self.narrowing = None;
             return self.end_failed(fault);
         }
         match after {
@@ -35,6 +36,7 @@ impl JobMachine {
             After::Act { .. } | After::Decide => {
                 self.steps.pop();
                 facts.retain(|fact| !matches!(fact, JobFact::StepBegan { .. }));
+                self.not_narrowed(&mut facts);
                 self.pending = facts;
                 self.fail(fault)
             }

@@ -3,6 +3,7 @@
 mod canceling;
 mod crashes;
 mod driver;
+mod narrowing;
 mod outcomes;
 mod properties;
 mod refusals;

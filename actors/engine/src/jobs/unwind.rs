@@ -20,11 +20,16 @@ impl JobMachine {
     /// The last step whose undo is owed: its act may have had an effect, and it has not been taken
     /// back. A change of the configuration had its effect with the commit of its beginning; a call
     /// may have had one whatever its result says, and calls are absolute, so undoing one that had
-    /// none does no harm.
+    /// none does no harm. What is settled is not owed any more.
     pub(super) fn owed(&self) -> Option<(usize, &StepRecord)> {
+        let settles = |record: &StepRecord| {
+            record.step.settles && matches!(record.result, Some(StepResult::Done(_)))
+        };
+        let n_settled = self.steps.iter().rposition(settles).map_or(0, |idx| idx + 1);
         self.steps
             .iter()
             .enumerate()
+            .skip(n_settled)
             .rev()
             .find(|(_, record)| record.step.undo.is_some() && record.undone.is_none())
     }

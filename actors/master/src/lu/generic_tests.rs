@@ -1,6 +1,6 @@
 //! What is true of every opcode: it can be replayed, repeated, taken back, and locks in order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_engine::jobs::Next;
 use gantry_engine::locking::{LockEffect, LockEvent, LockTable};
@@ -126,7 +126,15 @@ fn a_journal_with_another_step_is_another_program() {
         let mut longer = steps;
         let act = Act::Wait { duration: Millis(1) };
         let name = "one more".into();
-        longer.push(done(Step { name, act, undo: None, may_fail: false, says: None }));
+        longer.push(done(Step {
+            name,
+            act,
+            undo: None,
+            may_fail: false,
+            keeps: None,
+            settles: false,
+            says: None,
+        }));
         let fault = lu::replay(&sample.op, &plan, &longer).expect_err("one step too many");
         assert!(fault.message.contains("'one more'"), "{}", fault.message);
     }
@@ -167,6 +175,33 @@ fn holds_alone(sample: &Sample, wanted: &LockName) -> bool {
         .iter()
         .flat_map(|stage| &stage.changes)
         .any(|(name, change)| *change == alone && (name == wanted || *name == LockName::bgl()))
+}
+
+// covers: L40 L41 L42 L76
+#[test]
+fn steps_keep_only_what_is_held_and_the_lock_of_their_instance_to_the_end() {
+    for sample in samples::all() {
+        let stages = stages(&sample.op, &sample.rig.state).expect("locks can be named");
+        let held =
+            stages.into_iter().flat_map(|stage| stage.changes).filter_map(|(name, change)| {
+                match change {
+                    LockChange::Hold(mode) => Some((name, mode)),
+                    LockChange::Release => None,
+                }
+            });
+        let mut held: BTreeMap<LockName, LockMode> = held.collect();
+        let web1 = LockName::instance(&web1());
+        let of_instance = held.get(&web1).copied();
+        for step in all_steps(&sample.op, &plan_of(&sample)) {
+            let Some(keeps) = step.keeps else { continue };
+            for (name, mode) in &keeps {
+                let is_held = held.get(name).is_some_and(|held| held >= mode);
+                assert!(is_held, "{}: {}: {name}", sample.name, step.name);
+            }
+            held = keeps.into_iter().collect();
+            assert_eq!(held.get(&web1).copied(), of_instance, "{}: {}", sample.name, step.name);
+        }
+    }
 }
 
 // covers: L70
@@ -266,6 +301,11 @@ fn disks_and_guests_are_where_the_configuration_says_when_an_opcode_is_done() {
     }
 }
 
+/// How many of the steps before `failing` stay done when that fails.
+fn n_settled(steps: &[Step], failing: usize) -> usize {
+    steps[..failing].iter().rposition(|step| step.settles).map_or(0, |idx| idx + 1)
+}
+
 /// Does the steps up to `failing`, which fails with or without its effect, and takes back what is
 /// owed.
 fn fail_and_unwind(rig: &mut Rig, steps: &[Step], failing: usize, with_effect: bool) {
@@ -277,7 +317,8 @@ fn fail_and_unwind(rig: &mut Rig, steps: &[Step], failing: usize, with_effect: b
     if is_call && with_effect {
         rig.act(&steps[failing].act).expect("it can be done");
     }
-    let owed = if is_call { &steps[..=failing] } else { &steps[..failing] };
+    let first = n_settled(steps, failing);
+    let owed = if is_call { &steps[first..=failing] } else { &steps[first..failing] };
     for undo in owed.iter().rev().filter_map(|step| step.undo.as_ref()) {
         rig.act(undo).expect("it can be taken back");
     }
@@ -295,7 +336,7 @@ fn world(rig: &Rig) -> (Nodes, Vec<Instance>, usize) {
 
 // covers: I1 I5
 #[test]
-fn a_creation_or_a_start_that_fails_anywhere_leaves_the_world_as_it_was() {
+fn a_creation_or_a_start_that_fails_anywhere_leaves_only_what_is_settled() {
     let unwinds =
         |op: &OpCode| matches!(op, OpCode::InstanceCreate(_) | OpCode::InstanceStartup(_));
     for sample in samples::all().into_iter().filter(|sample| unwinds(&sample.op)) {
@@ -304,7 +345,11 @@ fn a_creation_or_a_start_that_fails_anywhere_leaves_the_world_as_it_was() {
             for with_effect in [false, true] {
                 let mut rig = sample.rig.clone();
                 fail_and_unwind(&mut rig, &steps, failing, with_effect);
-                let mut expected = world(&sample.rig);
+                let mut settled = sample.rig.clone();
+                for step in &steps[..n_settled(&steps, failing)] {
+                    settled.act(&step.act).unwrap_or_else(|fault| panic!("{fault}"));
+                }
+                let mut expected = world(&settled);
                 // What is left of a guest that had ended by itself is no loss.
                 if rig.nodes.guests.is_empty() {
                     expected.0.guests.retain(|_, guest| guest.state != GuestState::Shutdown);

@@ -149,6 +149,8 @@ pub(super) fn start_step(spec: &GuestSpec, node: &Node, paused: bool) -> Step {
         },
         undo: Some(Act::Call { node: node.uuid, call: Box::new(stop.into()) }),
         may_fail: false,
+        keeps: None,
+        settles: false,
         says: None,
     }
 }
@@ -167,6 +169,8 @@ pub(super) fn clean_up_step(spec: &GuestSpec, node: &Node) -> Step {
         act: Act::Call { node: node.uuid, call: Box::new(stop.into()) },
         undo: None,
         may_fail: false,
+        keeps: None,
+        settles: false,
         says: None,
     }
 }
@@ -184,6 +188,8 @@ pub(super) fn stop_step(instance: &Instance, timeout: Millis, may_fail: bool) ->
         act: Act::Call { node: instance.primary, call: Box::new(stop.into()) },
         undo: None,
         may_fail,
+        keeps: None,
+        settles: false,
         says: None,
     }
 }

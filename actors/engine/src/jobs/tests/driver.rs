@@ -299,6 +299,13 @@ impl Driver {
                 Some(JobEvent::Elapsed)
             }
             JobEffect::Waits(_) => None,
+            JobEffect::GiveUp(changes) => {
+                let (job, attempt) = (self.job, self.attempt);
+                let event = LockEvent::Acquire { job, attempt, priority: 0, changes };
+                let effects = self.table.step(event);
+                assert!(matches!(effects[0], LockEffect::Granted { .. }), "{effects:?}");
+                None
+            }
             JobEffect::Release => {
                 let effects = self.table.step(LockEvent::Release { job: self.job });
                 // A request that was pending is withdrawn; nobody waits for that answer any more.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_model::jobs::JobStatus;
+use gantry_model::locks::{LockMode, LockName};
 use gantry_model::steps::{Act, Direction, Step};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -91,7 +92,9 @@ fn step_of(op_idx: usize, seq: usize, kind: Kind, may_fail: bool) -> Step {
         Kind::Mark => mark(number - 1, 1),
         Kind::Wait => wait(),
     };
-    Step { may_fail, ..step }
+    // Some give up all locks but the big one, which those after them hold then.
+    let keeps = (seq % 3 == 2).then(|| vec![(LockName::bgl(), LockMode::Shared)]);
+    Step { may_fail, keeps, ..step }
 }
 
 fn script(plot: &Plot) -> Vec<OpScript> {

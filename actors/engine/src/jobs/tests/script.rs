@@ -42,7 +42,15 @@ fn call(call: impl Into<NodeCall>) -> Act {
 }
 
 fn step(name: String, act: Act, undo: Option<Act>) -> Step {
-    Step { says: Some(format!("* {name}")), name, act, undo, may_fail: false }
+    Step {
+        says: Some(format!("* {name}")),
+        name,
+        act,
+        undo,
+        may_fail: false,
+        keeps: None,
+        settles: false,
+    }
 }
 
 /// Makes a disk; the undo removes it.

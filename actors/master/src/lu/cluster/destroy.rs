@@ -57,6 +57,8 @@ impl LogicalUnit for ClusterDestroy {
             act: Act::Config(vec![ConfigDelta::ClusterDestroy]),
             undo: None,
             may_fail: false,
+            keeps: None,
+            settles: false,
             says: None,
         }]
     }

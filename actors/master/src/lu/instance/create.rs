@@ -127,7 +127,7 @@ impl LogicalUnit for InstanceCreate {
         let mut steps: Vec<Step> =
             plan.instance.disks.iter().map(|disk| create_disk(&plan.node, disk)).collect();
         if let (Some(image), Some(disk)) = (&plan.image, plan.instance.disks.first()) {
-            steps.push(write_image(&plan.node, disk, image));
+            steps.push(write_image(&plan.instance, &plan.node, disk, image));
         }
         steps.push(add_to_config(&plan.instance));
         if self.start {
@@ -367,27 +367,47 @@ fn create_disk(node: &Node, disk: &Disk) -> Step {
             call: Box::new(DiskRemove { disk: disk.clone() }.into()),
         }),
         may_fail: false,
+        keeps: None,
+        settles: false,
         says: Some(says),
     }
 }
 
-fn write_image(node: &Node, disk: &Disk, image: &str) -> Step {
+/// The instance, and with `node_res` what its node lends it. Row L41: with the disks there the node
+/// itself is free for others; row L42: with the image on them so are its resources.
+fn kept_locks(instance: &Instance, node_res: bool) -> Vec<(LockName, LockMode)> {
+    let mut kept = vec![
+        (LockName::bgl(), LockMode::Shared),
+        (LockName::instance(&instance.name), LockMode::Exclusive),
+    ];
+    if node_res {
+        kept.push((LockName::node_res(instance.primary), LockMode::Exclusive));
+    }
+    kept
+}
+
+fn write_image(instance: &Instance, node: &Node, disk: &Disk, image: &str) -> Step {
     let call = DiskWriteImage { disk: disk.clone(), image: image.to_owned() };
     Step {
         name: format!("copy an image onto disk {}", disk.index),
         act: Act::Call { node: node.uuid, call: Box::new(call.into()) },
         undo: None,
         may_fail: false,
+        keeps: Some(kept_locks(instance, true)),
+        settles: false,
         says: Some(format!("* copying image {image} onto disk {}", disk.index)),
     }
 }
 
+/// From here on the instance is there, whatever becomes of its first start (row I1).
 fn add_to_config(instance: &Instance) -> Step {
     Step {
         name: format!("add instance {}", instance.name),
         act: Act::Config(vec![ConfigDelta::InstanceAdd(Box::new(instance.clone()))]),
-        undo: Some(Act::Config(vec![ConfigDelta::InstanceRemove { instance: instance.uuid }])),
+        undo: None,
         may_fail: false,
+        keeps: Some(kept_locks(instance, false)),
+        settles: true,
         says: Some(format!("adding instance {} to cluster config", instance.name)),
     }
 }
@@ -402,6 +422,8 @@ fn begin_first_run(plan: &Plan) -> Step {
         }]),
         undo: None,
         may_fail: false,
+        keeps: None,
+        settles: false,
         says: None,
     }
 }

@@ -76,6 +76,8 @@ impl LogicalUnit for InstanceReboot {
                 act: Act::Call { node: plan.node.uuid, call: Box::new(call.into()) },
                 undo: None,
                 may_fail: false,
+                keeps: None,
+                settles: false,
                 says: None,
             }];
         }
@@ -94,6 +96,8 @@ impl LogicalUnit for InstanceReboot {
             }]),
             undo: None,
             may_fail: false,
+            keeps: None,
+            settles: false,
             says: None,
         });
         steps.push(guest::start_step(&plan.spec, &plan.node, false));

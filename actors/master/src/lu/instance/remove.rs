@@ -74,12 +74,22 @@ fn remove_disk(instance: &Instance, disk: &Disk, op: &InstanceRemove) -> Step {
         act: Act::Call { node: instance.primary, call: Box::new(call.into()) },
         undo: None,
         may_fail: op.ignore_failures,
+        keeps: None,
+        settles: false,
         says: (disk.index == 0).then(|| "* removing instance disks...".into()),
     }
 }
 
 fn config(name: String, delta: ConfigDelta, says: Option<String>) -> Step {
-    Step { name, act: Act::Config(vec![delta]), undo: None, may_fail: false, says }
+    Step {
+        name,
+        act: Act::Config(vec![delta]),
+        undo: None,
+        may_fail: false,
+        keeps: None,
+        settles: false,
+        says,
+    }
 }
 
 #[cfg(test)]

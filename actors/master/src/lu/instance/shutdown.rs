@@ -52,6 +52,8 @@ impl LogicalUnit for InstanceShutdown {
                 }]),
                 undo: None,
                 may_fail: false,
+                keeps: None,
+                settles: false,
                 says: None,
             });
         }

@@ -96,6 +96,8 @@ impl LogicalUnit for InstanceStartup {
             }]),
             undo: None,
             may_fail: false,
+            keeps: None,
+            settles: false,
             says: None,
         };
         if plan.runs {

@@ -91,6 +91,8 @@ impl LogicalUnit for NodeAdd {
             act: Act::Config(vec![redeem, ConfigDelta::NodeAdd(Box::new(node.clone()))]),
             undo: None,
             may_fail: false,
+            keeps: None,
+            settles: false,
             says: Some(format!("* adding node {} to the cluster", node.name)),
         }]
     }

@@ -63,6 +63,8 @@ impl LogicalUnit for NodeRemove {
                 act: Act::Call { node: plan.node, call: Box::new(NodeLeave {}.into()) },
                 undo: None,
                 may_fail: true,
+                keeps: None,
+                settles: false,
                 says: None,
             },
             Step {
@@ -70,6 +72,8 @@ impl LogicalUnit for NodeRemove {
                 act: Act::Config(vec![ConfigDelta::NodeRemove { node: plan.node }]),
                 undo: None,
                 may_fail: false,
+                keeps: None,
+                settles: false,
                 says: Some(format!("* removing node {} from the cluster", self.node_name)),
             },
         ]

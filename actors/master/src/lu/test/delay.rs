@@ -71,6 +71,8 @@ fn one_round(op: &TestDelay, round: u32, plan: &Plan) -> Vec<Step> {
             act: Act::Wait { duration: op.duration },
             undo: None,
             may_fail: false,
+            keeps: None,
+            settles: false,
             says: says.take(),
         });
     }
@@ -81,6 +83,8 @@ fn one_round(op: &TestDelay, round: u32, plan: &Plan) -> Vec<Step> {
             act: Act::Call { node: *node, call: Box::new(call.into()) },
             undo: None,
             may_fail: false,
+            keeps: None,
+            settles: false,
             says: says.take(),
         });
     }

@@ -293,3 +293,25 @@ fn files_of_disks_are_never_shared() {
     assert_ne!(paths[0], paths[1]);
     assert!(paths.iter().all(|path| path.contains("/srv/disks/web1/")), "{paths:?}");
 }
+
+// covers: L40 L41 L42
+#[test]
+fn locks_of_the_node_are_given_up_as_soon_as_they_are_not_needed() {
+    let rig = Rig::new();
+    let kept = |op: InstanceCreate| {
+        let op = op.into();
+        let plan = rig.check(&op).expect("not refused");
+        let steps = all_steps(&op, &plan).into_iter();
+        let kept = steps.filter_map(|step| {
+            let keeps = step.keeps?.into_iter().map(|(name, _)| name.level.as_str());
+            Some((step.name, keeps.collect::<Vec<_>>().join(" ")))
+        });
+        kept.collect::<Vec<_>>()
+    };
+    let added = ("add instance web1".to_owned(), "cluster instance".to_owned());
+    let image = ("copy an image onto disk 0".to_owned(), "cluster instance node-res".to_owned());
+    assert_eq!(kept(create()), [image, added.clone()]);
+    let mut empty = create();
+    no_image(&mut empty);
+    assert_eq!(kept(empty), [added]);
+}
