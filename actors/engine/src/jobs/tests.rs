@@ -3,6 +3,7 @@
 mod canceling;
 mod crashes;
 mod driver;
+mod model_check;
 mod narrowing;
 mod outcomes;
 mod properties;
