@@ -17,6 +17,7 @@ use gantry_model::report::{GuestReport, GuestState};
 use gantry_model::units::Millis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 use crate::contract::{
     ConsoleStream, DiskSource, GuestChange, GuestIntent, HvEvent, Hypervisor, StoppedBy,
@@ -327,7 +328,7 @@ pub async fn a_reboot_resets_and_keeps_the_process(bench: &mut dyn Bench) {
     let mut guest = running(bench).await;
     let instance = guest.instance();
     let hv = bench.hypervisor();
-    hv.reboot(instance).await.expect("reset");
+    hv.reboot(instance, None).await.expect("reset");
     guest.says(&format!("{TINY_GUEST_UP}2")).await;
     until_change(&mut guest.events, instance, |change| *change == GuestChange::Reset).await;
     let report = hv.query(instance).await.expect("asks").expect("runs");
@@ -339,7 +340,7 @@ pub async fn a_reboot_resets_and_keeps_the_process(bench: &mut dyn Bench) {
 pub async fn what_does_not_run_cannot_be_used(bench: &mut dyn Bench) {
     let (spec, _) = bench.guest();
     let hv = bench.hypervisor();
-    let reboot = hv.reboot(spec.instance).await.expect_err("not there");
+    let reboot = hv.reboot(spec.instance, None).await.expect_err("not there");
     assert_eq!(reboot.code(), FaultCode::WrongState, "{reboot}");
     let console = hv.console(spec.instance).await.err().expect("not there");
     assert!(matches!(console, HvError::NotRunning { .. }), "{console}");
@@ -421,16 +422,25 @@ pub async fn a_lost_start_is_resolved(bench: &mut dyn Bench) {
     assert!(matches!(recovered, Recovery::Failed(_)), "too late: {recovered:?}");
 }
 
-/// A stop is seen by the guest's absence; a reset leaves no trace, and nobody guesses.
+/// A stop is seen by the guest's absence, a reset by its mark; without one nobody guesses.
 pub async fn a_lost_stop_and_a_lost_reboot_are_resolved(bench: &mut dyn Bench) {
     let guest = running(bench).await;
     let (instance, hypervisor) = (guest.instance(), guest.report.hypervisor);
     let hv = bench.hypervisor();
-    let stop = InstanceStop { instance, hypervisor, timeout: Millis(0), epoch: None };
-    let reboot = InstanceReboot { instance, hypervisor };
+    let disks = Vec::new();
+    let stop = InstanceStop { instance, hypervisor, timeout: Millis(0), epoch: None, disks };
+    let reboot = InstanceReboot { instance, hypervisor, mark: None };
     assert_eq!(hv.recover(GuestIntent::Stop(&stop)).await, Recovery::NotStarted);
     let recovered = hv.recover(GuestIntent::Reboot(&reboot)).await;
     assert!(matches!(recovered, Recovery::Unknown(_)), "{recovered:?}");
+    let marked = |number| InstanceReboot { mark: Some(Uuid::from_u128(number)), ..reboot.clone() };
+    let recovered = hv.recover(GuestIntent::Reboot(&marked(1))).await;
+    assert_eq!(recovered, Recovery::NotStarted);
+    hv.reboot(instance, marked(1).mark).await.expect("reset");
+    let recovered = hv.recover(GuestIntent::Reboot(&marked(1))).await;
+    assert_eq!(recovered, Recovery::Done(CallOutcome::default()));
+    let recovered = hv.recover(GuestIntent::Reboot(&marked(2))).await;
+    assert_eq!(recovered, Recovery::NotStarted, "another one");
     hv.kill(instance).await.expect("killed");
     let recovered = hv.recover(GuestIntent::Stop(&stop)).await;
     assert_eq!(recovered, Recovery::Done(CallOutcome::default()));

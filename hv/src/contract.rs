@@ -20,6 +20,7 @@ use gantry_model::params::HypervisorKind;
 use gantry_model::report::GuestReport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 use crate::error::HvError;
 
@@ -181,11 +182,16 @@ pub trait Hypervisor: Send + Sync + 'static {
         timeout: Duration,
     ) -> BoxFuture<'_, Result<StoppedBy, HvError>>;
 
-    /// Resets a guest's processor; what runs it stays.
+    /// Resets a guest's processor; what runs it stays. `mark` is kept with the guest, so that
+    /// [`Hypervisor::recover`] finds it when this has happened.
     ///
     /// # Errors
     /// When it does not run.
-    fn reboot(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<(), HvError>>;
+    fn reboot(
+        &self,
+        instance: InstanceUuid,
+        mark: Option<Uuid>,
+    ) -> BoxFuture<'_, Result<(), HvError>>;
 
     /// The guest, if it is there.
     ///

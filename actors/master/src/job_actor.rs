@@ -88,9 +88,15 @@ impl JobActor {
         self.feed(JobEvent::Start, ctx);
     }
 
-    /// Has the job placed anew, then begins again.
+    /// Has the job placed anew, then begins again. One whose end came through after all needs no
+    /// new placement, which the log may not take now: its locks are free at once.
     fn place_again(&mut self, ctx: &mut Context<Self>) {
         self.machine = None;
+        let state = self.context.state();
+        if state.jobs.get(&self.id).is_none_or(|job| job.status().is_final()) {
+            self.begin(ctx);
+            return;
+        }
         let context = self.context.clone();
         let command = Command::Place { reign: context.reign, job: self.id };
         ctx.spawn_then(

@@ -12,12 +12,13 @@ use gantry_model::objects::GuestSpec;
 use gantry_model::params::{HvParams, HypervisorKind};
 use gantry_model::report::{GuestReport, GuestState};
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 use crate::contract::{
     Capabilities, ConsoleStream, DiskSource, EVENTS_KEPT, GuestChange, GuestIntent, HvEvent,
     HvFacts, Hypervisor, Started, StoppedBy,
 };
-use crate::epoch::other_epoch;
+use crate::epoch::{other_epoch, unmarked_reboot};
 use crate::error::HvError;
 use crate::fake::world::{FakeEffect, FakeEnd, FakeGuest, FakeWorld, Shutdown, View, Watch};
 
@@ -220,9 +221,12 @@ impl FakeHypervisor {
             },
             GuestIntent::Reboot(reboot) => {
                 let instance = reboot.instance;
-                if self.look(instance).await?.guest.is_some() {
-                    let why = "runs; whether it was reset cannot be seen";
-                    return Ok(Recovery::Unknown(format!("instance {instance} {why}")));
+                if let Some(guest) = self.look(instance).await?.guest {
+                    return Ok(match reboot.mark {
+                        None => unmarked_reboot(instance),
+                        mark if mark == guest.reset_mark => Recovery::Done(CallOutcome::default()),
+                        Some(_) => Recovery::NotStarted,
+                    });
                 }
                 let error = HvError::NotRunning { instance };
                 Ok(Recovery::Failed(Fault::new(error.code(), error.to_string())))
@@ -315,13 +319,19 @@ impl Hypervisor for FakeHypervisor {
         Box::pin(self.stop_guest(instance, timeout))
     }
 
-    fn reboot(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<(), HvError>> {
+    fn reboot(
+        &self,
+        instance: InstanceUuid,
+        mark: Option<Uuid>,
+    ) -> BoxFuture<'_, Result<(), HvError>> {
         Box::pin(async move {
             if self.look(instance).await?.guest.is_none() {
                 return Err(HvError::NotRunning { instance });
             }
-            self.effect(FakeEffect::Reset, instance, move |view, node| view.reset(node, instance))
-                .await
+            self.effect(FakeEffect::Reset, instance, move |view, node| {
+                view.reset(node, instance, mark)
+            })
+            .await
         })
     }
 

@@ -11,6 +11,7 @@ use gantry_model::objects::GuestSpec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 use crate::console::ConsoleHub;
 use crate::contract::{GuestChange, HvEvent};
@@ -52,6 +53,9 @@ pub(super) struct FakeGuest {
     pub(super) deaf: bool,
     /// Its power button was pressed, or its end was ordered.
     pub(super) asked: bool,
+    /// The last reset that had a mark.
+    #[serde(default)]
+    pub(super) reset_mark: Option<Uuid>,
 }
 
 /// The last guest of an instance that ended on a node.
@@ -386,7 +390,13 @@ impl View<'_, '_> {
                 "guest {instance} (epoch {here}) made on {node} while it exists on {other}"
             ))?;
         }
-        let guest = FakeGuest { spec: spec.clone(), began: false, deaf: false, asked: false };
+        let guest = FakeGuest {
+            spec: spec.clone(),
+            began: false,
+            deaf: false,
+            asked: false,
+            reset_mark: None,
+        };
         self.put(&guest_name(node, instance), &guest)?;
         let mut consoles = self.world.inner.consoles.lock().unwrap_or_else(PoisonError::into_inner);
         consoles.remove(&(node.to_owned(), instance));
@@ -427,8 +437,16 @@ impl View<'_, '_> {
         self.world.console(node, instance).push_output(format!("{line}\r\n").as_bytes());
     }
 
-    pub(super) fn reset(&mut self, node: &str, instance: InstanceUuid) -> io::Result<()> {
-        let Some(guest) = self.guest(node, instance)? else { return Ok(()) };
+    pub(super) fn reset(
+        &mut self,
+        node: &str,
+        instance: InstanceUuid,
+        mark: Option<Uuid>,
+    ) -> io::Result<()> {
+        let marked = self.change(node, instance, |guest| {
+            guest.reset_mark = mark.or(guest.reset_mark);
+        })?;
+        let Some(guest) = marked else { return Ok(()) };
         self.tell(node, instance, guest.spec.epoch, GuestChange::Reset);
         self.boot(node, instance)
     }
@@ -447,7 +465,7 @@ impl View<'_, '_> {
     fn press(&mut self, node: &str, instance: InstanceUuid, key: u8) -> io::Result<()> {
         match key {
             b'q' => self.end(node, instance, Some(Shutdown::ByGuest)),
-            b'r' => self.reset(node, instance),
+            b'r' => self.reset(node, instance, None),
             b'i' => {
                 let changed = self.change(node, instance, |guest| guest.deaf = !guest.deaf)?;
                 if let Some(guest) = changed {

@@ -14,6 +14,7 @@ use gantry_model::objects::GuestSpec;
 use gantry_model::params::{HypervisorKind, KvmParams};
 use gantry_model::report::{GuestReport, GuestState};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
+use uuid::Uuid;
 
 use crate::contract::{
     Capabilities, ConsoleStream, DiskSource, EVENTS_KEPT, GuestChange, GuestIntent, HvEvent,
@@ -22,12 +23,17 @@ use crate::contract::{
 use crate::error::HvError;
 use crate::kvm::command_line::{check, kvm_params};
 use crate::kvm::probe::{AcceleratorChoice, Probed, check_program, probe};
-use crate::kvm::run_dir::{ENDED_KEPT, RunDir};
+use crate::kvm::run_dir::{ENDED_KEPT, ResetRecord, RunDir};
 use crate::kvm::watch::Attached;
 
 /// How long QEMU may take to answer a question on its monitor. Lower and a guest on a machine that
 /// swaps is reported without its state; higher and one hung QEMU delays every list that long.
 pub(super) const MONITOR_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long one guest may take to answer while all are listed. A monitor answers in a millisecond.
+/// Lower and the guests of a machine that swaps are listed without their state; higher and the
+/// start of a daemon, which lists its guests first, waits that long for one hung QEMU.
+const LISTED_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How many guests are asked at once for a list: enough to hide single slow ones, few enough not to
 /// open hundreds of files at once.
@@ -179,6 +185,22 @@ impl KvmHypervisor {
         }
     }
 
+    /// One guest of a list: what is known of it without its monitor, if that hangs. Whoever asks
+    /// for it alone waits longer, and attaches to it.
+    async fn list_one(&self, instance: InstanceUuid) -> Result<Option<GuestReport>, HvError> {
+        match tokio::time::timeout(LISTED_TIME_MAX, self.query_one(instance)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                tracing::warn!(%instance, "a guest does not say how it is: its monitor hangs");
+                let on_record = |dir: &RunDir| Ok((dir.record()?, dir.locate()?.pop()));
+                let found = self.on_disk(&self.dir(instance), on_record).await?;
+                let (Some(record), Some(process)) = found else { return Ok(None) };
+                // It exists: never say that it does not because it would not talk.
+                Ok(Some(record.report(process.pid, GuestState::Running)))
+            }
+        }
+    }
+
     async fn list_all(&self) -> Result<Vec<GuestReport>, HvError> {
         let base = self.config.base.clone();
         let dirs = run_blocking(&*self.config.blocking, move || RunDir::all(&base))
@@ -186,7 +208,7 @@ impl KvmHypervisor {
             .map_err(|source| HvError::NoThread { source })??;
         let instances: Vec<InstanceUuid> = dirs.iter().map(RunDir::instance).collect();
         let asked = futures_util::stream::iter(instances)
-            .map(|instance| self.query_one(instance))
+            .map(|instance| self.list_one(instance))
             .buffered(ASKED_AT_ONCE);
         let reports: Vec<Result<Option<GuestReport>, HvError>> = asked.collect().await;
         let reports: Vec<_> = reports.into_iter().collect::<Result<_, _>>()?;
@@ -244,7 +266,7 @@ impl KvmHypervisor {
             accelerator: String::new(),
             notes: Vec::new(),
         };
-        let sockets = self.dir(InstanceUuid(uuid::Uuid::nil())).check_socket_paths();
+        let sockets = self.dir(InstanceUuid(Uuid::nil())).check_socket_paths();
         if let Err(error) = sockets.and_then(|()| check_program(&program)) {
             return unusable(error.to_string());
         }
@@ -259,13 +281,20 @@ impl KvmHypervisor {
         }
     }
 
-    async fn reset(&self, instance: InstanceUuid) -> Result<(), HvError> {
+    async fn reset(&self, instance: InstanceUuid, mark: Option<Uuid>) -> Result<(), HvError> {
         let slot = self.slot(instance);
         let mut slot = slot.lock().await;
-        match self.current(&self.dir(instance), &mut slot).await? {
-            Some(attached) => attached.execute("system_reset").await,
-            None => Err(HvError::NotRunning { instance }),
-        }
+        let dir = self.dir(instance);
+        let Some(attached) = self.current(&dir, &mut slot).await? else {
+            return Err(HvError::NotRunning { instance });
+        };
+        let note = |done| {
+            let record = mark.map(|mark| ResetRecord { mark, done });
+            self.on_disk(&dir, move |dir| record.map_or(Ok(()), |record| dir.mark_reset(&record)))
+        };
+        note(false).await?;
+        attached.execute("system_reset").await?;
+        note(true).await
     }
 
     async fn open_console(
@@ -382,8 +411,12 @@ impl Hypervisor for KvmHypervisor {
         Box::pin(self.stop_guest(instance, timeout))
     }
 
-    fn reboot(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<(), HvError>> {
-        Box::pin(self.reset(instance))
+    fn reboot(
+        &self,
+        instance: InstanceUuid,
+        mark: Option<Uuid>,
+    ) -> BoxFuture<'_, Result<(), HvError>> {
+        Box::pin(self.reset(instance, mark))
     }
 
     fn query(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<Option<GuestReport>, HvError>> {

@@ -52,3 +52,39 @@ fn an_unknown_run_state_exists_and_may_execute() {
     assert_eq!(guest_state("guest-panicked"), GuestState::Shutdown);
     assert_eq!(guest_state("a state of the future"), GuestState::Running);
 }
+
+/// A guest whose monitor takes connections and never says a word.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a process that stands for QEMU is not ours to watch"
+)]
+async fn one_hung_monitor_neither_fails_a_list_nor_delays_it_for_long() {
+    let base = tempfile::tempdir().expect("tempdir");
+    let mut processes = Vec::new();
+    let mut listeners = Vec::new();
+    for n in 1..=3 {
+        let record = record(n);
+        let dir = RunDir::new(base.path(), record.spec.instance);
+        dir.begin(&record).expect("written");
+        let process = std::process::Command::new("sleep").arg("600").spawn().expect("runs");
+        let identity = gantry_host::ProcessIdentity::of(process.id()).expect("asks");
+        dir.mark_executing(&identity.expect("lives")).expect("written");
+        listeners.push(std::os::unix::net::UnixListener::bind(dir.qmp()).expect("binds"));
+        processes.push(process);
+    }
+    let hv = KvmHypervisor::new(KvmConfig::new(base.path()));
+    let begun = tokio::time::Instant::now();
+    let listed = hv.list().await.expect("a list");
+    // All at once; the margin is for a machine that is busy.
+    assert!(begun.elapsed() < LISTED_TIME_MAX * 2, "{:?}", begun.elapsed());
+    let listed: Vec<_> =
+        listed.iter().map(|guest| (guest.instance.0.as_u128(), guest.pid)).collect();
+    let expected: Vec<_> =
+        (1_u128..).zip(&processes).map(|(n, process)| (n, Some(process.id()))).collect();
+    assert_eq!(listed, expected);
+    for mut process in processes {
+        process.kill().expect("killed");
+        process.wait().expect("ended");
+    }
+}

@@ -5,7 +5,7 @@ use gantry_model::ids::InstanceUuid;
 use gantry_model::node_calls::{CallOutcome, InstanceReboot, InstanceStart, Recovery};
 
 use crate::contract::GuestIntent;
-use crate::epoch::other_epoch;
+use crate::epoch::{other_epoch, unmarked_reboot};
 use crate::error::HvError;
 use crate::kvm::hypervisor::KvmHypervisor;
 use crate::kvm::run_dir::RunDir;
@@ -56,12 +56,21 @@ impl KvmHypervisor {
         })
     }
 
-    /// A reset leaves no trace. If the guest runs, nobody can say whether it was reset.
+    /// QEMU keeps no trace of a reset; what is known is whether it was about to be told, and
+    /// whether it had answered. Only between the two, some milliseconds, nobody can say.
     async fn recover_reboot(&self, reboot: &InstanceReboot) -> Result<Recovery, HvError> {
         let instance = reboot.instance;
         if self.running(instance).await? {
-            let why = format!("instance {instance} runs; whether it was reset cannot be seen");
-            return Ok(Recovery::Unknown(why));
+            let Some(mark) = reboot.mark else { return Ok(unmarked_reboot(instance)) };
+            let last = self.on_disk(&self.dir(instance), RunDir::reset).await?;
+            return Ok(match last.filter(|last| last.mark == mark) {
+                None => Recovery::NotStarted,
+                Some(last) if last.done => Recovery::Done(CallOutcome::default()),
+                Some(_) => {
+                    let why = "QEMU was being told to reset it; whether it did cannot be seen";
+                    Recovery::Unknown(format!("instance {instance} runs; {why}"))
+                }
+            });
         }
         let error = HvError::NotRunning { instance };
         Ok(Recovery::Failed(Fault::new(error.code(), error.to_string())))

@@ -4,6 +4,7 @@
 //! <base>/run/kvm/<instance uuid>/   mode 0700: its sockets control the guest
 //!   spec      the start: written before QEMU runs
 //!   process   QEMU's identity: written before the guest's first instruction
+//!   reset     the last reset: written before QEMU is told, and again when it has done it
 //!   ended     written when the guest is gone; it stays until the next start
 //!   pid log qmp serial              QEMU's own
 //! ```
@@ -19,8 +20,11 @@ use std::path::{Path, PathBuf};
 use gantry_host::{ProcessIdentity, durable, find_by_arguments};
 use gantry_model::ids::{InstanceUuid, RunEpoch};
 use gantry_model::objects::GuestSpec;
+use gantry_model::params::HypervisorKind;
+use gantry_model::report::{GuestReport, GuestState};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::error::HvError;
 use crate::kvm::probe::Accelerator;
@@ -52,6 +56,23 @@ pub struct GuestRecord {
     pub paused: bool,
 }
 
+impl GuestRecord {
+    /// The guest as it is reported.
+    pub(super) fn report(&self, pid: u32, state: GuestState) -> GuestReport {
+        GuestReport {
+            instance: self.spec.instance,
+            name: self.spec.name.clone(),
+            hypervisor: HypervisorKind::Kvm,
+            state,
+            epoch: self.spec.epoch,
+            memory: self.spec.memory,
+            vcpus: self.spec.vcpus,
+            pid: Some(pid),
+            accelerator: self.accelerator.as_str().to_owned(),
+        }
+    }
+}
+
 /// The end of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ended {
@@ -59,6 +80,15 @@ pub(super) struct Ended {
     pub(super) epoch: RunEpoch,
     /// Whether it may have executed an instruction.
     pub(super) executed: bool,
+}
+
+/// A reset of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ResetRecord {
+    /// Which.
+    pub(super) mark: Uuid,
+    /// Whether QEMU has said that it did it.
+    pub(super) done: bool,
 }
 
 /// The directory of one guest.
@@ -136,6 +166,20 @@ impl RunDir {
 
     fn process(&self) -> PathBuf {
         self.path.join("process")
+    }
+
+    fn reset_path(&self) -> PathBuf {
+        self.path.join("reset")
+    }
+
+    /// The last reset that had a mark.
+    pub(super) fn reset(&self) -> Result<Option<ResetRecord>, HvError> {
+        self.read(&self.reset_path())
+    }
+
+    /// A reset begins, or is done.
+    pub(super) fn mark_reset(&self, reset: &ResetRecord) -> Result<(), HvError> {
+        self.write(&self.reset_path(), reset)
     }
 
     fn ended_path(&self) -> PathBuf {
@@ -249,7 +293,8 @@ impl RunDir {
     }
 
     fn remove_volatile(&self) -> Result<(), HvError> {
-        for path in [self.process(), self.qmp(), self.serial(), self.pid(), self.log()] {
+        let volatile = [self.process(), self.reset_path(), self.qmp(), self.serial()];
+        for path in volatile.into_iter().chain([self.pid(), self.log()]) {
             durable::remove(&path).map_err(io_error("remove", &path))?;
         }
         Ok(())

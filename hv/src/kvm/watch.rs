@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use gantry_host::{Blocking, ProcessIdentity};
 use gantry_model::ids::InstanceUuid;
-use gantry_model::params::HypervisorKind;
 use gantry_model::report::{GuestReport, GuestState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -195,18 +194,7 @@ impl Attached {
     }
 
     pub(super) fn report(&self, state: GuestState) -> GuestReport {
-        let record = &self.shared.record;
-        GuestReport {
-            instance: record.spec.instance,
-            name: record.spec.name.clone(),
-            hypervisor: HypervisorKind::Kvm,
-            state,
-            epoch: record.spec.epoch,
-            memory: record.spec.memory,
-            vcpus: record.spec.vcpus,
-            pid: Some(self.shared.process.pid),
-            accelerator: record.accelerator.as_str().to_owned(),
-        }
+        self.shared.record.report(self.shared.process.pid, state)
     }
 
     fn monitor(&self) -> Result<QmpClient, QmpError> {

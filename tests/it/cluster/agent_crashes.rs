@@ -47,6 +47,21 @@ fn during_a_startup() {
 }
 
 #[test]
+fn during_a_shutdown() {
+    crash_everywhere(Operation::Shutdown, &["instance.stop"]);
+}
+
+#[test]
+fn during_a_reboot() {
+    crash_everywhere(Operation::Reboot, &["instance.reboot"]);
+}
+
+#[test]
+fn during_a_full_reboot() {
+    crash_everywhere(Operation::RebootFull, &["instance.stop", "instance.start"]);
+}
+
+#[test]
 fn during_a_removal() {
     crash_everywhere(Operation::Remove, &["instance.stop", "disk.remove"]);
 }

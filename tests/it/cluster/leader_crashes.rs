@@ -34,8 +34,8 @@ fn run(scenario: &Scenario, at: Option<usize>) -> Vec<String> {
 fn crash_everywhere(operation: Operation, on: MachineNumber) {
     let scenario = Scenario::new(operation, on);
     let points = run(&scenario, None);
-    // Each step is two entries, each entry two flushes, each flush two points.
-    assert!(points.len() >= 16, "{operation:?} passes only {points:?}");
+    // Submission, a step (two entries) and the end, each entry two flushes, each flush two points.
+    assert!(points.len() >= 14, "{operation:?} passes only {points:?}");
     for at in 0..points.len() {
         let passed = run(&scenario, Some(at));
         assert_eq!(passed, points[..=at], "the same seed passes the same points");
@@ -110,6 +110,36 @@ fn of_a_startup_elsewhere() {
 #[test]
 fn of_a_startup_on_itself() {
     crash_everywhere(Operation::Startup, LEADER);
+}
+
+#[test]
+fn of_a_shutdown_elsewhere() {
+    crash_everywhere(Operation::Shutdown, MachineNumber(2));
+}
+
+#[test]
+fn of_a_shutdown_on_itself() {
+    crash_everywhere(Operation::Shutdown, LEADER);
+}
+
+#[test]
+fn of_a_reboot_elsewhere() {
+    crash_everywhere(Operation::Reboot, MachineNumber(2));
+}
+
+#[test]
+fn of_a_reboot_on_itself() {
+    crash_everywhere(Operation::Reboot, LEADER);
+}
+
+#[test]
+fn of_a_full_reboot_elsewhere() {
+    crash_everywhere(Operation::RebootFull, MachineNumber(2));
+}
+
+#[test]
+fn of_a_full_reboot_on_itself() {
+    crash_everywhere(Operation::RebootFull, LEADER);
 }
 
 #[test]

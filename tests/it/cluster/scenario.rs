@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gantry_hv::fake::FakeEffect;
 use gantry_model::jobs::JobStatus;
 use gantry_model::objects::AdminState;
-use gantry_model::opcodes::OpRequest;
+use gantry_model::opcodes::{OpRequest, RebootType};
 use gantry_storage::fake::FakeStoreEffect;
 use gantry_tests::{JobEnd, MachineNumber, SimCluster, ops};
 use tempfile::NamedTempFile;
@@ -24,6 +24,11 @@ pub(crate) enum Operation {
     /// A creation whose guest does not start: the instance is there (row I1).
     CreateUnstarted,
     Startup,
+    Shutdown,
+    /// The guest is reset in place.
+    Reboot,
+    /// It is stopped and started.
+    RebootFull,
     Remove,
 }
 
@@ -61,7 +66,9 @@ impl Scenario {
                 vec![]
             }
             Operation::Startup => vec![self.create(), ops::shutdown("web1").into()],
-            Operation::Remove => vec![self.create()],
+            Operation::Shutdown | Operation::Reboot | Operation::RebootFull | Operation::Remove => {
+                vec![self.create()]
+            }
         };
         for op in before {
             cluster.client().done(op).await;
@@ -75,6 +82,9 @@ impl Scenario {
                 self.create()
             }
             Operation::Startup => ops::startup("web1").into(),
+            Operation::Shutdown => ops::shutdown("web1").into(),
+            Operation::Reboot => ops::reboot("web1", RebootType::Hard).into(),
+            Operation::RebootFull => ops::reboot("web1", RebootType::Full).into(),
             Operation::Remove => ops::remove("web1").into(),
         }
     }
@@ -88,7 +98,10 @@ impl Scenario {
     /// The job has ended as it must, and so has everything else.
     pub(crate) async fn assert_right(&self, cluster: &SimCluster, end: &JobEnd, context: &str) {
         let (expected, n_instances, n_running) = match self.operation {
-            Operation::Create | Operation::Startup => (JobStatus::Success, 1, 1),
+            Operation::Create | Operation::Startup | Operation::Reboot | Operation::RebootFull => {
+                (JobStatus::Success, 1, 1)
+            }
+            Operation::Shutdown => (JobStatus::Success, 1, 0),
             Operation::CreateInVain => (JobStatus::Error, 0, 0),
             Operation::CreateUnstarted => (JobStatus::Error, 1, 0),
             Operation::Remove => (JobStatus::Success, 0, 0),
@@ -108,5 +121,10 @@ impl Scenario {
         let images = cluster.disks().disks().await.expect("a world in memory");
         assert_eq!(images.len(), n_instances, "{context}");
         assert!(images.iter().all(|disk| disk.image.is_some()), "{context}: {images:?}");
+        // A guest that does not run has given up its disks.
+        assert!(
+            images.iter().all(|disk| disk.attached == (n_running > 0)),
+            "{context}: {images:?}"
+        );
     }
 }

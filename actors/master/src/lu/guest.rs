@@ -14,6 +14,8 @@ use gantry_model::objects::{AdminState, Cluster, GuestSpec, Instance, Node};
 use gantry_model::report::GuestReport;
 use gantry_model::steps::{Act, Step};
 use gantry_model::units::{MiB, Millis};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{first_stage, last_stage, need, one_stage};
 
@@ -140,6 +142,7 @@ pub(super) fn start_step(spec: &GuestSpec, node: &Node, paused: bool) -> Step {
         hypervisor: spec.hvparams.kind(),
         timeout: Millis(0),
         epoch: Some(spec.epoch),
+        disks: spec.disks.clone(),
     };
     Step {
         name: format!("start instance {}", spec.name),
@@ -163,6 +166,7 @@ pub(super) fn clean_up_step(spec: &GuestSpec, node: &Node) -> Step {
         hypervisor: spec.hvparams.kind(),
         timeout: Millis(0),
         epoch: None,
+        disks: spec.disks.clone(),
     };
     Step {
         name: format!("clean up after instance {}", spec.name),
@@ -182,6 +186,7 @@ pub(super) fn stop_step(instance: &Instance, timeout: Millis, may_fail: bool) ->
         hypervisor: instance.hypervisor(),
         timeout,
         epoch: None,
+        disks: instance.disks.clone(),
     };
     Step {
         name: format!("stop instance {}", instance.name),
@@ -214,4 +219,17 @@ pub(super) fn check_timeout(timeout: Millis) -> Result<(), Fault> {
         return Err(Fault::new(FaultCode::WrongInput, text));
     }
     Ok(())
+}
+
+/// An id that follows from the facts, so that a check asked twice answers the same.
+pub(super) fn derived(facts: &Facts, what: &str, index: u32) -> Uuid {
+    let mut hasher = Sha256::new();
+    hasher.update(facts.seed.to_be_bytes());
+    hasher.update(facts.now.0.to_be_bytes());
+    hasher.update(what.as_bytes());
+    hasher.update(index.to_be_bytes());
+    let hash = hasher.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::ids::{InstanceUuid, RunEpoch};
 use crate::node_calls::CallTarget;
-use crate::objects::GuestSpec;
+use crate::objects::{Disk, GuestSpec};
 use crate::params::HypervisorKind;
 use crate::units::Millis;
 
@@ -34,6 +35,9 @@ pub struct InstanceStop {
     /// from starting.
     #[serde(default)]
     pub epoch: Option<RunEpoch>,
+    /// Its disks, which are given up once it does not run. A stop of an older program names none.
+    #[serde(default)]
+    pub disks: Vec<Disk>,
 }
 
 /// Restarts a guest in place: its processor is reset, its process stays.
@@ -43,6 +47,11 @@ pub struct InstanceReboot {
     pub instance: InstanceUuid,
     /// By what.
     pub hypervisor: HypervisorKind,
+    /// Names this reboot for ever. It is kept with the guest, so that one whose answer was lost is
+    /// known to have happened. A reboot of an older program has none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub mark: Option<Uuid>,
 }
 
 impl InstanceStart {

@@ -51,7 +51,7 @@ async fn attach_all(env: &NodeEnv, spec: &GuestSpec) -> Result<Vec<DiskSource>, 
         match attach(env, disk).await {
             Ok(source) => sources.push(source),
             Err(error) => {
-                detach_all(env, &spec.disks[..n_attached]).await;
+                let _logged = detach_all(env, &spec.disks[..n_attached]).await;
                 let attempted = format!("attach disk {} of instance {}", disk.index, spec.name);
                 return Err(disk::fault(&error, &attempted));
             }
@@ -60,9 +60,10 @@ async fn attach_all(env: &NodeEnv, spec: &GuestSpec) -> Result<Vec<DiskSource>, 
     Ok(sources)
 }
 
-/// Gives up disks of a guest that did not start. A disk that stays attached harms nobody: attaching
-/// it again says the same.
-async fn detach_all(env: &NodeEnv, disks: &[Disk]) {
+/// Gives up the disks of a guest that does not run. A disk that stays attached harms nobody:
+/// attaching it again says the same. Says which do.
+async fn detach_all(env: &NodeEnv, disks: &[Disk]) -> Vec<String> {
+    let mut notes = Vec::new();
     for disk in disks {
         let detached = match env.storage.get(disk.template()) {
             Ok(storage) => storage.detach(disk).await,
@@ -70,8 +71,11 @@ async fn detach_all(env: &NodeEnv, disks: &[Disk]) {
         };
         if let Err(error) = detached {
             tracing::warn!(disk = %disk.uuid, %error, "a disk stays attached");
+            let fault = disk::fault(&error, &format!("disk {} stays attached", disk.index));
+            notes.push(fault.one_line());
         }
     }
+    notes
 }
 
 impl CallHandler for InstanceStart {
@@ -87,7 +91,7 @@ impl CallHandler for InstanceStart {
             match started {
                 Ok(started) => Ok(CallOutcome { notes: started.notes }),
                 Err(error) => {
-                    detach_all(env, &spec.disks).await;
+                    let _logged = detach_all(env, &spec.disks).await;
                     Err(fault(&error, &attempted))
                 }
             }
@@ -139,13 +143,24 @@ impl CallHandler for InstanceStop {
             let stopped = hypervisor.stop(self.instance, self.timeout.into()).await;
             env.resources_changed.notify_one();
             let stopped = stopped.map_err(|error| fault(&error, &attempted))?;
-            Ok(CallOutcome { notes: note(stopped).map(str::to_owned).into_iter().collect() })
+            let mut notes: Vec<String> = note(stopped).map(str::to_owned).into_iter().collect();
+            notes.extend(detach_all(env, &self.disks).await);
+            Ok(CallOutcome { notes })
         }
         .boxed()
     }
 
+    /// The guest tells whether it was stopped. Whether its disks were given up need not be known:
+    /// to give them up again changes nothing.
     fn recover<'a>(&'a self, env: &'a NodeEnv) -> BoxFuture<'a, Recovery> {
-        recover(env, self.hypervisor, GuestIntent::Stop(self)).boxed()
+        async move {
+            let mut recovered = recover(env, self.hypervisor, GuestIntent::Stop(self)).await;
+            if let Recovery::Done(outcome) = &mut recovered {
+                outcome.notes.extend(detach_all(env, &self.disks).await);
+            }
+            recovered
+        }
+        .boxed()
     }
 }
 
@@ -163,7 +178,7 @@ impl CallHandler for InstanceReboot {
         async move {
             let attempted = format!("reboot instance {}", self.instance);
             let hypervisor = hypervisor(env, self.hypervisor, &attempted)?;
-            let rebooted = hypervisor.reboot(self.instance).await;
+            let rebooted = hypervisor.reboot(self.instance, self.mark).await;
             rebooted.map_err(|error| fault(&error, &attempted))?;
             Ok(CallOutcome::default())
         }

@@ -366,11 +366,13 @@ pub(crate) fn stop(timeout_ms: u64) -> InstanceStop {
         hypervisor: HypervisorKind::Fake,
         timeout: Millis(timeout_ms),
         epoch: None,
+        disks: Vec::new(),
     }
 }
 
 pub(crate) fn reboot() -> InstanceReboot {
-    InstanceReboot { instance: WEB1, hypervisor: HypervisorKind::Fake }
+    let mark = Some(uuid::Uuid::from_u128(0x7e));
+    InstanceReboot { instance: WEB1, hypervisor: HypervisorKind::Fake, mark }
 }
 
 /// Every call there is, each in its own test; a new one in the table must be added here.

@@ -353,3 +353,29 @@ fn a_disk_is_removed_when_its_guest_has_ended_and_not_before() {
         bench.assert_no_violation().await;
     });
 }
+
+#[test]
+fn a_stopped_guest_gives_up_its_disks_also_when_it_had_ended_by_itself() {
+    simulate(async {
+        for dies in [false, true] {
+            let bench = Bench { template: DiskTemplate::Fake, ..Bench::new() };
+            let node = bench.boot().await;
+            let disk = disk(&bench);
+            node.done(&message(1, DiskCreate { disk: disk.clone() })).await;
+            let mut start = start(1);
+            start.spec.disks = vec![disk.clone()];
+            node.done(&message(2, start)).await;
+            let attached = async || {
+                let disks = bench.store.disks().await.expect("readable");
+                disks.iter().map(|disk| disk.attached).collect::<Vec<_>>()
+            };
+            assert_eq!(attached().await, [true]);
+            if dies {
+                bench.world.die(WEB1).await.expect("dies");
+            }
+            node.done(&message(3, InstanceStop { disks: vec![disk], ..stop(0) })).await;
+            assert_eq!(attached().await, [false], "dies: {dies}");
+            bench.assert_no_violation().await;
+        }
+    });
+}

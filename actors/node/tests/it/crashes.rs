@@ -69,12 +69,6 @@ async fn assert_disk(bench: &Bench, call: &NodeCall) {
     assert_eq!(bytes.starts_with(b"an image"), imaged);
 }
 
-/// Whether nobody can say, after a crash there, whether the effect happened.
-fn is_undecidable(call: &NodeCall, at: CrashAt) -> bool {
-    let between = matches!(at, CrashAt::AfterIntent | CrashAt::AfterEffect);
-    matches!(call, NodeCall::InstanceReboot(_)) && between
-}
-
 async fn crash_and_send_again(call: usize, at: CrashAt, template: DiskTemplate) {
     let bench = Bench { template, ..Bench::new() };
     let call = every_call(&bench).swap_remove(call);
@@ -90,13 +84,8 @@ async fn crash_and_send_again(call: usize, at: CrashAt, template: DiskTemplate) 
     let node = bench.boot().await;
     let again = sent_again(&first);
     let answer = node.call(&again).await.expect("answered");
-    if is_undecidable(&call, at) {
-        let fault = answer.clone().expect_err("nobody can say");
-        assert_eq!(fault.code, FaultCode::OutcomeUnknown, "{fault:?}");
-    } else {
-        answer.clone().expect("done");
-        assert_effect(&bench, &call).await;
-    }
+    answer.clone().expect("done");
+    assert_effect(&bench, &call).await;
     // A third sending gets the recorded answer.
     assert_eq!(node.call(&again).await.expect("answered"), answer);
     bench.assert_no_violation().await;

@@ -165,10 +165,15 @@ async fn a_real_guest_outlives_its_agent() {
     agent.ask(WriteConsole { bytes: b"r".to_vec() }).await.expect("written");
     agent.read_until(&mut offset, &format!("{TINY_GUEST_UP}2")).await;
     let kvm = HypervisorKind::Kvm;
-    agent.done(4, InstanceReboot { instance: WEB1, hypervisor: kvm }).await;
+    agent.done(4, InstanceReboot { instance: WEB1, hypervisor: kvm, mark: None }).await;
     agent.read_until(&mut offset, &format!("{TINY_GUEST_UP}3")).await;
-    let stop =
-        InstanceStop { instance: WEB1, hypervisor: kvm, timeout: Millis(30_000), epoch: None };
+    let stop = InstanceStop {
+        instance: WEB1,
+        hypervisor: kvm,
+        timeout: Millis(30_000),
+        epoch: None,
+        disks: Vec::new(),
+    };
     let stopped = agent.done(5, stop).await;
     assert!(stopped.notes.is_empty(), "it obeyed: {stopped:?}");
     until("its end is reported", || pid(&leader).is_none()).await;

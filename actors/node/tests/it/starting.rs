@@ -90,8 +90,12 @@ impl Hypervisor for Blind {
     ) -> BoxFuture<'_, Result<StoppedBy, HvError>> {
         self.0.stop(instance, timeout)
     }
-    fn reboot(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<(), HvError>> {
-        self.0.reboot(instance)
+    fn reboot(
+        &self,
+        instance: InstanceUuid,
+        mark: Option<uuid::Uuid>,
+    ) -> BoxFuture<'_, Result<(), HvError>> {
+        self.0.reboot(instance, mark)
     }
     fn query(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<Option<GuestReport>, HvError>> {
         self.0.query(instance)

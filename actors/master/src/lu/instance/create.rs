@@ -17,8 +17,6 @@ use gantry_model::steps::{Act, Step};
 use gantry_model::units::MiB;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use crate::lu::guest;
 use crate::lu::{LogicalUnit, need, one_stage};
@@ -117,9 +115,8 @@ impl LogicalUnit for InstanceCreate {
         let image = check_image(self, node, facts)?;
         let instance = new_instance(self, cluster, node, hvparams, facts);
         let spec = guest::spec(cluster, &instance, RunEpoch(1));
-        if self.start {
-            check_memory(node, &spec, facts)?;
-        }
+        check_parameters(cluster, &instance)?;
+        check_resources(node, &spec, self.start, facts)?;
         Ok(Plan { instance, node: node.as_ref().clone(), spec, image })
     }
 
@@ -272,11 +269,11 @@ fn new_instance(
     hvparams: HvOverrides,
     facts: &Facts,
 ) -> Instance {
-    let uuid = InstanceUuid(derived(facts, "instance", 0));
+    let uuid = InstanceUuid(guest::derived(facts, "instance", 0));
     let disks = (0..)
         .zip(&op.disks)
         .map(|(index, request)| {
-            let disk = DiskUuid(derived(facts, "disk", index));
+            let disk = DiskUuid(guest::derived(facts, "disk", index));
             Disk {
                 uuid: disk,
                 instance: uuid,
@@ -320,20 +317,22 @@ fn location(op: &InstanceCreate, cluster: &Cluster, disk: DiskUuid, index: u32) 
     }
 }
 
-/// An id that follows from the facts, so that a check asked twice answers the same.
-fn derived(facts: &Facts, what: &str, index: u32) -> Uuid {
-    let mut hasher = Sha256::new();
-    hasher.update(facts.seed.to_be_bytes());
-    hasher.update(facts.now.0.to_be_bytes());
-    hasher.update(what.as_bytes());
-    hasher.update(index.to_be_bytes());
-    let hash = hasher.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
+/// With what the cluster has where nothing was given.
+fn check_parameters(cluster: &Cluster, instance: &Instance) -> Result<(), Fault> {
+    let beparams = instance.beparams.over(&cluster.beparams);
+    if beparams.minmem <= beparams.maxmem {
+        return Ok(());
+    }
+    let text = format!(
+        "beparams: minmem of {} MiB exceeds maxmem of {} MiB",
+        beparams.minmem, beparams.maxmem
+    );
+    Err(Fault::new(FaultCode::WrongInput, text))
 }
 
-fn check_memory(node: &Node, spec: &GuestSpec, facts: &Facts) -> Result<(), Fault> {
+/// The node must know the hypervisor, even if the guest is not to be started now; memory it needs
+/// only for one that is.
+fn check_resources(node: &Node, spec: &GuestSpec, start: bool, facts: &Facts) -> Result<(), Fault> {
     match need(facts, node.uuid, &FactQuery::Node, node.name.as_str())? {
         Fact::Node(info) => {
             let kind = spec.hvparams.kind();
@@ -341,7 +340,7 @@ fn check_memory(node: &Node, spec: &GuestSpec, facts: &Facts) -> Result<(), Faul
                 let text = format!("node {} has no usable hypervisor {kind}", node.name);
                 return Err(Fault::new(FaultCode::EnvironmentError, text));
             }
-            if info.memory_free < spec.memory {
+            if start && info.memory_free < spec.memory {
                 let text = format!(
                     "not enough memory on node {} for instance {}: needed {}, free {}",
                     node.name, spec.name, spec.memory, info.memory_free

@@ -12,6 +12,7 @@ use gantry_model::opcodes::{InstanceReboot, RebootType};
 use gantry_model::report::GuestState;
 use gantry_model::steps::{Act, Step};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::lu::LogicalUnit;
 use crate::lu::guest;
@@ -29,6 +30,9 @@ pub struct Plan {
     runs: bool,
     /// Whether its last guest has ended by itself and is still held.
     ended: bool,
+    /// Names the reset, if there is one. Plans of an older program have none.
+    #[serde(default)]
+    mark: Option<Uuid>,
 }
 
 impl LogicalUnit for InstanceReboot {
@@ -60,6 +64,7 @@ impl LogicalUnit for InstanceReboot {
             ended: report.is_some_and(|report| report.state == GuestState::Shutdown),
             instance: instance.as_ref().clone(),
             node: node.as_ref().clone(),
+            mark: Some(guest::derived(facts, "reboot", 0)),
         })
     }
 
@@ -70,6 +75,7 @@ impl LogicalUnit for InstanceReboot {
             let call = node_calls::InstanceReboot {
                 instance: plan.instance.uuid,
                 hypervisor: plan.instance.hypervisor(),
+                mark: plan.mark,
             };
             return vec![Step {
                 name: format!("reboot instance {}", plan.instance.name),

@@ -190,7 +190,7 @@ fn an_image_must_fit_onto_the_first_disk() {
 
 // covers: I1
 #[test]
-fn memory_and_hypervisor_matter_only_to_one_that_is_started() {
+fn memory_matters_only_to_one_that_is_started_and_the_hypervisor_always() {
     let mut rig = Rig::new();
     rig.info.memory_free = MiB(127);
     assert_eq!(
@@ -201,12 +201,33 @@ fn memory_and_hypervisor_matter_only_to_one_that_is_started() {
                 .into()
         )
     );
+    let stopped = || InstanceCreate { start: false, ..create() };
+    assert!(rig.check(&stopped().into()).is_ok());
     rig.info.hypervisors.clear();
+    for op in [create(), stopped()] {
+        let text = "node node2 has no usable hypervisor fake".into();
+        assert_eq!(rig.refusal(op), (FaultCode::EnvironmentError, text));
+    }
+}
+
+// covers: I1
+#[test]
+fn the_least_memory_must_not_exceed_the_most() {
+    let rig = Rig::new();
+    let mut op = create();
+    op.beparams.minmem = Some(513);
+    op.beparams.maxmem = Some(512);
     assert_eq!(
-        rig.refusal(create()),
-        (FaultCode::EnvironmentError, "node node2 has no usable hypervisor fake".into())
+        rig.refusal(op.clone()),
+        (FaultCode::WrongInput, "beparams: minmem of 513 MiB exceeds maxmem of 512 MiB".into())
     );
-    assert!(rig.check(&InstanceCreate { start: false, ..create() }.into()).is_ok());
+    op.beparams.minmem = Some(512);
+    assert!(rig.check(&op.clone().into()).is_ok());
+    // One of them may be the cluster's.
+    op.beparams.maxmem = None;
+    let default = rig.state.cluster.as_ref().expect("there is one").beparams.maxmem;
+    op.beparams.minmem = Some(default + 1);
+    assert_eq!(rig.refusal(op).0, FaultCode::WrongInput);
 }
 
 #[test]
