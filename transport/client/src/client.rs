@@ -10,9 +10,9 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
     ActorRow, CANCEL_WAIT, CancelJob, Canceled, ChangeJobPriority, ClusterInfo, ConsoleChunk,
-    Fields, NewJob, PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs,
-    QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole,
-    cluster_path, locks_path,
+    Fields, NewJob, PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks,
+    QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole, cluster_path,
+    locks_path,
 };
 use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};

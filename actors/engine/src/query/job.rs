@@ -119,6 +119,6 @@ const TABLE: &[Column<JobRecord>] = &[
         of_ops(j, |op| op.end.map_or(Value::Null, moment))
     }),
     column!("oppriority", "OpCode_prio", Other, "List of opcode priorities", |_, _, j| {
-        of_ops(j, |op| json!(op.input.common.priority))
+        of_ops(j, |op| json!(op.priority()))
     }),
 ];
