@@ -3,17 +3,18 @@
 //! Over the QUIC link with mutual TLS, beside plain quinn and beside raw UDP, each with a far side
 //! of its own.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use gantry_runtime::{
-    Actor, ActorRef, Context, Handler, LocalRef, Protocol, QuickNode, Reply, SpawnOptions, Thread,
+    Actor, ActorRef, Ask, Context, Handler, LocalRef, Protocol, QuickNode, Reply, SpawnOptions,
+    Thread,
 };
 use gantry_wire::{Access, ActorPath, Message};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::child::{Served, cpu_us, tell_parent, wait_for_parent};
@@ -197,18 +198,21 @@ impl Asker {
 
     fn pipelined(&self, n: usize, in_flight: usize) -> anyhow::Result<Flow> {
         self.flow(n, move |there| async move {
-            let window = Arc::new(Semaphore::new(in_flight));
+            // Answers come in the order of asks, so the oldest is the next to wait for. The peer
+            // has no task for each of them either.
+            let mut window = VecDeque::with_capacity(in_flight);
             for number in 0..n as u64 {
-                let place = window.clone().acquire_owned().await?;
-                let ask = there.ask(Record::numbered(number), PATIENCE);
-                tokio::task::spawn_local(async move {
-                    let answer = ask.await;
-                    // A lost answer must not free its place: the measurement would hang, not lie.
-                    if answer.is_ok() { drop(place) } else { place.forget() }
-                });
+                if window.len() == in_flight
+                    && let Some(oldest) = window.pop_front()
+                {
+                    let oldest: Ask<Record> = oldest;
+                    oldest.await.context("an answer was lost")?;
+                }
+                window.push_back(there.ask(Record::numbered(number), PATIENCE));
             }
-            let all = window.acquire_many(u32::try_from(in_flight)?);
-            drop(tokio::time::timeout(PATIENCE, all).await.context("answers were lost")??);
+            for ask in window {
+                ask.await.context("an answer was lost")?;
+            }
             Ok(())
         })
     }

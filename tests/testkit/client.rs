@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use gantry_client::{Client, ClientError, InProcess};
 use gantry_link::sim::{SimLink, SimNetwork};
-use gantry_link::{Inbound, Link, Peer};
+use gantry_link::{Answer, Inbound, Link, Peer};
 use gantry_model::errors::Fault;
 use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobStatus, LogLine};
@@ -183,7 +182,7 @@ impl Inbound for TakesNothing {
         Err(nobody(&envelope))
     }
 
-    fn ask(&self, _from: &Peer, envelope: Envelope) -> BoxFuture<'static, Result<Bytes, AskError>> {
-        Box::pin(std::future::ready(Err(nobody(&envelope).into())))
+    fn ask(&self, _from: &Peer, envelope: Envelope, answer: Answer) {
+        answer.refuse(nobody(&envelope));
     }
 }

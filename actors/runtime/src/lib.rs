@@ -19,6 +19,7 @@
 //! opcodes, storage, sockets (a `Link` is given to it), any clock or randomness but the platform's.
 
 mod actor;
+mod bulk;
 mod cell;
 mod context;
 mod delivery;
@@ -35,14 +36,15 @@ mod supervision;
 mod system;
 
 pub use actor::{Actor, Handler};
+pub use bulk::{Bulk, BulkKind};
 pub use context::{Context, TASKS_MAX, TimerHandle};
 pub use delivery::{ASK_TIMEOUT, AskOptions, Deadline, Delivery, Sender, TELL_DEADLINE};
 pub use flight::{FLIGHT_RECORDS, FlightRecord, SLOWEST_KEPT};
 pub use mailbox::{MAILBOX_BYTES, MAILBOX_MESSAGES, MailboxLimits};
 pub use once::{AnswerTable, AnswerTableError, Once, OnceGuard};
 pub use platform::{
-    BlockingClass, BlockingError, Clock, Platform, PlatformError, RealConfig, SimNode, TaskHandle,
-    simulate,
+    BlockingClass, BlockingError, Clock, Platform, PlatformError, RealConfig, STUCK_AFTER, SimNode,
+    TaskHandle, simulate,
 };
 pub use protocol::Protocol;
 pub use quick::{QuickError, QuickNode};

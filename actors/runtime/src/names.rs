@@ -25,6 +25,8 @@ impl NameId {
     pub(crate) const STOPPING: Self = Self(6);
     /// What did not fit into the table.
     const OTHER: Self = Self(7);
+    /// Between the turns of an actor: its queue, its own bookkeeping.
+    pub(crate) const BETWEEN: Self = Self(8);
 
     /// The number as it is packed into records.
     pub(crate) fn bits(self) -> u64 {
@@ -47,8 +49,8 @@ impl NameId {
 }
 
 /// Zero names nothing, so that a packed word of zero is no turn.
-const FIXED: [&str; 8] =
-    ["none", "closure", "then", "hold", "timer", "started", "stopping", "other"];
+const FIXED: [&str; 9] =
+    ["none", "closure", "then", "hold", "timer", "started", "stopping", "other", "between turns"];
 
 /// Most names. Wire names are constants of the program (a few hundred), so this is only the width
 /// of the field; what comes after is shown as `other`. More would not fit into a flight record.

@@ -4,24 +4,28 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use gantry_wire::{Access, AskError, ErrorChain, Message, NotDelivered};
+use gantry_link::Answer;
+use gantry_wire::{Access, ErrorChain, Message, NotDelivered};
 
 use crate::actor::{Actor, Handler};
 use crate::cell::MessageLetter;
 use crate::delivery::Terms;
 use crate::mailbox::{Mailbox, Refusal};
 use crate::names::{NameId, intern};
+use crate::platform::NodeGate;
 use crate::reference::Port;
-use crate::reply::{Ask, Reply, Slot};
+use crate::reply::{RemoteWay, Reply};
 
 /// The messages of one kind of actor.
 pub struct Protocol<A: Actor> {
     entries: BTreeMap<&'static str, Entry<A>>,
 }
 
-pub(crate) type Answer = BoxFuture<'static, Result<Bytes, AskError>>;
+/// Who asks from another node; keeps the way back until a mailbox has taken the message.
+pub(crate) struct Asker {
+    pub(crate) answer: Option<Answer>,
+    pub(crate) gate: Option<Arc<NodeGate>>,
+}
 
 /// Why bytes did not become a letter in a mailbox.
 pub(crate) enum Undelivered {
@@ -30,13 +34,16 @@ pub(crate) enum Undelivered {
 }
 
 /// Decodes a message and queues it.
-type Deliver<A, T> = fn(&Mailbox<A>, &[u8], Terms, NameId) -> Result<T, Undelivered>;
+type Tell<A> = fn(&Mailbox<A>, &[u8], Terms, NameId) -> Result<(), Undelivered>;
+
+/// The same with a way back.
+type AskOf<A> = fn(&Mailbox<A>, &[u8], Terms, NameId, &mut Asker) -> Result<(), Undelivered>;
 
 struct Entry<A: Actor> {
     access: Access,
     name: NameId,
-    tell: Deliver<A, ()>,
-    ask: Deliver<A, Answer>,
+    tell: Tell<A>,
+    ask: AskOf<A>,
     port: fn(Arc<Mailbox<A>>) -> Box<dyn Any>,
 }
 
@@ -94,15 +101,16 @@ impl<A: Actor> Protocol<A> {
         (entry.tell)(mailbox, body, terms, entry.name)
     }
 
-    /// Delivers an encoded message; the future has the encoded answer.
+    /// Delivers an encoded message that `asker` waits for.
     pub(crate) fn ask(
         mailbox: &Mailbox<A>,
         message: &str,
         body: &[u8],
         terms: Terms,
-    ) -> Result<Answer, Undelivered> {
+        asker: &mut Asker,
+    ) -> Result<(), Undelivered> {
         let entry = mailbox.entry(message)?;
-        (entry.ask)(mailbox, body, terms, entry.name)
+        (entry.ask)(mailbox, body, terms, entry.name, asker)
     }
 
     /// An `Arc<dyn Port<M>>` for the `M` of that name, in a box that forgets which.
@@ -153,20 +161,15 @@ fn ask_encoded<A: Handler<M>, M: Message>(
     body: &[u8],
     terms: Terms,
     name: NameId,
-) -> Result<Answer, Undelivered> {
+    asker: &mut Asker,
+) -> Result<(), Undelivered> {
     let message: M = mailbox.decoded(body)?;
-    let slot = Slot::new();
-    let deadline = terms.deadline.unwrap_or_else(tokio::time::Instant::now);
-    let letter = Box::new(MessageLetter { message, reply: Reply::to(slot.clone()), terms, name });
-    mailbox.push(letter).map_err(|(why, _)| Undelivered::Refused(why))?;
-    let ask = Ask::local(slot, deadline);
-    Ok(Box::pin(async move {
-        let reply = ask.await?;
-        let encoded = gantry_wire::encode(&reply).map_err(|error| {
-            // The effect may have happened; only its description cannot travel.
-            let why = ErrorChain(&error).to_string();
-            AskError::Unknown(format!("its answer cannot be sent: {why}"))
-        })?;
-        Ok(Bytes::from(encoded))
-    }))
+    let Some(answer) = asker.answer.take() else { return Ok(()) };
+    let gate = asker.gate.clone();
+    let reply = Reply::remote(RemoteWay { answer, encode: gantry_wire::encode_bytes, gate });
+    let letter = Box::new(MessageLetter { message, reply, terms, name });
+    mailbox.push(letter).map_err(|(why, letter)| {
+        asker.answer = letter.reply.into_answer();
+        Undelivered::Refused(why)
+    })
 }

@@ -71,6 +71,7 @@ impl QuickNode {
             keys,
             control_kinds: Vec::new(),
             inbound: system.inbound() as Arc<dyn Inbound>,
+            runtime: platform.network(),
         })
         .map_err(QuickError::Link)?;
         let addr = link.local_addr();

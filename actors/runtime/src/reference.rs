@@ -4,7 +4,6 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use gantry_wire::{ActorPath, AskError, Envelope, ErrorChain, Message, NodeId, NotDelivered};
 use tokio::time::Instant;
 
@@ -189,6 +188,10 @@ impl<M: Message> ActorRef<M> {
     /// # Errors
     /// As [`ActorRef::tell`].
     pub fn tell_with(&self, message: M, options: &AskOptions) -> Result<(), NotDelivered> {
+        if let Some(target) = self.elsewhere() {
+            let envelope = envelope(&target.path, &message, options)?;
+            return target.system.linked()?.tell(target.node, envelope);
+        }
         let deadline = instant_after(Instant::now(), options.timeout);
         let letter = self.letter(message, Reply::sink(), Terms::local(options, deadline));
         match self.send(letter, options)? {
@@ -208,6 +211,9 @@ impl<M: Message> ActorRef<M> {
 
     /// [`ActorRef::ask`] with something beside the message.
     pub fn ask_with(&self, message: M, options: AskOptions) -> Ask<M::Reply> {
+        if let Some(NodeTarget { system, path, node }) = self.elsewhere() {
+            return ask_away(system, *node, path, &message, &options).unwrap_or_else(Ask::failed);
+        }
         let deadline = instant_after(Instant::now(), options.timeout);
         let slot = Slot::new();
         let terms = Terms::local(&options, deadline);
@@ -218,6 +224,14 @@ impl<M: Message> ActorRef<M> {
                 ask_away(&system, node, self.path(), &message, &options).unwrap_or_else(Ask::failed)
             }
             Err(why) => Ask::failed(why),
+        }
+    }
+
+    /// The node that a ref names, if it is another: nothing that only a mailbox needs is made then.
+    fn elsewhere(&self) -> Option<&NodeTarget> {
+        match &self.target {
+            Target::Node(target) if target.node != target.system.node() => Some(target),
+            Target::Node(_) | Target::Path(_) | Target::Pinned(_) => None,
         }
     }
 
@@ -237,10 +251,8 @@ impl<M: Message> ActorRef<M> {
                 Ok(Sent::Here)
             }
             Target::Path(target) => target.send(letter, options),
-            Target::Node(target) if target.node == target.system.node() => {
-                PathTarget::here(&target.system, &target.path, letter, options)
-            }
-            Target::Node(target) => Ok(Sent::away(target.node, &target.system, *letter)),
+            // Another node was met before: see `elsewhere`.
+            Target::Node(target) => PathTarget::here(&target.system, &target.path, letter, options),
         }
     }
 }
@@ -337,13 +349,12 @@ fn ask_away<M: Message>(
 ) -> Result<Ask<M::Reply>, NotDelivered> {
     let envelope = envelope(path, message, options)?;
     let answer = system.linked()?.ask(node, envelope);
-    Ok(Ask::remote(Box::pin(async move {
-        let body: Bytes = answer.await?;
-        gantry_wire::decode(&body).map_err(|error| {
+    Ok(Ask::remote(answer, |body| {
+        gantry_wire::decode(body).map_err(|error| {
             let why = ErrorChain(&error).to_string();
             AskError::Unknown(format!("its answer was not understood: {why}"))
         })
-    })))
+    }))
 }
 
 fn envelope<M: Message>(
@@ -351,7 +362,7 @@ fn envelope<M: Message>(
     message: &M,
     options: &AskOptions,
 ) -> Result<Envelope, NotDelivered> {
-    let body = gantry_wire::encode(message).map_err(|error| match error {
+    let body = gantry_wire::encode_bytes(message).map_err(|error| match error {
         gantry_wire::CodecError::TooLarge { bytes } => {
             NotDelivered::TooLarge { bytes, bytes_max: gantry_wire::FRAME_BYTES_MAX }
         }
@@ -363,8 +374,8 @@ fn envelope<M: Message>(
     })?;
     Ok(Envelope {
         to: path.clone(),
-        message: M::WIRE_NAME.to_owned(),
-        body: Bytes::from(body),
+        message: M::WIRE_NAME.into(),
+        body,
         deadline_ms: deadline_ms(options.timeout),
         trace: options.trace,
         request: options.request,

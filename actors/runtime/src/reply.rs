@@ -11,9 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gantry_wire::{AskError, NotDelivered};
+use gantry_link::Answer;
+use gantry_wire::{AskError, CodecError, ErrorChain, NotDelivered};
 use tokio::time::{Instant, Sleep};
+
+use crate::platform::NodeGate;
 
 const QUEUED: u8 = 0;
 const STARTED: u8 = 1;
@@ -61,70 +65,138 @@ impl<R> Slot<R> {
 /// Dropped unsent, the asker learns that the outcome is unknown.
 #[must_use = "dropping a reply tells the asker that the outcome is unknown"]
 pub struct Reply<R: Send + 'static> {
-    slot: Option<Arc<Slot<R>>>,
+    way: Way<R>,
+}
+
+/// Where an answer goes.
+enum Way<R> {
+    /// Nowhere: a tell, or answered.
+    Sink,
+    Local(Arc<Slot<R>>),
+    /// Boxed: every letter has room for a way back, most have none or a local one.
+    Remote(Box<RemoteWay<R>>),
+}
+
+/// The way to an asker on another node: no slot, no future and no task between the handler and the
+/// link's queue.
+pub(crate) struct RemoteWay<R> {
+    pub(crate) answer: Answer,
+    pub(crate) encode: fn(&R) -> Result<Bytes, CodecError>,
+    /// A crashed node says nothing, not even that its handlers are gone.
+    pub(crate) gate: Option<Arc<NodeGate>>,
+}
+
+impl<R> RemoteWay<R> {
+    fn send(self, result: Result<R, AskError>) {
+        let Self { answer, encode, gate } = self;
+        if gate.is_some_and(|gate| gate.is_crashed()) {
+            return answer.silence();
+        }
+        let encoded = result.and_then(|value| {
+            encode(&value).map_err(|error| {
+                // The effect may have happened; only its description cannot travel.
+                let why = ErrorChain(&error).to_string();
+                AskError::Unknown(format!("its answer cannot be sent: {why}"))
+            })
+        });
+        answer.send(encoded);
+    }
 }
 
 impl<R: Send + 'static> Reply<R> {
     /// The reply of a tell: nobody listens.
     pub fn sink() -> Self {
-        Self { slot: None }
+        Self { way: Way::Sink }
     }
 
     pub(crate) fn to(slot: Arc<Slot<R>>) -> Self {
-        Self { slot: Some(slot) }
+        Self { way: Way::Local(slot) }
+    }
+
+    pub(crate) fn remote(way: RemoteWay<R>) -> Self {
+        Self { way: Way::Remote(Box::new(way)) }
+    }
+
+    /// The link's answer back, of a message that no mailbox took.
+    pub(crate) fn into_answer(mut self) -> Option<Answer> {
+        match self.take() {
+            Way::Remote(way) => Some(way.answer),
+            Way::Local(_) | Way::Sink => None,
+        }
+    }
+
+    fn take(&mut self) -> Way<R> {
+        std::mem::replace(&mut self.way, Way::Sink)
     }
 
     /// Answers.
     pub fn send(mut self, value: R) {
-        if let Some(slot) = self.slot.take() {
-            slot.stage.store(ENDED, Ordering::Release);
-            slot.resolve(Ok(value));
+        match self.take() {
+            Way::Sink => {}
+            Way::Local(slot) => {
+                slot.stage.store(ENDED, Ordering::Release);
+                slot.resolve(Ok(value));
+            }
+            Way::Remote(way) => way.send(Ok(value)),
         }
     }
 
     /// Whether somebody still waits for the answer.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        self.slot.as_ref().is_some_and(|slot| slot.asker_waits.load(Ordering::Acquire))
+        match &self.way {
+            Way::Sink => false,
+            Way::Local(slot) => slot.asker_waits.load(Ordering::Acquire),
+            Way::Remote(way) => way.answer.is_wanted(),
+        }
     }
 
     /// The message's turn has come at `now`: whether it may start.
     pub(crate) fn begin(&mut self, now: Instant, deadline: Option<Instant>) -> bool {
         let late = deadline.is_some_and(|deadline| now >= deadline);
-        let Some(slot) = &self.slot else { return !late };
-        if late {
+        let begun = !late
+            && match &self.way {
+                Way::Sink => return true,
+                Way::Local(slot) => slot.advance(QUEUED, STARTED),
+                Way::Remote(way) => way.answer.begin(),
+            };
+        if !begun {
             self.refuse("its deadline passed in the queue");
-            return false;
         }
-        if slot.advance(QUEUED, STARTED) {
-            return true;
-        }
-        self.slot = None;
-        false
+        begun
     }
 
     /// Ends the conversation of a message that was never started.
     fn refuse(&mut self, why: &str) {
-        if let Some(slot) = self.slot.take()
-            && slot.advance(QUEUED, ENDED)
-        {
-            slot.resolve(Err(AskError::NotStarted(why.to_owned())));
+        let refusal = || Err(AskError::NotStarted(why.to_owned()));
+        match self.take() {
+            Way::Sink => {}
+            Way::Local(slot) if slot.advance(QUEUED, ENDED) => slot.resolve(refusal()),
+            // Its asker has given up and knows why.
+            Way::Local(_) => {}
+            Way::Remote(way) => way.send(refusal()),
         }
     }
 }
 
 impl<R: Send + 'static> Drop for Reply<R> {
     fn drop(&mut self) {
-        let Some(slot) = self.slot.take() else { return };
-        if slot.advance(QUEUED, ENDED) {
+        let way = self.take();
+        let has_started = match &way {
+            Way::Sink => return,
+            Way::Local(slot) => slot.stage.load(Ordering::Acquire) != QUEUED,
+            Way::Remote(way) => way.answer.has_started(),
+        };
+        if !has_started {
+            self.way = way;
             let why = ending_reason().unwrap_or_else(|| "the actor stopped before its turn".into());
-            slot.resolve(Err(AskError::NotStarted(why)));
+            self.refuse(&why);
         } else if std::thread::panicking() && in_turn() {
             // The panic's text is not known while it unwinds: the turn that catches it says it.
-            UNANSWERED.with_borrow_mut(|list| list.push(slot));
+            UNANSWERED.with_borrow_mut(|list| list.push(Box::new(way)));
         } else {
             let why = ending_reason().unwrap_or_else(|| "handler ended without an answer".into());
-            slot.unknown(why);
+            Box::new(way).unknown(why);
         }
     }
 }
@@ -135,21 +207,28 @@ impl<R: Send + 'static> std::fmt::Debug for Reply<R> {
     }
 }
 
-/// A slot whose reply type is forgotten.
+/// A way back whose reply type is forgotten.
 trait Unanswered {
-    fn unknown(&self, why: String);
+    fn unknown(self: Box<Self>, why: String);
 }
 
-impl<R> Unanswered for Slot<R> {
-    fn unknown(&self, why: String) {
-        self.stage.store(ENDED, Ordering::Release);
-        self.resolve(Err(AskError::Unknown(why)));
+impl<R> Unanswered for Way<R> {
+    fn unknown(self: Box<Self>, why: String) {
+        let unknown = Err(AskError::Unknown(why));
+        match *self {
+            Self::Sink => {}
+            Self::Local(slot) => {
+                slot.stage.store(ENDED, Ordering::Release);
+                slot.resolve(unknown);
+            }
+            Self::Remote(way) => way.send(unknown),
+        }
     }
 }
 
 thread_local! {
     /// Replies dropped by the panic that unwinds through a turn of this thread.
-    static UNANSWERED: RefCell<Vec<Arc<dyn Unanswered>>> = const { RefCell::new(Vec::new()) };
+    static UNANSWERED: RefCell<Vec<Box<dyn Unanswered>>> = const { RefCell::new(Vec::new()) };
     /// Why replies are being dropped just now.
     static ENDING: RefCell<Option<String>> = const { RefCell::new(None) };
     static TURNS: Cell<u32> = const { Cell::new(0) };
@@ -187,8 +266,8 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
             let text = panic_text(payload.as_ref());
             // A payload may panic in its own destructor; that one has no one left to tell.
             drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload))));
-            for slot in UNANSWERED.take() {
-                slot.unknown(format!("the handler panicked: {text}"));
+            for way in UNANSWERED.take() {
+                way.unknown(format!("the handler panicked: {text}"));
             }
             Err(text)
         }
@@ -214,10 +293,14 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
 #[must_use = "the answer is lost unless this is awaited"]
 pub struct Ask<R: Send + 'static>(AskState<R>);
 
+/// Reads an encoded answer.
+type Decode<R> = fn(&[u8]) -> Result<R, AskError>;
+
 enum AskState<R> {
     Failed(AskError),
     Local(LocalAsk<R>),
-    Remote(BoxFuture<'static, Result<R, AskError>>),
+    /// The link's answer, and how to read it.
+    Remote(BoxFuture<'static, Result<Bytes, AskError>>, Decode<R>),
     Done,
 }
 
@@ -244,8 +327,11 @@ impl<R: Send + 'static> Ask<R> {
         Self(AskState::Local(LocalAsk { slot, deadline, patience: Patience::Fresh }))
     }
 
-    pub(crate) fn remote(answer: BoxFuture<'static, Result<R, AskError>>) -> Self {
-        Self(AskState::Remote(answer))
+    pub(crate) fn remote(
+        answer: BoxFuture<'static, Result<Bytes, AskError>>,
+        decode: Decode<R>,
+    ) -> Self {
+        Self(AskState::Remote(answer, decode))
     }
 
     /// Why it was refused at once, if it was.
@@ -267,7 +353,9 @@ impl<R: Send + 'static> Future for Ask<R> {
         let this = self.get_mut();
         let answer = match &mut this.0 {
             AskState::Local(ask) => std::task::ready!(ask.poll(cx)),
-            AskState::Remote(answer) => std::task::ready!(answer.as_mut().poll(cx)),
+            AskState::Remote(answer, decode) => {
+                std::task::ready!(answer.as_mut().poll(cx)).and_then(|body| decode(&body))
+            }
             AskState::Failed(error) => Err(error.clone()),
             AskState::Done => Err(AskError::Unknown("polled after it was answered".into())),
         };

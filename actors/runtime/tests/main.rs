@@ -6,6 +6,7 @@ mod introspection;
 mod mailboxes;
 mod network;
 mod once;
+mod one_thread;
 mod passivation;
 mod platforms;
 mod remote;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_link::sim::{SimConfig, SimNetwork, TraceEvent};
-use gantry_link::{Certainty, Link, Peer, PeerEvent};
+use gantry_link::{BulkError, BulkRefusal, Certainty, Link, Peer, PeerEvent};
 use gantry_runtime::{
-    ActorEvent, Location, NodeCertainty, Platform, Router, SpawnOptions, System, SystemConfig,
-    simulate,
+    ActorEvent, BulkKind, Location, NodeCertainty, Platform, Router, SpawnOptions, System,
+    SystemConfig, simulate,
 };
-use gantry_wire::{ActorPath, BootId, NodeId, Role};
+use gantry_wire::{Access, ActorPath, BootId, NodeId, Role};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -140,4 +140,47 @@ fn told(event: PeerEvent) -> (NodeId, BootId, Option<Certainty>) {
         PeerEvent::Up(peer) => (peer.node, peer.boot, None),
         PeerEvent::Down { node, boot, certainty, .. } => (node, boot, Some(certainty)),
     }
+}
+
+/// A volume that is sent somewhere else.
+struct Volume;
+
+impl BulkKind for Volume {
+    const KIND: &'static str = "volume";
+    const ACCESS: Access = Access::Peer;
+    type Header = String;
+}
+
+#[test]
+fn bulk_data_goes_beside_the_messages_with_a_typed_header() {
+    simulate(async {
+        let net = SimNetwork::new(7, SimConfig::default());
+        let diary = Diary::default();
+        let (one, two) = (start(&net, 7, 1, 1, &diary), start(&net, 7, 2, 1, &diary));
+        let (taken, mut streams) = tokio::sync::mpsc::unbounded_channel();
+        let check = |_: &Peer, name: &String| match name.as_str() {
+            "disk0" => Ok(()),
+            other => Err(format!("no volume {other}")),
+        };
+        let take = move |peer: &Peer, name: String, stream| {
+            taken.send((peer.node, name, stream)).expect("the test waits");
+        };
+        two.bulk().accept::<Volume>(check, take).expect("it has a link");
+        let refused = one.bulk().open::<Volume>(node_id(2), &"disk9".to_owned()).await;
+        let why = BulkRefusal::Declined { reason: "no volume disk9".to_owned() };
+        let node = node_id(2).to_string();
+        assert_eq!(refused.map(drop), Err(BulkError::Refused { node, why }));
+        let opened = one.bulk().open::<Volume>(node_id(2), &"disk0".to_owned()).await;
+        let mut sending = opened.expect("it is taken");
+        let (from, name, mut coming) = streams.recv().await.expect("it came");
+        assert_eq!((from, name.as_str()), (node_id(1), "disk0"));
+        sending.writer.write("blocks".into()).await.expect("it takes them");
+        let finish = sending.writer.finish();
+        let read = async {
+            let bytes = coming.reader.read().await;
+            (bytes, coming.reader.read().await)
+        };
+        let (finished, read) = tokio::join!(finish, read);
+        assert_eq!((finished, read), (Ok(()), (Ok(Some("blocks".into())), Ok(None))));
+    });
 }

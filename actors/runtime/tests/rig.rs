@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gantry_link::{Certainty, Inbound, Link, Peer, PeerEvent};
+use gantry_link::{Answer, Certainty, Features, Inbound, Link, Peer, PeerEvent};
+use gantry_link::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
 use gantry_runtime::{
     Actor, Context, Handler, Platform, Protocol, Reply, SpawnOptions, System, SystemConfig,
 };
@@ -233,6 +234,8 @@ impl Loopback {
             role,
             boot: system.boot(),
             addr: SocketAddr::from(([127, 0, 0, 1], 1)),
+            version: 1,
+            features: Features::default(),
         };
         let events = broadcast::Sender::new(64);
         let attached =
@@ -266,6 +269,14 @@ impl Loopback {
         };
         nodes.get(&node).map(|attached| attached.inbound.clone()).ok_or_else(unreachable)
     }
+}
+
+/// Gives an ask to `inbound` and waits for what becomes of it.
+async fn answered(wait: Duration, ask: impl FnOnce(Answer)) -> Result<Bytes, AskError> {
+    let (answer, outcome) = Answer::channel();
+    ask(answer);
+    let late = |_| Err(AskError::Unknown("no answer on the line".into()));
+    tokio::time::timeout(wait, outcome).await.unwrap_or_else(late)
 }
 
 pub(crate) struct LoopbackLink {
@@ -302,9 +313,9 @@ impl Link for LoopbackLink {
             let inbound = inbound?;
             let wait = Duration::from_millis(u64::from(envelope.deadline_ms));
             tokio::time::sleep(HALF_TRIP).await;
-            let answer = tokio::time::timeout(wait, inbound.ask(&peer, envelope)).await;
+            let answer = answered(wait, |answer| inbound.ask(&peer, envelope, answer)).await;
             tokio::time::sleep(HALF_TRIP).await;
-            answer.unwrap_or_else(|_| Err(AskError::Unknown("no answer on the line".into())))
+            answer
         })
     }
 
@@ -316,6 +327,19 @@ impl Link for LoopbackLink {
         let nodes = self.net.nodes.lock().expect("lock");
         nodes.values().map(|attached| attached.peer.clone()).collect()
     }
+
+    fn open_bulk(
+        &self,
+        to: NodeId,
+        _open: BulkOpen,
+    ) -> BoxFuture<'static, Result<BulkStream, BulkError>> {
+        let reason = "the loopback carries messages only".to_owned();
+        Box::pin(async move { Err(BulkError::Unreachable { node: to.to_string(), reason }) })
+    }
+
+    fn accept_bulk(&self, _kind: &str, _acceptor: Arc<dyn BulkAcceptor>) {}
+
+    fn set_bulk_rate(&self, _rate: BulkRate) {}
 
     fn close(&self, _grace: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async {})

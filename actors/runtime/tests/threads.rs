@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gantry_runtime::{
-    BlockingClass, BlockingError, MailboxLimits, Platform, PlatformError, RealConfig, SpawnOptions,
-    System, Thread,
+    BlockingClass, BlockingError, MailboxLimits, Platform, PlatformError, RealConfig, STUCK_AFTER,
+    SpawnOptions, System, SystemEvent, Thread,
 };
 use gantry_wire::AskError;
 
@@ -189,4 +189,54 @@ fn randomness_differs() {
         system.platform().fill_random(bytes);
     }
     assert_ne!(bytes[0], bytes[1]);
+}
+
+/// Waits for the event that names a stuck actor.
+fn named(events: &mut tokio::sync::broadcast::Receiver<SystemEvent>) -> (String, &'static str) {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while tokio::time::Instant::now() < until {
+        match events.try_recv() {
+            Ok(SystemEvent::Stuck { path, during, took }) => {
+                assert!(took >= STUCK_AFTER, "named too early: {took:?}");
+                return (path.to_string(), during);
+            }
+            _ => std::thread::yield_now(),
+        }
+    }
+    panic!("the watch has named nobody");
+}
+
+#[test]
+fn a_handler_that_occupies_its_thread_is_named_while_it_does() {
+    let system = real(1);
+    let (probe, _) = probe(&system, "/probe/1", on(Thread::Worker(0)));
+    let mut events = system.events();
+    let (release, released) = mpsc::channel::<()>();
+    let block = move |_: &mut Probe, _: &mut gantry_runtime::Context<Probe>| {
+        // Ends when the watch has named it; a watch that does not fails the test there.
+        let _let_go = released.recv_timeout(PATIENCE * 2);
+    };
+    probe.act(block).expect("room");
+    assert_eq!(named(&mut events), ("/probe/1".to_owned(), "closure"));
+    let [info] = system.actors().try_into().expect("one actor");
+    assert_eq!(info.stalls, 1);
+    assert_eq!(info.busy.map(|(name, took)| (name, took >= STUCK_AFTER)), Some(("closure", true)));
+    release.send(()).expect("it still blocks");
+}
+
+#[test]
+fn a_poll_of_a_future_that_occupies_its_thread_is_named_too() {
+    let system = real(1);
+    let (probe, _) = probe(&system, "/probe/1", on(Thread::Control));
+    let mut events = system.events();
+    let (release, released) = mpsc::channel::<()>();
+    let block = move |_: &mut Probe, ctx: &mut gantry_runtime::Context<Probe>| {
+        let poll = async move {
+            let _let_go = released.recv_timeout(PATIENCE * 2);
+        };
+        ctx.spawn_then(poll, |_, (), _| {});
+    };
+    probe.act(block).expect("room");
+    assert_eq!(named(&mut events), ("/probe/1".to_owned(), "then"));
+    release.send(()).expect("it still blocks");
 }

@@ -88,7 +88,7 @@ async fn present(token: &JoinToken, request: &Join) -> Result<Joined, DaemonErro
     let body = gantry_wire::encode(request).map_err(DaemonError::part("encode the request"))?;
     let envelope = Envelope {
         to: cluster_path(),
-        message: Join::WIRE_NAME.to_owned(),
+        message: Join::WIRE_NAME.into(),
         body: body.into(),
         deadline_ms: u32::try_from(ADMISSION.as_millis()).unwrap_or(u32::MAX),
         trace: None,

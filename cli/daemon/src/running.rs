@@ -200,6 +200,7 @@ async fn start_link(
         keys: dir.endpoint_keys().map_err(failed)?,
         control_kinds: ["cluster", "locks", "job", "node", "raft"].map(str::to_owned).to_vec(),
         inbound: system.inbound(),
+        runtime: system.platform().network(),
     })
     .map_err(DaemonError::part("open the network"))?;
     let link = Arc::new(link);

@@ -68,7 +68,7 @@ fn messages_of_the_log() -> Vec<Entry> {
 fn envelope(entry: &Entry) -> Envelope {
     Envelope {
         to: entry.to.clone(),
-        message: entry.name.to_owned(),
+        message: entry.name.to_owned().into(),
         // Nothing that any of them could be read from: what is let through fails later.
         body: Bytes::new(),
         deadline_ms: 5_000,

@@ -107,7 +107,7 @@ impl Client {
         let body = gantry_wire::encode(message).map_err(|source| codec("encode", source))?;
         let envelope = Envelope {
             to: to.clone(),
-            message: M::WIRE_NAME.to_owned(),
+            message: M::WIRE_NAME.into(),
             body: Bytes::from(body),
             deadline_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
             trace: None,

@@ -10,10 +10,10 @@ use gantry_link::identity::{
     CertificateAuthority, ClusterUuid, Credentials, EndpointKeys, IdentityDir,
 };
 use gantry_link::quic::{LinkIdentity, QuicConfig, QuicLink};
-use gantry_link::{Inbound, Link, Peer};
+use gantry_link::{Answer, Inbound, Link, Peer};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::messages::QueryCluster;
-use gantry_wire::{AskError, BootId, Envelope, NotDelivered, Role, encode};
+use gantry_wire::{BootId, Envelope, NotDelivered, Role, encode};
 use uuid::Uuid;
 
 /// Refuses every question with a fault that tells the asker's role.
@@ -24,14 +24,10 @@ impl Inbound for TellRole {
         Err(NotDelivered::NoSuchActor(envelope.to.to_string()))
     }
 
-    fn ask(
-        &self,
-        from: &Peer,
-        _envelope: Envelope,
-    ) -> futures_util::future::BoxFuture<'static, Result<bytes::Bytes, AskError>> {
+    fn ask(&self, from: &Peer, _envelope: Envelope, answer: Answer) {
         type Reply = <QueryCluster as gantry_wire::Message>::Reply;
         let reply: Reply = Err(Fault::new(FaultCode::WrongState, from.role.as_str()));
-        Box::pin(std::future::ready(Ok(encode(&reply).expect("encodes").into())))
+        answer.send(Ok(encode(&reply).expect("encodes").into()));
     }
 }
 
@@ -63,6 +59,7 @@ fn serve(cluster: &Identities, bind: SocketAddr) -> QuicLink {
         keys: EndpointKeys::generate().expect("randomness"),
         control_kinds: Vec::new(),
         inbound: Arc::new(TellRole),
+        runtime: None,
     })
     .expect("starts")
 }

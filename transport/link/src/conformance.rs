@@ -4,19 +4,22 @@
 //! that starts and kills nodes; the suite brings the traffic. It uses tokio's time only, so it runs
 //! in real time and in a paused runtime alike.
 
+mod bulk;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use gantry_wire::{ActorPath, AskError, BootId, Envelope, FRAME_BYTES_MAX, NodeId, NotDelivered};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::answer::Answer;
 use crate::contract::{Certainty, Inbound, Link, Peer, PeerEvent};
+use crate::hello::{FEATURES, protocol_version};
 
 /// How long anything in the suite may take that should take a moment.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,20 +67,28 @@ pub async fn check(rig: &dyn Rig) {
     forgetting(&Pair::start(rig, 14).await).await;
     silence(&Pair::start(rig, 16).await).await;
     restart(&Pair::start(rig, 18).await).await;
+    bulk::check(rig, 20).await;
 }
 
 /// An inbound that records tells and answers asks by the first segment of their path: `echo` gives
-/// the body back, `never` does not answer, `huge` answers with more than a frame, `absent` refuses.
+/// the body back, `never` begins and does not answer, `queued` does not even begin, `dropped` gives
+/// its answer up, `huge` answers with more than a frame, `absent` refuses.
 pub struct Recorder {
     told: watch::Sender<Vec<Bytes>>,
     asked: Mutex<Vec<Bytes>>,
+    /// Kept for as long as it lives, so that nobody hears that they are gone.
+    unanswered: Mutex<Vec<Answer>>,
 }
 
 impl Recorder {
     /// One that has seen nothing yet.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { told: watch::Sender::new(Vec::new()), asked: Mutex::new(Vec::new()) })
+        Arc::new(Self {
+            told: watch::Sender::new(Vec::new()),
+            asked: Mutex::default(),
+            unanswered: Mutex::default(),
+        })
     }
 
     /// The bodies of all tells so far, in the order in which they came.
@@ -106,16 +117,18 @@ impl Inbound for Recorder {
         Ok(())
     }
 
-    fn ask(&self, _from: &Peer, envelope: Envelope) -> BoxFuture<'static, Result<Bytes, AskError>> {
+    fn ask(&self, _from: &Peer, envelope: Envelope, answer: Answer) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(envelope.body.clone());
         match envelope.to.kind() {
-            "echo" => std::future::ready(Ok(envelope.body)).boxed(),
-            "huge" => std::future::ready(Ok(Bytes::from(vec![0; FRAME_BYTES_MAX + 1]))).boxed(),
-            "never" => std::future::pending().boxed(),
-            _ => {
-                let refusal = NotDelivered::NoSuchActor(envelope.to.to_string());
-                std::future::ready(Err(refusal.into())).boxed()
+            "echo" => answer.send(Ok(envelope.body)),
+            "huge" => answer.send(Ok(Bytes::from(vec![0; FRAME_BYTES_MAX + 1]))),
+            kind @ ("never" | "queued") => {
+                // What has started is another outcome than what only waits.
+                let _started = kind == "never" && answer.begin();
+                self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
             }
+            "dropped" => drop(answer),
+            _ => answer.refuse(NotDelivered::NoSuchActor(envelope.to.to_string())),
         }
     }
 }
@@ -125,7 +138,7 @@ impl Inbound for Recorder {
 pub fn envelope(path: &str, body: impl Into<Bytes>, deadline_ms: u32) -> Envelope {
     Envelope {
         to: ActorPath::new(path).expect("the suite's paths are valid"),
-        message: "conformance".to_owned(),
+        message: "conformance".into(),
         body: body.into(),
         deadline_ms,
         trace: None,
@@ -228,6 +241,8 @@ async fn asks_and_replies(pair: &Pair<'_>) {
         role: pair.a.peers()[0].role,
         boot: pair.b.boot(),
         addr: pair.rig.addr(pair.b_number),
+        version: protocol_version(),
+        features: FEATURES.iter().map(ToString::to_string).collect(),
     });
     await_event(&mut events, "b to be up", |event| *event == up).await;
     assert_eq!(pair.a.peers().len(), 1, "one peer, however many messages");
@@ -285,6 +300,12 @@ async fn deadlines(pair: &Pair<'_>) {
     let deadline = Duration::from_millis(u64::from(SHORT_DEADLINE_MS));
     assert!(start.elapsed() >= deadline, "not before the deadline");
     assert!(start.elapsed() < deadline + GRACE, "soon after the deadline");
+    let queued = pair.a.ask(pair.b_id(), envelope("/queued", "", SHORT_DEADLINE_MS));
+    let outcome = within("a deadline in the queue", queued).await;
+    assert!(matches!(outcome, Err(AskError::NotStarted(_))), "it never began: {outcome:?}");
+    let dropped = pair.a.ask(pair.b_id(), envelope("/dropped", "", ASK_DEADLINE_MS));
+    let outcome = within("an answer that is given up", dropped).await;
+    assert!(matches!(outcome, Err(AskError::NotStarted(_))), "it never began: {outcome:?}");
     assert!(pair.echo(b"after").await.is_ok(), "later asks do not suffer");
 }
 

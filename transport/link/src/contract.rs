@@ -6,13 +6,18 @@
 //!   bytes may have left, a lost connection or a passed deadline is `Unknown`.
 //! - Every ask ends, at the latest a grace after its deadline.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use gantry_wire::{AskError, BootId, Envelope, NodeId, NotDelivered, Role};
 use tokio::sync::broadcast;
+
+use crate::answer::Answer;
+use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
 
 /// Who is at the other end, as proven by its certificate and told in its hello.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,34 @@ pub struct Peer {
     pub boot: BootId,
     /// Where its packets come from.
     pub addr: SocketAddr,
+    /// The version of the protocol that the hellos agreed on.
+    pub version: u16,
+    /// What both ends can do beyond that version.
+    pub features: Features,
+}
+
+/// What both ends of a connection can do beyond the version of its protocol, as their hellos
+/// agreed. Cloning is cheap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Features(Arc<BTreeSet<String>>);
+
+impl Features {
+    /// Whether both ends have it.
+    #[must_use]
+    pub fn has(&self, feature: &str) -> bool {
+        self.0.contains(feature)
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl FromIterator<String> for Features {
+    fn from_iter<T: IntoIterator<Item = String>>(names: T) -> Self {
+        Self(Arc::new(names.into_iter().collect()))
+    }
 }
 
 /// How sure it is that a peer's actors are gone. Only [`Certainty::Fenced`] permits taking over
@@ -66,8 +99,10 @@ pub trait Inbound: Send + Sync + 'static {
     /// When no mailbox accepted it; nothing has happened then.
     fn tell(&self, from: &Peer, envelope: Envelope) -> Result<(), NotDelivered>;
 
-    /// Takes a message and answers it. The future must end by the envelope's deadline.
-    fn ask(&self, from: &Peer, envelope: Envelope) -> BoxFuture<'static, Result<Bytes, AskError>>;
+    /// Takes a message that is to be answered through `answer`, now or later. The link keeps its
+    /// deadline: once that has passed, the message may not start any more, and the answer is not
+    /// wanted.
+    fn ask(&self, from: &Peer, envelope: Envelope, answer: Answer);
 }
 
 /// The sending side.
@@ -104,6 +139,19 @@ pub trait Link: Send + Sync + 'static {
 
     /// The peers that are connected now.
     fn peers(&self) -> Vec<Peer>;
+
+    /// Opens a bulk transfer to a peer, on a connection of its own.
+    fn open_bulk(
+        &self,
+        to: NodeId,
+        open: BulkOpen,
+    ) -> BoxFuture<'static, Result<BulkStream, BulkError>>;
+
+    /// Takes bulk transfers of `kind` from now on; told again, it replaces the acceptor.
+    fn accept_bulk(&self, kind: &str, acceptor: Arc<dyn BulkAcceptor>);
+
+    /// How fast all bulk transfers together may send from here.
+    fn set_bulk_rate(&self, rate: BulkRate);
 
     /// Says goodbye to everybody and waits until that is sent, at most `grace`.
     fn close(&self, grace: Duration) -> BoxFuture<'static, ()>;

@@ -4,14 +4,18 @@
 //! [`HelloReply`], or closes the connection with a reason. Which versions exist is said here and
 //! nowhere else.
 
-use gantry_wire::{BootId, NodeId};
+use bytes::Bytes;
+use gantry_wire::{BootId, NodeId, WireName};
 use serde::{Deserialize, Serialize};
 
+use crate::bulk::BulkRefusal;
+use crate::contract::Features;
 use crate::identity::ClusterUuid;
 
 /// The versions of the protocol that this build speaks, oldest first. A version goes when no
-/// supported release needs it any more.
-pub(crate) const PROTOCOL_VERSIONS: &[u16] = &[1];
+/// supported release needs it any more. Version 1 had every frame in the codec's named form; no
+/// release has spoken it.
+pub(crate) const PROTOCOL_VERSIONS: &[u16] = &[2];
 
 /// The newest of them, for people.
 #[must_use]
@@ -21,7 +25,7 @@ pub fn protocol_version() -> u16 {
 
 /// What this build can do beyond its protocol version. A name is sent only after the other side
 /// has named it too.
-pub(crate) const FEATURES: &[&str] = &[];
+pub(crate) const FEATURES: &[&str] = &[crate::bulk::BULK_FEATURE];
 
 /// What the dialing side says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +68,43 @@ pub(crate) struct HelloReply {
     pub(crate) boot: BootId,
     /// The features that both have.
     pub(crate) features: Vec<String>,
+}
+
+/// What whoever opens a bulk transfer says, instead of a hello.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkHello {
+    /// As in [`Hello::versions`].
+    pub(crate) versions: Vec<u16>,
+    /// Its cluster.
+    pub(crate) cluster: Option<ClusterUuid>,
+    /// As in [`Hello::node`].
+    pub(crate) node: NodeId,
+    /// Which run of it.
+    pub(crate) boot: BootId,
+    /// See [`FEATURES`].
+    pub(crate) features: Vec<String>,
+    /// What kind of data it is.
+    pub(crate) kind: WireName,
+    /// For the acceptor of that kind.
+    pub(crate) header: Bytes,
+}
+
+/// The answer to a bulk hello.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BulkReply {
+    /// The version that both will speak.
+    pub(crate) version: u16,
+    /// Why the transfer is not taken; it is, without.
+    pub(crate) refusal: Option<BulkRefusal>,
+}
+
+/// The features of ours that the other side has named too.
+pub(crate) fn common_features(theirs: &[String]) -> Features {
+    FEATURES
+        .iter()
+        .filter(|ours| theirs.iter().any(|f| f == *ours))
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// The newest version in both lists.

@@ -41,6 +41,15 @@ pub(crate) const INITIAL_RTT: Duration = Duration::from_millis(50);
 /// in the queue" says more than "unknown"). Lower loses such answers, higher makes callers wait.
 pub(crate) const ASK_GRACE: Duration = Duration::from_millis(200);
 
+/// How often the deadlines of asks that are worked on here are looked at. An asker waits
+/// [`ASK_GRACE`] for the word, so this has to be well below. Lower looks for nothing, higher turns
+/// "not started" into "unknown".
+pub(crate) const DEADLINE_TICK: Duration = Duration::from_millis(50);
+
+/// Looks at an empty table before nobody looks any more until the next ask. Fewer would start and
+/// stop the looking with every ask of a slow conversation, more wake an idle process.
+pub(crate) const DEADLINE_TICKS_IDLE: u32 = 20;
+
 /// Largest UDP payload. Segmentation offload sends up to ten at once and 64 KiB is the most that
 /// UDP takes, so beyond 6400 sends fail and path discovery falls back to 1200 bytes.
 pub(crate) const UDP_PAYLOAD_BYTES_MAX: u16 = 6400;
@@ -121,10 +130,42 @@ pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// costs twenty streams a second; longer delays honest traffic after a mishap.
 pub(crate) const LANE_REOPEN_PAUSE: Duration = Duration::from_millis(50);
 
-/// Room for everything in a frame but body, path and names. The real figure is under 300 bytes.
+/// Bytes of bulk data taken from a writer at once. Lower costs a call and a look at the rate more
+/// often, higher makes the rate bumpy.
+pub(crate) const BULK_CHUNK_BYTES: usize = 64 * 1024;
+
+/// How long nothing may move in a bulk transfer. A disk that syncs for long stops it for a while;
+/// lower would cut such copies, higher holds the places of dead ones.
+pub(crate) const BULK_IDLE: Duration = Duration::from_secs(30);
+
+/// Time for a peer to take or refuse a transfer, per address.
+pub(crate) const BULK_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Transfers that peers may have open here. A node takes part in a few migrations at once; lower
+/// would refuse a drained node's guests, higher lets peers hold that many windows of
+/// [`CONNECTION_WINDOW_BYTES`].
+pub(crate) const BULK_OPEN_MAX: usize = 32;
+
+/// Largest header of a transfer. It travels in one frame with the hello; more is data.
+pub(crate) const BULK_HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// How long the receiving side of a transfer waits for the opener to close the connection. Less may
+/// lose its last words on a slow line, more holds dead connections.
+pub(crate) const BULK_LINGER: Duration = Duration::from_secs(5);
+
+/// Chunks under way in a simulated transfer, per direction: the window of a real one.
+pub(crate) const SIM_BULK_CHUNKS_MAX: usize = STREAM_WINDOW_BYTES as usize / BULK_CHUNK_BYTES;
+
+/// Room for everything in a frame but its body. Path and name of the greatest length, an id and all
+/// tokens take less than 400 bytes.
 pub(crate) const FRAME_OVERHEAD_BYTES_MAX: usize = 512;
 
 const _: () = assert!(SEND_QUEUE_BYTES_MAX >= 2 * gantry_wire::FRAME_BYTES_MAX);
 const _: () = assert!(REPLY_QUEUE_BYTES_MAX >= 2 * gantry_wire::FRAME_BYTES_MAX);
+const _: () = assert!(
+    FRAME_OVERHEAD_BYTES_MAX
+        >= gantry_wire::PATH_BYTES_MAX + gantry_wire::WIRE_NAME_BYTES_MAX + 100
+);
+const _: () = assert!(BULK_HEADER_BYTES_MAX * 2 <= crate::frame::UNPROVEN_FRAME_BYTES_MAX);
 const _: () = assert!(JOINERS_MAX < CLIENTS_MAX);
 const _: () = assert!(UDP_PAYLOAD_BYTES_MAX as usize * 10 <= 64 * 1024);

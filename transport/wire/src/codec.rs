@@ -5,6 +5,9 @@
 //! allocating: depth, number of elements and trailing bytes are checked there, so that a small
 //! hostile frame cannot become a large value.
 
+use std::cell::RefCell;
+
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,6 +25,15 @@ pub const DEPTH_MAX: usize = 64;
 /// decoded, so this bounds the amplification.
 pub const ELEMENTS_MAX: usize = 2_000_000;
 
+/// Most empty maps and lists in one message. One byte can become a record whose fields all have
+/// defaults, some hundred bytes, which is the worst amplification there is; this bounds it to some
+/// tens of MiB. A list of 20,000 instances has a few empty lists in each. Lower would cut it.
+pub const EMPTY_CONTAINERS_MAX: usize = 100_000;
+
+/// Bytes that each thread keeps for encoding. Larger values allocate twice; higher is memory of
+/// every thread that ever encoded a large one.
+const SCRATCH_BYTES_KEPT: usize = 16 * 1024;
+
 /// Why bytes are not a value, or a value cannot be bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -37,6 +49,9 @@ pub enum CodecError {
     /// More than [`ELEMENTS_MAX`] elements.
     #[error("more than {ELEMENTS_MAX} elements")]
     TooManyElements,
+    /// More than [`EMPTY_CONTAINERS_MAX`] empty containers.
+    #[error("more than {EMPTY_CONTAINERS_MAX} empty maps and lists")]
+    TooManyEmpty,
     /// The bytes end inside a value.
     #[error("truncated after {bytes} bytes")]
     Truncated {
@@ -81,6 +96,28 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
+/// [`encode`] into exactly as many bytes as it takes, with one allocation: for what is sent often.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    // Taken out, so that a value whose encoding encodes another finds none, and not a borrowed one.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let encoded = rmp_serde::encode::write_named(&mut scratch, value).map_err(CodecError::Encode);
+    let encoded = encoded.and_then(|()| match scratch.len() {
+        bytes if bytes > FRAME_BYTES_MAX => Err(CodecError::TooLarge { bytes }),
+        _ => Ok(Bytes::copy_from_slice(&scratch)),
+    });
+    if scratch.capacity() <= SCRATCH_BYTES_KEPT {
+        SCRATCH.set(scratch);
+    }
+    encoded
+}
+
 /// Decodes one value that fills `bytes` exactly.
 ///
 /// # Errors
@@ -100,13 +137,19 @@ fn check_shape(bytes: &[u8]) -> Result<(), CodecError> {
     // Elements still to read at each open level; a fixed array so that a walk costs no memory.
     let mut open = [0_u64; DEPTH_MAX];
     let mut depth = 0;
-    let mut n_elements = 0_usize;
+    let (mut n_elements, mut n_empty) = (0_usize, 0_usize);
     loop {
         n_elements += 1;
         if n_elements > ELEMENTS_MAX {
             return Err(CodecError::TooManyElements);
         }
-        let children = walk.element()?;
+        let (children, is_container) = walk.element()?;
+        if children == 0 && is_container {
+            n_empty += 1;
+            if n_empty > EMPTY_CONTAINERS_MAX {
+                return Err(CodecError::TooManyEmpty);
+            }
+        }
         if children > 0 {
             if depth == DEPTH_MAX {
                 return Err(CodecError::TooDeep);
@@ -138,8 +181,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Reads one marker with its payload; returns how many elements it contains.
-    fn element(&mut self) -> Result<u64, CodecError> {
+    /// Reads one marker with its payload; returns how many elements it contains, and whether it is
+    /// one that can.
+    fn element(&mut self) -> Result<(u64, bool), CodecError> {
         let marker = self.number(1)? as u8;
         let (skip, children) = match marker {
             0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => (0, 0),
@@ -160,7 +204,7 @@ impl Walk<'_> {
             _ => return Err(CodecError::BadMarker { marker }),
         };
         self.skip(skip)?;
-        Ok(children)
+        Ok((children, matches!(marker, 0x80..=0x9f | 0xdc..=0xdf)))
     }
 
     fn number(&mut self, n_bytes: usize) -> Result<u64, CodecError> {
@@ -199,10 +243,31 @@ mod tests {
         let mut bytes = vec![0xdd];
         bytes.extend(n.to_be_bytes());
         bytes.resize(5 + n as usize, 0x80);
-        assert!(matches!(
-            decode::<Vec<BTreeMap<u8, u8>>>(&bytes),
-            Err(CodecError::TooManyElements)
-        ));
+        assert!(matches!(decode::<Vec<BTreeMap<u8, u8>>>(&bytes), Err(CodecError::TooManyEmpty)));
+    }
+
+    #[test]
+    fn too_many_elements_are_refused() {
+        let n: u32 = 2_500_000;
+        let mut bytes = vec![0xdd];
+        bytes.extend(n.to_be_bytes());
+        bytes.resize(5 + n as usize, 0x07);
+        assert!(matches!(decode::<Vec<u8>>(&bytes), Err(CodecError::TooManyElements)));
+    }
+
+    #[test]
+    fn a_small_frame_cannot_become_a_large_value() {
+        #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
+        struct Record {
+            numbers: [u64; 32],
+        }
+        // A mebibyte of records of 256 bytes, each written as one byte.
+        let n: u32 = 1024 * 1024;
+        let mut bytes = vec![0xdd];
+        bytes.extend(n.to_be_bytes());
+        bytes.resize(5 + n as usize, 0x80);
+        assert!(matches!(decode::<Vec<Record>>(&bytes), Err(CodecError::TooManyEmpty)));
     }
 
     #[test]
@@ -230,6 +295,7 @@ mod tests {
             let bytes = encode(&value).expect("encodes");
             let back: (u64, String, Vec<Option<i32>>, BTreeMap<String, bool>) =
                 decode(&bytes).expect("decodes");
+            prop_assert_eq!(&encode_bytes(&value).expect("encodes"), &bytes);
             prop_assert_eq!(back, value);
         }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ActorPath, Role};
+use crate::{ActorPath, Role, WireName};
 
 macro_rules! uuid_newtype {
     ($(#[$doc:meta])* $name:ident) => {
@@ -86,7 +86,7 @@ pub struct Envelope {
     /// The receiver.
     pub to: ActorPath,
     /// [`crate::Message::WIRE_NAME`].
-    pub message: String,
+    pub message: WireName,
     /// The encoded message.
     pub body: Bytes,
     /// How long the sender will still wait, in milliseconds, counted from sending. The receiver

@@ -13,16 +13,21 @@ mod codec;
 mod envelope;
 mod error_chain;
 mod message;
+mod name;
 mod outcome;
 mod path;
 
 pub use access::{Access, Role};
-pub use codec::{CodecError, DEPTH_MAX, ELEMENTS_MAX, FRAME_BYTES_MAX, decode, encode};
+pub use codec::{
+    CodecError, DEPTH_MAX, ELEMENTS_MAX, EMPTY_CONTAINERS_MAX, FRAME_BYTES_MAX, decode, encode,
+    encode_bytes,
+};
 pub use envelope::{
     BootId, Envelope, Fence, HOPS_MAX, IncarnationId, NodeId, RequestId, SpanId, TraceContext,
     TraceId,
 };
 pub use error_chain::ErrorChain;
 pub use message::Message;
+pub use name::{WIRE_NAME_BYTES_MAX, WireName};
 pub use outcome::{AskError, NotDelivered};
 pub use path::{ActorPath, PATH_BYTES_MAX, PathError};

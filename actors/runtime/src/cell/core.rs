@@ -22,10 +22,12 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, Sleep};
 
 use super::Seat;
+use super::turn_clock::TurnClock;
 use crate::actor::Actor;
 use crate::context::{Context, Step};
 use crate::mailbox::{Asleep, Batch, Mailbox, Orders, Queued};
 use crate::names::NameId;
+use crate::platform::Pulse;
 use crate::reply::{catch, ending_with};
 use crate::supervision::{RestartHistory, Supervision, Verdict};
 use crate::system::{Ending, System};
@@ -42,18 +44,20 @@ pub(crate) struct Core<A: Actor> {
     mailbox: Arc<Mailbox<A>>,
     system: System,
     factory: Factory<A>,
-    supervision: Supervision,
+    /// `None` is the default: most actors have it, and most are idle.
+    supervision: Option<Box<Supervision>>,
     /// Boxed, because few actors ever fail.
     history: Option<Box<RestartHistory>>,
     context: Context<A>,
     phase: Phase<A>,
     /// Taken out of the mailbox, not yet started.
     batch: Batch<A>,
-    /// End of the last turn of this poll: the beginning of the next.
-    last_turn: Option<Instant>,
+    clock: TurnClock,
     passivation: Option<Box<Passivation>>,
     /// It is woken for orders only, or not asleep: see [`Asleep`].
     asleep: Asleep,
+    /// What the watch sees of the thread it runs on.
+    pulse: Arc<Pulse>,
 }
 
 enum Phase<A> {
@@ -61,6 +65,12 @@ enum Phase<A> {
     Up(A),
     Down(Down),
     Ended,
+}
+
+/// How an actor lives on, and when it does not.
+pub(crate) struct Lifetime {
+    pub(crate) supervision: Supervision,
+    pub(crate) passivate_after: Option<Duration>,
 }
 
 /// Waiting to be made again.
@@ -90,9 +100,10 @@ impl<A: Actor> Core<A> {
         mailbox: Arc<Mailbox<A>>,
         system: System,
         factory: impl Fn() -> A + Send + 'static,
-        supervision: Supervision,
-        passivate_after: Option<Duration>,
+        lifetime: Lifetime,
+        pulse: Arc<Pulse>,
     ) -> Self {
+        let Lifetime { supervision, passivate_after } = lifetime;
         let passivation = passivate_after.map(|after| {
             let idle_since = Instant::now();
             let timer = Box::pin(tokio::time::sleep_until(idle_since + after));
@@ -103,23 +114,36 @@ impl<A: Actor> Core<A> {
             mailbox,
             system,
             factory: Box::new(factory),
-            supervision,
+            supervision: (supervision != Supervision::default()).then(|| Box::new(supervision)),
             history: None,
             phase: Phase::New,
             batch: VecDeque::new(),
-            last_turn: None,
+            clock: TurnClock::default(),
             passivation,
             asleep: Asleep::No,
+            pulse,
         }
     }
 
     /// Runs until there is nothing to do, or others should run. Ready when the actor has ended.
     pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.occupy(NameId::BETWEEN);
+        let polled = self.run(cx);
+        self.pulse.end();
+        polled
+    }
+
+    /// Tells the watch what the thread is about to do.
+    fn occupy(&self, name: NameId) {
+        self.pulse.begin(self.mailbox.facts.order, name);
+    }
+
+    fn run(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         if self.asleep != Asleep::No {
             self.asleep = Asleep::No;
             self.mailbox.unpark();
         }
-        self.last_turn = None;
+        self.clock.forget();
         let mut turns_left = TURNS_PER_POLL;
         loop {
             let next = match self.obey() {
@@ -215,20 +239,20 @@ impl<A: Actor> Core<A> {
             return Next::Again;
         };
         self.mailbox.settle(cost_bytes);
-        let now = self.last_turn.unwrap_or_else(Instant::now);
-        self.last_turn = Some(now);
+        let (now, _) = self.clock.now(&self.mailbox.facts.flight);
         if !letter.begin(now) {
             return Next::Again;
         }
-        self.turn(letter.name(), now, move |actor, ctx| letter.open(actor, ctx, now))
+        self.turn(letter.name(), move |actor, ctx| letter.open(actor, ctx, now))
     }
 
     /// `None` when nothing is held.
     fn poll_hold(&mut self, cx: &mut TaskContext<'_>) -> Option<Next> {
         let hold = self.context.holds.front_mut()?;
+        self.pulse.begin(self.mailbox.facts.order, NameId::HOLD);
         Some(match catch(|| hold.as_mut().poll(cx)) {
             Ok(Poll::Pending) => {
-                self.last_turn = None;
+                self.clock.forget();
                 Next::Sleep(Asleep::ForOrders)
             }
             Ok(Poll::Ready(step)) => {
@@ -242,6 +266,7 @@ impl<A: Actor> Core<A> {
     /// `None` when no future of this actor is ready.
     fn poll_tasks(&mut self, cx: &mut TaskContext<'_>) -> Option<Next> {
         let tasks = self.context.tasks.as_mut()?;
+        self.pulse.begin(self.mailbox.facts.order, NameId::THEN);
         match catch(|| Pin::new(tasks).poll_next(cx)) {
             Ok(Poll::Pending) => None,
             Ok(Poll::Ready(Some(step))) => {
@@ -257,19 +282,16 @@ impl<A: Actor> Core<A> {
 
     fn continue_with(&mut self, step: Step<A>) -> Next {
         let Step { name, terms, run } = step;
-        let now = Instant::now();
+        // What was polled took its time.
+        self.clock.forget();
+        let (now, _) = self.clock.now(&self.mailbox.facts.flight);
         self.context.enter(terms, now);
-        self.turn(name, now, run)
+        self.turn(name, run)
     }
 
     /// Runs code of the actor; a panic fails it.
-    fn turn(
-        &mut self,
-        name: NameId,
-        start: Instant,
-        run: impl FnOnce(&mut A, &mut Context<A>),
-    ) -> Next {
-        match self.timed(name, start, run) {
+    fn turn(&mut self, name: NameId, run: impl FnOnce(&mut A, &mut Context<A>)) -> Next {
+        match self.timed(name, run) {
             None | Some(Ok(())) => Next::Again,
             Some(Err(text)) => self.fail(name.as_str(), text),
         }
@@ -279,19 +301,18 @@ impl<A: Actor> Core<A> {
     fn timed(
         &mut self,
         name: NameId,
-        start: Instant,
         run: impl FnOnce(&mut A, &mut Context<A>),
     ) -> Option<Result<(), String>> {
         let Phase::Up(actor) = &mut self.phase else { return None };
+        self.pulse.begin(self.mailbox.facts.order, name);
         let flight = &self.mailbox.facts.flight;
-        flight.begin(name, start);
+        let (_, at_us) = self.clock.now(flight);
+        flight.begin(name, at_us);
         let context = &mut self.context;
         let outcome = catch(|| run(actor, context));
-        let end = Instant::now();
-        flight.end(name, end.saturating_duration_since(start));
-        self.last_turn = Some(end);
+        flight.end(name, self.clock.end_turn(self.batch.is_empty(), flight));
         if let Some(passivation) = &mut self.passivation {
-            passivation.idle_since = end;
+            passivation.idle_since = self.clock.now(flight).0;
         }
         Some(outcome)
     }
@@ -299,13 +320,15 @@ impl<A: Actor> Core<A> {
     /// Makes the actor: the first time, or again (`seat` is given back when it is done).
     fn make(&mut self, again: Option<Option<Seat>>) -> Next {
         self.mailbox.facts.set_down(false);
+        self.occupy(NameId::STARTED);
         let made = match catch(&self.factory) {
             Ok(actor) => actor,
             Err(text) => return self.fail("factory", text),
         };
         self.phase = Phase::Up(made);
         self.context.enter(crate::delivery::Terms::PLAIN, Instant::now());
-        let next = self.turn(NameId::STARTED, Instant::now(), A::started);
+        self.clock.forget();
+        let next = self.turn(NameId::STARTED, A::started);
         if again.is_some() && matches!(self.phase, Phase::Up(_)) {
             self.mailbox.facts.flight.note_restart();
             self.system.actor_restarted(&self.mailbox.facts);
@@ -314,17 +337,22 @@ impl<A: Actor> Core<A> {
         next
     }
 
+    fn supervision(&self) -> Supervision {
+        self.supervision.as_deref().copied().unwrap_or_default()
+    }
+
     /// A panic, or a child's failure that escalated here.
     fn fail(&mut self, during: &'static str, text: String) -> Next {
         self.system.actor_failed(&self.mailbox.facts, during, &text);
         self.drop_actor(&format!("the actor failed in {during}: {text}"));
-        self.last_turn = None;
+        self.clock.forget();
+        let supervision = self.supervision();
         let history = self.history.get_or_insert_default();
-        match history.fail(Instant::now(), &self.supervision) {
+        match history.fail(Instant::now(), &supervision) {
             Verdict::GiveUp => Next::End(Ending::GaveUp { text }),
             Verdict::Restart(wait) => {
                 let seat =
-                    self.system.take_siblings_down(&self.mailbox.facts, self.supervision.strategy);
+                    self.system.take_siblings_down(&self.mailbox.facts, supervision.strategy);
                 self.go_down(wait, seat);
                 Next::Again
             }
@@ -385,7 +413,8 @@ impl<A: Actor> Core<A> {
     }
 
     fn run_stopping(&mut self) {
-        if let Some(Err(text)) = self.timed(NameId::STOPPING, Instant::now(), A::stopping) {
+        self.clock.forget();
+        if let Some(Err(text)) = self.timed(NameId::STOPPING, A::stopping) {
             self.system.actor_failed(&self.mailbox.facts, NameId::STOPPING.as_str(), &text);
         }
     }
@@ -397,7 +426,7 @@ impl<A: Actor> Core<A> {
         self.run_stopping();
         self.drop_actor(&format!("the actor ended: {why}"));
         self.discard(queued, &why);
-        self.system.actor_ended(&self.mailbox.facts, how, self.supervision.escalation);
+        self.system.actor_ended(&self.mailbox.facts, how, self.supervision().escalation);
     }
 
     /// Letters that will never start.
@@ -427,6 +456,6 @@ impl<A: Actor> Drop for Core<A> {
         let queued = self.mailbox.close(&why);
         self.drop_actor(&why);
         self.discard(queued, &why);
-        self.system.actor_ended(&self.mailbox.facts, how, self.supervision.escalation);
+        self.system.actor_ended(&self.mailbox.facts, how, self.supervision().escalation);
     }
 }

@@ -4,8 +4,9 @@ mod core;
 mod group;
 mod letter;
 mod shell;
+mod turn_clock;
 
-pub(crate) use self::core::Core;
+pub(crate) use self::core::{Core, Lifetime};
 pub(crate) use group::Seat;
 pub(crate) use letter::{ClosureLetter, Letter, MessageLetter};
 pub(crate) use shell::run;

@@ -170,6 +170,11 @@ impl Pools {
         Self::empty(None)
     }
 
+    /// For the watch, which looks at it.
+    pub(super) fn watchdog(&self) -> Arc<Watchdog> {
+        self.watchdog.clone()
+    }
+
     pub(super) async fn run<T: Send + 'static>(
         &self,
         simulated: Option<&Random>,
@@ -201,11 +206,10 @@ impl Pools {
             let _held = (watch, place);
             crate::reply::catch(work)
         });
-        // A task of its own: who waits may be dropped, what hangs is still to be named.
-        match tokio::spawn(self.watchdog.clone().until_done(done)).await {
-            Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(text))) => Err(BlockingError::Panicked { name, text }),
-            Ok(Err(_)) | Err(_) => Err(BlockingError::Ended { name }),
+        match done.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(text)) => Err(BlockingError::Panicked { name, text }),
+            Err(_) => Err(BlockingError::Ended { name }),
         }
     }
 }
@@ -247,23 +251,8 @@ impl Watchdog {
         Watch { watchdog: self.clone(), number }
     }
 
-    /// Waits for the work, and looks at everything at work once in a while.
-    async fn until_done<T>(
-        self: Arc<Self>,
-        mut done: tokio::task::JoinHandle<T>,
-    ) -> Result<T, tokio::task::JoinError> {
-        /// How often. Finer than the shortest threshold by half; rarer would warn late.
-        const LOOK_EVERY: Duration = Duration::from_millis(500);
-        loop {
-            match tokio::time::timeout(LOOK_EVERY, &mut done).await {
-                Ok(result) => return result,
-                Err(_) => _ = self.look(),
-            }
-        }
-    }
-
     /// Warns about what takes too long; says how many that are.
-    fn look(&self) -> usize {
+    pub(super) fn look(&self) -> usize {
         let mut n_slow = 0;
         let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

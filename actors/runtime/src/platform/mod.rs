@@ -9,9 +9,11 @@ mod clock;
 mod random;
 mod real;
 mod sim;
+mod watch;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::panic::Location;
+use std::sync::{Arc, Weak};
 
 use futures_util::future::{AbortHandle, abortable};
 use tokio::time::Instant;
@@ -20,30 +22,49 @@ pub use blocking::{BlockingClass, BlockingError};
 pub use clock::Clock;
 pub use real::{PlatformError, RealConfig};
 pub use sim::{SimNode, simulate};
+pub use watch::STUCK_AFTER;
+pub(crate) use watch::{Pulse, Stuck, StuckListener};
 
 use blocking::Pools;
 use random::Random;
 use real::RealThreads;
-use sim::NodeGate;
+pub(crate) use sim::NodeGate;
+use watch::{Listeners, Pulsing};
+
+use crate::names::intern;
 
 /// Work handed to a thread.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// A thread that runs actors: an arbiter, or a simulated node.
-pub(crate) enum Lane {
+pub(crate) struct Lane {
+    way: LaneWay,
+    pulse: Arc<Pulse>,
+}
+
+enum LaneWay {
     Arbiter(actix_rt::ArbiterHandle),
     Simulated(tokio::sync::mpsc::UnboundedSender<Job>),
 }
 
 impl Lane {
+    fn new(way: LaneWay) -> Self {
+        Self { way, pulse: Arc::default() }
+    }
+
+    /// What the watch sees of it.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
     /// Hands over a job; `false` when the thread has ended.
     ///
     /// The queue behind is not bounded: what goes in are spawns, which are bounded by
     /// [`crate::ACTORS_MAX`], and tasks of the runtime.
     pub(crate) fn run(&self, job: Job) -> bool {
-        match self {
-            Self::Arbiter(arbiter) => arbiter.spawn_fn(job),
-            Self::Simulated(jobs) => jobs.send(job).is_ok(),
+        match &self.way {
+            LaneWay::Arbiter(arbiter) => arbiter.spawn_fn(job),
+            LaneWay::Simulated(jobs) => jobs.send(job).is_ok(),
         }
     }
 }
@@ -60,6 +81,7 @@ struct Inner {
     clock: Clock,
     random: Random,
     pools: Pools,
+    listeners: Arc<Listeners>,
     /// They end when the last handle is dropped.
     threads: Option<RealThreads>,
     gate: Option<Arc<NodeGate>>,
@@ -117,9 +139,21 @@ impl Platform {
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 
-    /// Runs a future on the control thread. It ends with the platform, or when aborted.
+    /// The event loop of the control thread, which is the network thread too: a link that runs on
+    /// it needs no hop to a control actor and back. `None` when simulated.
+    #[must_use]
+    pub fn network(&self) -> Option<tokio::runtime::Handle> {
+        self.inner.threads.as_ref().map(|threads| threads.network().clone())
+    }
+
+    /// Runs a future on the control thread. It ends with the platform, or when aborted. Should one
+    /// of its polls take long, the watch names the file that this was called from.
+    #[track_caller]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
+        let name = intern(Location::caller().file());
         let (future, abort) = abortable(future);
+        let pulse = self.inner.control.pulse.clone();
+        let future = Pulsing { future: Box::pin(future), pulse, name };
         let accepted = self.inner.control.run(Box::new(move || {
             tokio::task::spawn_local(async move {
                 // Aborted or done is the same to the platform.
@@ -158,9 +192,14 @@ impl Platform {
         }
     }
 
-    /// Whether the simulated node has crashed.
-    pub(crate) fn is_crashed(&self) -> bool {
-        self.inner.gate.as_ref().is_some_and(|gate| gate.is_crashed())
+    /// Whether the simulated node runs; a real one has no such gate.
+    pub(crate) fn gate(&self) -> Option<Arc<NodeGate>> {
+        self.inner.gate.clone()
+    }
+
+    /// Tells `listener` what occupies a thread for too long.
+    pub(crate) fn listen(&self, listener: Weak<dyn StuckListener>) {
+        self.inner.listeners.add(listener);
     }
 
     pub(crate) fn control(&self) -> &Lane {

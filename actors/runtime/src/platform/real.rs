@@ -1,12 +1,13 @@
 //! The real platform: actix arbiters, one thread each.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use super::blocking::Pools;
 use super::clock::Clock;
 use super::random::Random;
-use super::{Inner, Lane, Platform};
+use super::watch::{Listeners, Overseer};
+use super::{Inner, Lane, LaneWay, Platform};
 
 /// Most worker threads. Actors do no heavy work themselves, so more threads than cores only add
 /// hops between them; the bound is for a mistyped number.
@@ -60,9 +61,17 @@ pub enum PlatformError {
 pub(super) struct RealThreads {
     system: actix_rt::System,
     control: Option<JoinHandle<()>>,
+    network: tokio::runtime::Handle,
+    /// The watch ends when this is dropped.
+    _watch: mpsc::Sender<()>,
 }
 
 impl RealThreads {
+    /// The event loop of the control thread.
+    pub(super) fn network(&self) -> &tokio::runtime::Handle {
+        &self.network
+    }
+
     pub(super) fn stop(&self) {
         self.system.stop();
     }
@@ -78,6 +87,7 @@ impl Drop for RealThreads {
 
 struct Started {
     system: actix_rt::System,
+    network: tokio::runtime::Handle,
     control: actix_rt::ArbiterHandle,
     workers: Vec<actix_rt::ArbiterHandle>,
 }
@@ -100,21 +110,32 @@ impl Platform {
                 move || control_thread(&name, workers, &tell)
             })
             .map_err(|source| PlatformError::Thread { name: name.clone(), source })?;
-        let Started { system, control: control_arbiter, workers } =
+        let Started { system, network, control: control_arbiter, workers } =
             started.recv().unwrap_or_else(|_| {
                 let source = std::io::Error::other("the thread ended while it started");
                 Err(PlatformError::EventLoop { name, source })
             })?;
+        let lane = |arbiter| Lane::new(LaneWay::Arbiter(arbiter));
+        let control_lane = lane(control_arbiter);
+        let workers: Vec<Lane> = workers.into_iter().map(lane).collect();
+        let lanes = std::iter::once(&control_lane).chain(&workers);
+        let pulses = lanes.map(|lane| lane.pulse().clone()).collect();
+        let (pools, listeners) = (Pools::real()?, Arc::new(Listeners::default()));
+        let overseer =
+            Overseer { pulses, blocking: pools.watchdog(), listeners: listeners.clone() };
+        let watch = overseer.start()?;
+        let threads = RealThreads { system, control: Some(control), network, _watch: watch };
         let inner = Inner {
-            control: Lane::Arbiter(control_arbiter),
-            workers: workers.into_iter().map(Lane::Arbiter).collect(),
+            control: control_lane,
+            workers,
             clock: Clock::real(),
             random: Random::Real,
-            pools: Pools::real()?,
-            threads: Some(RealThreads { system, control: Some(control) }),
+            pools,
+            listeners,
+            threads: Some(threads),
             gate: None,
         };
-        Ok(Self { inner: std::sync::Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -135,13 +156,14 @@ fn control_thread(
             return drop(tell.send(Err(error)));
         }
     };
+    let network = runtime.handle().clone();
     let runner = actix_rt::System::with_tokio_rt(|| runtime);
     let system = actix_rt::System::current();
     let workers: std::io::Result<Vec<_>> = (0..n_workers)
         .map(|_| actix_rt::Arbiter::try_with_tokio_rt(event_loop).map(|arbiter| arbiter.handle()))
         .collect();
     let started = workers
-        .map(|workers| Started { control: system.arbiter().clone(), system, workers })
+        .map(|workers| Started { control: system.arbiter().clone(), system, network, workers })
         .map_err(|source| PlatformError::Thread { name: "worker".into(), source });
     let failed = started.is_err();
     if tell.send(started).is_err() || failed {

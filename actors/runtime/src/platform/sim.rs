@@ -17,20 +17,20 @@ use tokio::task::LocalSet;
 use super::blocking::Pools;
 use super::clock::Clock;
 use super::random::Random;
-use super::{Inner, Job, Lane, Platform};
+use super::{Inner, Job, Lane, LaneWay, Platform};
 
 const RUNNING: u8 = 0;
 const PAUSED: u8 = 1;
 const CRASHED: u8 = 2;
 
 /// Whether a node runs; shared by its platform, its handle and its task group.
-pub(super) struct NodeGate {
+pub(crate) struct NodeGate {
     state: AtomicU8,
     waker: Mutex<Option<Waker>>,
 }
 
 impl NodeGate {
-    pub(super) fn is_crashed(&self) -> bool {
+    pub(crate) fn is_crashed(&self) -> bool {
         self.state.load(Ordering::Acquire) == CRASHED
     }
 
@@ -103,11 +103,12 @@ impl Platform {
         node.spawn_local(run_jobs(queue));
         tokio::task::spawn_local(NodeGroup { node: Some(node), gate: gate.clone() });
         let inner = Inner {
-            control: Lane::Simulated(jobs),
+            control: Lane::new(LaneWay::Simulated(jobs)),
             workers: Vec::new(),
             clock: Clock::simulated(),
             random: Random::seeded(seed),
             pools: Pools::simulated(),
+            listeners: Arc::default(),
             threads: None,
             gate: Some(gate),
         };

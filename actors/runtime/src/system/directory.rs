@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gantry_wire::{Access, ActorPath};
 
@@ -10,7 +11,7 @@ use crate::actor::Actor;
 use crate::cell::Seat;
 use crate::delivery::Terms;
 use crate::mailbox::{Facts, Mailbox};
-use crate::protocol::{Answer, Protocol, Undelivered};
+use crate::protocol::{Asker, Protocol, Undelivered};
 use crate::supervision::Strategy;
 
 /// An actor whose type is not known here.
@@ -27,7 +28,13 @@ pub(crate) trait Live: Send + Sync {
     fn close_if_empty(&self, why: &str) -> bool;
     fn access(&self, message: &str) -> Option<Access>;
     fn tell(&self, message: &str, body: &[u8], terms: Terms) -> Result<(), Undelivered>;
-    fn ask(&self, message: &str, body: &[u8], terms: Terms) -> Result<Answer, Undelivered>;
+    fn ask(
+        &self,
+        message: &str,
+        body: &[u8],
+        terms: Terms,
+        asker: &mut Asker,
+    ) -> Result<(), Undelivered>;
     /// See [`Protocol::port`].
     fn port(self: Arc<Self>, message: &str) -> Option<Box<dyn Any>>;
 }
@@ -76,8 +83,14 @@ impl<A: Actor> Live for Mailbox<A> {
         Protocol::tell(self, message, body, terms)
     }
 
-    fn ask(&self, message: &str, body: &[u8], terms: Terms) -> Result<Answer, Undelivered> {
-        Protocol::ask(self, message, body, terms)
+    fn ask(
+        &self,
+        message: &str,
+        body: &[u8],
+        terms: Terms,
+        asker: &mut Asker,
+    ) -> Result<(), Undelivered> {
+        Protocol::ask(self, message, body, terms, asker)
     }
 
     fn port(self: Arc<Self>, message: &str) -> Option<Box<dyn Any>> {
@@ -91,7 +104,13 @@ pub(crate) struct Directory {
     actors: BTreeMap<ActorPath, Arc<dyn Live>>,
     /// Those with a parent, by that and by age.
     children: BTreeMap<ActorPath, BTreeMap<u64, Arc<dyn Live>>>,
-    next_order: u64,
+}
+
+/// The number of the next actor, in the order of spawning. Numbers are unique in the process, so
+/// that the watch over threads knows an actor by its number whatever system it belongs to.
+pub(crate) fn next_order() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl Directory {
@@ -103,10 +122,9 @@ impl Directory {
         self.actors.len()
     }
 
-    /// The number of the next actor.
-    pub(crate) fn next_order(&mut self) -> u64 {
-        self.next_order += 1;
-        self.next_order
+    /// The actor of that number. A search: for what happens rarely.
+    pub(crate) fn by_order(&self, order: u64) -> Option<Arc<dyn Live>> {
+        self.actors.values().find(|live| live.facts().order == order).cloned()
     }
 
     /// The caller has seen that the path is free.

@@ -30,6 +30,16 @@ pub enum SystemEvent {
         /// How often by now.
         restarts: u32,
     },
+    /// One turn of it occupies its thread for longer than [`crate::STUCK_AFTER`]. Said while that
+    /// is so, again at each doubling.
+    Stuck {
+        /// The actor.
+        path: ActorPath,
+        /// What it is doing: a wire name, or the name of a continuation.
+        during: &'static str,
+        /// For how long by now.
+        took: Duration,
+    },
     /// It failed too often and was stopped.
     Escalated {
         /// The actor.
@@ -110,6 +120,8 @@ pub struct ActorInfo {
     pub handled: u64,
     /// How often it was made again.
     pub restarts: u32,
+    /// How often one of its turns was found to occupy its thread for too long.
+    pub stalls: u32,
     /// It failed and waits to be made again.
     pub is_down: bool,
     /// The turn that runs now, and for how long.

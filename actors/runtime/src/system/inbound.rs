@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gantry_link::{Inbound, Peer};
+use gantry_link::{Answer, Inbound, Peer};
 use gantry_wire::{AskError, Envelope, HOPS_MAX, NodeId, NotDelivered, Role};
 
 use super::{Live, Place, System, SystemEvent};
 use crate::delivery::{Delivery, Sender, Terms, instant_after};
 use crate::mailbox::Refusal;
-use crate::protocol::Undelivered;
+use crate::protocol::{Asker, Undelivered};
 
 /// The receiving side that a link is given.
 struct Dispatcher {
@@ -58,6 +58,8 @@ impl Dispatcher {
                         reason: format!("{} was passed on {HOPS_MAX} times", envelope.to),
                     });
                 }
+                // It may wait in a queue, where it must not hold the whole buffer that it came in.
+                envelope.body = Bytes::copy_from_slice(&envelope.body);
                 envelope.origin = Some(role);
                 envelope.hops += 1;
                 Ok((Way::PassOn(node), envelope))
@@ -75,13 +77,13 @@ impl Dispatcher {
     ) -> Result<Terms, NotDelivered> {
         let access = live.access(&envelope.message).ok_or_else(|| NotDelivered::NotUnderstood {
             path: envelope.to.to_string(),
-            message: envelope.message.clone(),
+            message: envelope.message.to_string(),
             reason: "not in its protocol".into(),
         })?;
         if !role.may(access) {
             return Err(NotDelivered::Forbidden {
                 role: role.to_string(),
-                message: envelope.message.clone(),
+                message: envelope.message.to_string(),
             });
         }
         if let Some(why) = live.facts().other_incarnation(envelope.incarnation) {
@@ -104,7 +106,7 @@ impl Dispatcher {
         live: &Arc<dyn Live>,
         terms: Terms,
         envelope: &Envelope,
-        send: impl Fn(&dyn Live, Terms) -> Result<T, Undelivered>,
+        mut send: impl FnMut(&dyn Live, Terms) -> Result<T, Undelivered>,
     ) -> Result<T, NotDelivered> {
         let again = terms.again();
         let first = match send(live.as_ref(), terms) {
@@ -146,14 +148,34 @@ impl Dispatcher {
         &self,
         from: &Peer,
         envelope: Envelope,
-    ) -> Result<BoxFuture<'static, Result<Bytes, AskError>>, NotDelivered> {
+        asker: &mut Asker,
+    ) -> Result<(), NotDelivered> {
         let (way, envelope) = self.way(from, envelope)?;
         match way {
-            Way::PassOn(node) => Ok(self.system.linked()?.ask(node, envelope)),
+            Way::PassOn(node) => {
+                let passed_on = self.system.linked()?.ask(node, envelope);
+                if let Some(answer) = asker.answer.take() {
+                    self.pass_on(passed_on, answer);
+                }
+                Ok(())
+            }
             Way::Deliver(live, terms) => self.deliver(&live, terms, &envelope, |live, terms| {
-                live.ask(&envelope.message, &envelope.body, terms)
+                live.ask(&envelope.message, &envelope.body, terms, asker)
             }),
         }
+    }
+
+    /// Brings back what another node answers. It has started as far as this one can know.
+    fn pass_on(&self, passed_on: BoxFuture<'static, Result<Bytes, AskError>>, answer: Answer) {
+        let gate = self.system.platform().gate();
+        let _begun = answer.begin();
+        self.system.spawn_task(async move {
+            let result = passed_on.await;
+            match gate.is_some_and(|gate| gate.is_crashed()) {
+                true => answer.silence(),
+                false => answer.send(result),
+            }
+        });
     }
 
     /// Runs `f` and tells whoever listens when it refuses.
@@ -166,7 +188,7 @@ impl Dispatcher {
         let (path, message) = (envelope.to.clone(), envelope.message.clone());
         f(envelope).inspect_err(|why| {
             self.rejected(from, path.as_str(), &message, why);
-            let reason = why.to_string();
+            let (message, reason) = (message.to_string(), why.to_string());
             self.system.reject(SystemEvent::Rejected { from: from.node, path, message, reason });
         })
     }
@@ -177,20 +199,13 @@ impl Inbound for Dispatcher {
         self.heard(from, envelope, |envelope| self.try_tell(from, envelope))
     }
 
-    fn ask(&self, from: &Peer, envelope: Envelope) -> BoxFuture<'static, Result<Bytes, AskError>> {
-        let answer = match self.heard(from, envelope, |envelope| self.try_ask(from, envelope)) {
-            Ok(answer) => answer,
-            Err(why) => return Box::pin(async move { Err(why.into()) }),
-        };
-        let platform = self.system.platform().clone();
-        Box::pin(async move {
-            let answer = answer.await;
-            if platform.is_crashed() {
-                // A crashed node says nothing, not even that its handlers are gone.
-                std::future::pending::<()>().await;
-            }
-            answer
-        })
+    fn ask(&self, from: &Peer, envelope: Envelope, answer: Answer) {
+        let gate = self.system.platform().gate();
+        let mut asker = Asker { answer: Some(answer), gate };
+        let heard = self.heard(from, envelope, |envelope| self.try_ask(from, envelope, &mut asker));
+        if let (Err(why), Some(answer)) = (heard, asker.answer) {
+            answer.refuse(why);
+        }
     }
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use gantry_wire::ActorPath;
 
+use super::directory::next_order;
 use super::{ActorEvent, Directory, Inner, Live, SpawnOptions, System, SystemEvent, Thread};
 use crate::actor::Actor;
-use crate::cell::{self, Core, Seat};
+use crate::cell::{self, Core, Lifetime, Seat};
 use crate::delivery::Deadline;
 use crate::mailbox::{Facts, Mailbox};
-use crate::platform::Lane;
+use crate::platform::{Lane, Stuck, StuckListener};
 use crate::protocol::Protocol;
 use crate::reference::LocalRef;
 use crate::supervision::{Escalation, Strategy};
@@ -69,6 +70,32 @@ impl Inner {
     fn write_directory(&self) -> RwLockWriteGuard<'_, Directory> {
         self.directory.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn say(&self, event: SystemEvent) {
+        // Nobody listening is no failure.
+        let _listeners = self.events.send(event);
+    }
+
+    /// An actor occupies its thread for too long, or did until now.
+    fn actor_stuck(&self, facts: &Facts, stuck: Stuck) {
+        let Stuck { during, took, is_over, .. } = stuck;
+        let (path, took_ms) = (facts.path.as_str(), took.as_millis() as u64);
+        if is_over {
+            tracing::info!(path, during, took_ms, "an actor has left its thread to others again");
+            return;
+        }
+        facts.flight.note_stall();
+        tracing::warn!(path, during, took_ms, "an actor occupies its thread");
+        self.say(SystemEvent::Stuck { path: facts.path.clone(), during, took });
+    }
+}
+
+impl StuckListener for Inner {
+    fn stuck(&self, stuck: Stuck) -> bool {
+        let Some(live) = self.read_directory().by_order(stuck.actor) else { return false };
+        self.actor_stuck(live.facts(), stuck);
+        true
+    }
 }
 
 impl System {
@@ -96,7 +123,7 @@ impl System {
             if directory.len() >= ACTORS_MAX {
                 return Err(SpawnError::TooMany(path));
             }
-            let order = directory.next_order();
+            let order = next_order();
             let facts = Facts::new(path, A::KIND, order, &options, self.inner.epoch);
             let mailbox = Arc::new(Mailbox::new(facts, protocol));
             directory.add(mailbox.clone());
@@ -104,8 +131,10 @@ impl System {
         };
         let (system, shared) = (self.clone(), mailbox.clone());
         let SpawnOptions { supervision, passivate_after, .. } = options;
+        let lifetime = Lifetime { supervision, passivate_after };
+        let pulse = lane.pulse().clone();
         let accepted = lane.run(Box::new(move || {
-            cell::run(Core::new(shared, system, factory, supervision, passivate_after));
+            cell::run(Core::new(shared, system, factory, lifetime, pulse));
         }));
         if !accepted {
             let facts = &mailbox.facts;
@@ -207,8 +236,7 @@ impl System {
     }
 
     fn say(&self, event: SystemEvent) {
-        // Nobody listening is no failure.
-        let _listeners = self.inner.events.send(event);
+        self.inner.say(event);
     }
 
     pub(crate) fn actor_failed(&self, facts: &Facts, during: &'static str, text: &str) {

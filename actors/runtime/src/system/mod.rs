@@ -19,7 +19,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use crate::mailbox::MailboxLimits;
-use crate::platform::Platform;
+use crate::platform::{Platform, StuckListener};
 use crate::reference::ActorRef;
 use crate::supervision::Supervision;
 
@@ -110,7 +110,7 @@ impl System {
     #[must_use]
     pub fn new(platform: Platform, config: SystemConfig) -> Self {
         let epoch = platform.clock().now();
-        Self {
+        let system = Self {
             inner: Arc::new(Inner {
                 platform,
                 config,
@@ -127,7 +127,10 @@ impl System {
                 closing: AtomicBool::new(false),
                 next_worker: AtomicUsize::new(0),
             }),
-        }
+        };
+        let listener: Arc<dyn StuckListener> = system.inner.clone();
+        system.inner.platform.listen(Arc::downgrade(&listener));
+        system
     }
 
     /// The platform below.
@@ -177,6 +180,7 @@ impl System {
     }
 
     /// Runs a future on the platform; the handle can abort it.
+    #[track_caller]
     pub fn spawn_task(
         &self,
         future: impl Future<Output = ()> + Send + 'static,
@@ -212,6 +216,7 @@ fn info(live: &dyn Live, now: Instant) -> ActorInfo {
         mailbox_bytes,
         handled: facts.flight.handled(),
         restarts: facts.flight.restarts(),
+        stalls: facts.flight.stalls(),
         is_down: facts.is_down(),
         busy: facts.flight.busy(now),
         slowest: facts.flight.slowest(),

@@ -16,7 +16,7 @@ use super::rivalry::{Rivalry, Verdict};
 use super::session::Session;
 use crate::asking::{AskBook, AskResult, AtDeadline, remaining_ms};
 use crate::contract::{Certainty, PeerEvent};
-use crate::frame::{Frame, Lane};
+use crate::frame::Lane;
 use crate::hello::{AcceptedDial, Hello};
 use crate::limits::{
     ASKS_PER_PEER_MAX, PEER_SILENCE, SEND_QUEUE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX,
@@ -24,9 +24,9 @@ use crate::limits::{
 };
 
 /// A message that has not been given to a stream yet.
-struct Queued {
-    ask: Option<u64>,
-    envelope: Envelope,
+pub(super) struct Queued {
+    pub(super) ask: Option<u64>,
+    pub(super) envelope: Envelope,
     deadline: Instant,
 }
 
@@ -108,6 +108,10 @@ impl PeerCell {
         self.lock().addrs = addrs;
     }
 
+    pub(super) fn addrs(&self) -> Vec<SocketAddr> {
+        self.lock().addrs.clone()
+    }
+
     /// Whether it leads nowhere: no address and no connection.
     pub(super) fn is_spent(&self) -> bool {
         let state = self.lock();
@@ -151,32 +155,30 @@ impl PeerCell {
         Ok((id, outcome, dial))
     }
 
-    /// The next frames for a lane of `session`, appended to `out`. Asks in it count as sent from
+    /// The next messages for a lane of `session`, appended to `out`. Asks in it count as sent from
     /// here on. `false` when the session is not the connection any more.
-    pub(super) fn next_frames(&self, session: u64, lane: Lane, out: &mut Vec<Frame>) -> bool {
-        let now = Instant::now();
+    pub(super) fn next_batch(&self, session: u64, lane: Lane, out: &mut Vec<Queued>) -> bool {
         let mut state = self.lock();
         if state.session.as_ref().is_none_or(|current| current.id != session) {
             return false;
         }
-        let mut bytes = 0;
+        if state.queues[lane.index()].is_empty() {
+            return true;
+        }
+        let (now, mut bytes) = (Instant::now(), 0);
         while bytes < WRITE_BATCH_BYTES {
-            let Some(queued) = state.pop(lane) else { break };
+            let Some(mut queued) = state.pop(lane) else { break };
             bytes += queued.envelope.cost_bytes();
-            let mut envelope = queued.envelope;
-            envelope.deadline_ms = remaining_ms(queued.deadline, now);
-            match queued.ask {
-                None => out.push(Frame::Tell(envelope)),
-                Some(id) => {
-                    let Some(ask) = state.asks.get_mut(&id) else { continue };
-                    ask.sent = Some((session, lane));
-                    let nobody_waits = ask.reply.is_none();
-                    if nobody_waits {
-                        state.asks.remove(&id);
-                    }
-                    out.push(Frame::Ask { id, envelope });
+            queued.envelope.deadline_ms = remaining_ms(queued.deadline, now);
+            if let Some(id) = queued.ask {
+                let Some(ask) = state.asks.get_mut(&id) else { continue };
+                ask.sent = Some((session, lane));
+                let nobody_waits = ask.reply.is_none();
+                if nobody_waits {
+                    state.asks.remove(&id);
                 }
             }
+            out.push(queued);
         }
         true
     }

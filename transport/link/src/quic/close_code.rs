@@ -25,10 +25,14 @@ pub(super) enum CloseCode {
     Untrusted,
     /// The code that takes messages panicked.
     ReceiverFailed,
+    /// A bulk transfer has reached its end.
+    BulkDone,
+    /// A bulk transfer was given up before its end. Used on streams too.
+    BulkGivenUp,
 }
 
 impl CloseCode {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Goodbye,
         Self::Forgotten,
         Self::Duplicate,
@@ -39,6 +43,8 @@ impl CloseCode {
         Self::TooBusy,
         Self::Untrusted,
         Self::ReceiverFailed,
+        Self::BulkDone,
+        Self::BulkGivenUp,
     ];
 
     pub(super) fn number(self) -> VarInt {
@@ -53,6 +59,8 @@ impl CloseCode {
             Self::TooBusy => 8,
             Self::Untrusted => 9,
             Self::ReceiverFailed => 10,
+            Self::BulkDone => 11,
+            Self::BulkGivenUp => 12,
         })
     }
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gantry_wire::{BootId, NodeId, Role};
-use quinn::{Connection, ConnectionError};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
+use super::bulk;
 use super::cell::{Admission, PeerCell};
 use super::close_code::CloseCode;
 use super::hub::Hub;
@@ -18,7 +19,7 @@ use super::tls::server_name;
 use crate::contract::Peer;
 use crate::frame::{Frame, FrameReader, UNPROVEN_FRAME_BYTES_MAX};
 use crate::hello::{
-    FEATURES, Hello, HelloReply, PROTOCOL_VERSIONS, derived_node_id, newest_common,
+    FEATURES, Hello, HelloReply, PROTOCOL_VERSIONS, common_features, derived_node_id, newest_common,
 };
 use crate::identity::{PeerName, peer_name_of};
 use crate::limits::{DIAL_TIMEOUT, HELLO_TIMEOUT};
@@ -83,7 +84,9 @@ impl DialError {
 }
 
 /// Who is at the other end according to its certificate. `None`: it showed none.
-fn certified_name(connection: &Connection) -> Option<(PeerName, CertificateDer<'static>)> {
+pub(super) fn certified_name(
+    connection: &Connection,
+) -> Option<(PeerName, CertificateDer<'static>)> {
     let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     let own = chain.first()?.clone();
     // The verifier has read it before; a name that cannot be read is no name.
@@ -149,7 +152,14 @@ async fn dial_patiently(
     if !PROTOCOL_VERSIONS.contains(&reply.version) {
         return Err(refuse("the answer names a version that was not offered"));
     }
-    let peer = Peer { node, role: name.role, boot: reply.boot, addr: remote_addr(&connection) };
+    let peer = Peer {
+        node,
+        role: name.role,
+        boot: reply.boot,
+        addr: remote_addr(&connection),
+        version: reply.version,
+        features: common_features(&reply.features),
+    };
     let session = Arc::new(Session::new(hub.next_session(), peer, connection.clone(), None));
     match cell.admit_dialed(attempt.dial, &session) {
         Admission::Admitted { replaced } => {
@@ -220,28 +230,48 @@ pub(super) async fn accept(hub: Arc<Hub>, incoming: quinn::Incoming) {
         Ok(Err(error)) => return tracing::warn!(%addr, %error, "handshake failed"),
         Err(_) => return tracing::warn!(%addr, "handshake took too long"),
     };
-    let refused = match timeout(HELLO_TIMEOUT, accept_hello(&hub, &connection)).await {
-        Ok(Ok(())) => return,
-        Ok(Err(refused)) => refused,
-        Err(_) => Refusal(CloseCode::HelloTimeout, "no hello in time".to_owned()),
+    let greeted = match timeout(HELLO_TIMEOUT, first_frame(&connection)).await {
+        Ok(Ok((Frame::Hello(hello), _, (send, _)))) => {
+            accept_hello(&hub, &connection, send, hello).await
+        }
+        Ok(Ok((Frame::Bulk(hello), reader, streams))) => {
+            bulk::accept(&hub, &connection, streams, (hello, reader.into_rest())).await
+        }
+        Ok(Ok((other, ..))) => {
+            let reason = format!("{} frame instead of a hello", other.kind());
+            Err(Refusal(CloseCode::HelloRefused, reason))
+        }
+        Ok(Err(refused)) => Err(refused),
+        Err(_) => Err(Refusal(CloseCode::HelloTimeout, "no hello in time".to_owned())),
     };
+    let Err(refused) = greeted else { return };
     tracing::warn!(%addr, reason = refused.1, "peer refused");
     connection.close(refused.0.number(), refused.1.as_bytes());
 }
 
 /// The code and the words with which a connection is closed.
-struct Refusal(CloseCode, String);
+pub(super) struct Refusal(pub(super) CloseCode, pub(super) String);
 
-async fn accept_hello(hub: &Arc<Hub>, connection: &Connection) -> Result<(), Refusal> {
-    let refuse = |reason: String| Refusal(CloseCode::HelloRefused, reason);
-    let lost = |_| refuse("connection lost before the hello".to_owned());
-    let (mut send, mut recv) = connection.accept_bi().await.map_err(lost)?;
+/// What the dialing side says first: what the connection is for.
+async fn first_frame(
+    connection: &Connection,
+) -> Result<(Frame, FrameReader, (SendStream, RecvStream)), Refusal> {
+    let lost = |_| Refusal(CloseCode::HelloRefused, "connection lost before the hello".to_owned());
+    let (send, mut recv) = connection.accept_bi().await.map_err(lost)?;
     let mut reader = FrameReader::new(UNPROVEN_FRAME_BYTES_MAX);
-    let hello = match read_frame(&mut recv, &mut reader).await {
-        Ok(Frame::Hello(hello)) => hello,
-        Ok(other) => return Err(refuse(format!("{} frame instead of a hello", other.kind()))),
-        Err(end) => return Err(Refusal(CloseCode::BadFrame, format!("not a hello: {end}"))),
-    };
+    match read_frame(&mut recv, &mut reader).await {
+        Ok(frame) => Ok((frame, reader, (send, recv))),
+        Err(end) => Err(Refusal(CloseCode::BadFrame, format!("not a hello: {end}"))),
+    }
+}
+
+async fn accept_hello(
+    hub: &Arc<Hub>,
+    connection: &Connection,
+    mut send: SendStream,
+    hello: Hello,
+) -> Result<(), Refusal> {
+    let refuse = |reason: String| Refusal(CloseCode::HelloRefused, reason);
     let version = newest_common(PROTOCOL_VERSIONS, &hello.versions).ok_or_else(|| {
         refuse(format!("no common protocol version: {PROTOCOL_VERSIONS:?}, {:?}", hello.versions))
     })?;
@@ -256,7 +286,10 @@ async fn accept_hello(hub: &Arc<Hub>, connection: &Connection) -> Result<(), Ref
     let seat = hub.seat_for(role).ok_or_else(|| {
         Refusal(CloseCode::TooBusy, format!("too many peers of role {role} are connected"))
     })?;
-    let peer = Peer { node, role, boot: hello.boot, addr: remote_addr(connection) };
+    let features = common_features(&hello.features);
+    let agreed = features.names().map(str::to_owned).collect();
+    let addr = remote_addr(connection);
+    let peer = Peer { node, role, boot: hello.boot, addr, version, features };
     let id = hub.next_session();
     let session = Arc::new(Session::new(id, peer, connection.clone(), Some(seat)));
     let cell = hub.cell_or_new(node);
@@ -268,8 +301,8 @@ async fn accept_hello(hub: &Arc<Hub>, connection: &Connection) -> Result<(), Ref
             return Err(Refusal(code, reason.to_owned()));
         }
     };
-    let features = hello.features.into_iter().filter(|f| FEATURES.contains(&f.as_str())).collect();
-    let reply = HelloReply { version, cluster, node: hub.node, boot: hub.boot, features };
+    let (node, boot) = (hub.node, hub.boot);
+    let reply = HelloReply { version, cluster, node, boot, features: agreed };
     hub.begin_session(&cell, &session, replaced.as_deref(), false);
     let bytes = Frame::HelloReply(reply).to_bytes().expect("a reply is small");
     // A failure ends the connection, which ends the session.
@@ -278,7 +311,7 @@ async fn accept_hello(hub: &Arc<Hub>, connection: &Connection) -> Result<(), Ref
     Ok(())
 }
 
-fn identify(connection: &Connection, boot: BootId) -> (Role, NodeId) {
+pub(super) fn identify(connection: &Connection, boot: BootId) -> (Role, NodeId) {
     match certified_name(connection) {
         Some((name, _)) if name.is_node() => (name.role, name.node()),
         Some((name, own)) => (name.role, derived_node_id(Some(&own), boot)),
@@ -298,7 +331,7 @@ fn refusal(verdict: Verdict) -> (CloseCode, &'static str) {
 }
 
 /// As people write it, also where the socket serves both families.
-fn remote_addr(connection: &Connection) -> SocketAddr {
+pub(super) fn remote_addr(connection: &Connection) -> SocketAddr {
     let addr = connection.remote_address();
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use gantry_wire::{BootId, Envelope, NodeId, NotDelivered, Role};
 use quinn::{ConnectionError, Endpoint};
-use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,15 +15,19 @@ use tokio_util::sync::CancellationToken;
 use super::cell::{PeerCell, unreachable};
 use super::close_code::CloseCode;
 use super::handshake::{DialError, accept, dial};
+use super::inbound_asks::InboundAsks;
 use super::lane::{accept_lanes, keep_lane};
 use super::session::Session;
+use super::tasks::Tasks;
 use super::tls::Tls;
+use crate::bulk::{Acceptors, RateLimiter};
 use crate::contract::{Certainty, Inbound, Peer, PeerEvent};
 use crate::frame::{FRAME_BYTES_MAX, Lane, UNPROVEN_FRAME_BYTES_MAX};
 use crate::identity::ClusterUuid;
 use crate::limits::{
-    BACKOFF_FIRST, BACKOFF_MAX, CLIENTS_MAX, FRAME_OVERHEAD_BYTES_MAX, HALF_OPEN_MAX,
-    HANDSHAKES_PER_SECOND_MAX, JOINER_SESSION_MAX, JOINERS_MAX, PEER_SILENCE, SWEEP_INTERVAL,
+    BACKOFF_FIRST, BACKOFF_MAX, BULK_OPEN_MAX, CLIENTS_MAX, FRAME_OVERHEAD_BYTES_MAX,
+    HALF_OPEN_MAX, HANDSHAKES_PER_SECOND_MAX, JOINER_SESSION_MAX, JOINERS_MAX, PEER_SILENCE,
+    SWEEP_INTERVAL,
 };
 
 /// How long what came before a connection was lost may take to be read.
@@ -41,7 +44,8 @@ pub(super) struct Hub {
     pub(super) stop: CancellationToken,
     control_kinds: Vec<String>,
     frame_bytes_max: usize,
-    handle: Handle,
+    /// Everything that this link does runs there.
+    pub(super) tasks: Arc<Tasks>,
     endpoint: Mutex<Option<Endpoint>>,
     tls: Mutex<Tls>,
     transport: Arc<quinn::TransportConfig>,
@@ -52,6 +56,12 @@ pub(super) struct Hub {
     half_open: Arc<AtomicUsize>,
     clients: Arc<AtomicUsize>,
     joiners: Arc<AtomicUsize>,
+    pub(super) acceptors: Acceptors,
+    pub(super) bulk_limiter: Arc<RateLimiter>,
+    bulk_open: Arc<AtomicUsize>,
+    last_transfer: AtomicU64,
+    /// To be closed with the link.
+    transfers: Mutex<BTreeMap<u64, quinn::Connection>>,
 }
 
 /// What a hub is made from.
@@ -62,7 +72,7 @@ pub(super) struct HubParts {
     pub(super) inbound: Arc<dyn Inbound>,
     pub(super) events: broadcast::Sender<PeerEvent>,
     pub(super) control_kinds: Vec<String>,
-    pub(super) handle: Handle,
+    pub(super) tasks: Arc<Tasks>,
     pub(super) endpoint: Endpoint,
     pub(super) tls: Tls,
     pub(super) transport: Arc<quinn::TransportConfig>,
@@ -84,7 +94,7 @@ impl Hub {
             stop: CancellationToken::new(),
             control_kinds: parts.control_kinds,
             frame_bytes_max,
-            handle: parts.handle,
+            tasks: parts.tasks,
             endpoint: Mutex::new(Some(parts.endpoint)),
             tls: Mutex::new(parts.tls),
             transport: parts.transport,
@@ -95,24 +105,26 @@ impl Hub {
             half_open: Arc::new(AtomicUsize::new(0)),
             clients: Arc::new(AtomicUsize::new(0)),
             joiners: Arc::new(AtomicUsize::new(0)),
+            acceptors: Acceptors::default(),
+            bulk_limiter: Arc::new(RateLimiter::new()),
+            bulk_open: Arc::new(AtomicUsize::new(0)),
+            last_transfer: AtomicU64::new(0),
+            transfers: Mutex::default(),
         }
     }
 
     // ---- parts ----------------------------------------------------------------------------
 
-    pub(super) fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
     pub(super) fn endpoint(&self) -> Option<Endpoint> {
         self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets go of the socket, as the network thread is about to end: whoever still holds the link
+    /// Lets go of the socket, as the link is about to end: whoever still holds the link
     /// must not keep the port.
     pub(super) fn let_go(&self) {
         drop(self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.all_cells().iter().for_each(|cell| cell.drop_session());
+        self.close_transfers("the link has ended");
     }
 
     pub(super) fn client_config(&self) -> quinn::ClientConfig {
@@ -188,10 +200,7 @@ impl Hub {
         if self.closed.load(Ordering::Acquire) {
             return Err(NotDelivered::Stopped("the link is closed".to_owned()));
         }
-        let bytes = envelope.body.len()
-            + envelope.message.len()
-            + envelope.to.as_str().len()
-            + FRAME_OVERHEAD_BYTES_MAX;
+        let bytes = envelope.body.len() + FRAME_OVERHEAD_BYTES_MAX;
         if bytes > self.frame_bytes_max {
             return Err(NotDelivered::TooLarge { bytes, bytes_max: self.frame_bytes_max });
         }
@@ -205,7 +214,7 @@ impl Hub {
     /// Dials a peer until it is connected or nothing waits for it any more.
     pub(super) fn ensure_dialing(self: &Arc<Self>, cell: &Arc<PeerCell>) {
         if cell.claim_dialing() {
-            drop(self.handle.spawn(keep_dialing(self.clone(), cell.clone())));
+            self.tasks.spawn(keep_dialing(self.clone(), cell.clone()));
         }
     }
 
@@ -228,13 +237,13 @@ impl Hub {
         if dialed {
             for lane in Lane::ALL {
                 let task = keep_lane(hub.clone(), cell.clone(), session.clone(), lane);
-                drop(session.tasks.spawn(task));
+                self.tasks.spawn(session.tasks.track_future(task));
             }
         } else {
             let task = accept_lanes(hub.clone(), cell.clone(), session.clone());
-            drop(session.tasks.spawn(task));
+            self.tasks.spawn(session.tasks.track_future(task));
         }
-        drop(tokio::spawn(watch_session(hub, cell, session)));
+        self.tasks.spawn(watch_session(hub, cell, session));
     }
 
     /// A seat for a peer of that role; `None` when all are taken. Nodes need none: their number is
@@ -250,6 +259,32 @@ impl Hub {
             seat.take(counter, max)?;
         }
         Some(seat)
+    }
+
+    /// A seat for a transfer that a peer opens.
+    pub(super) fn bulk_seat(&self) -> Option<Seat> {
+        let mut seat = Seat(Vec::new());
+        seat.take(&self.bulk_open, BULK_OPEN_MAX)?;
+        Some(seat)
+    }
+
+    pub(super) fn keep_transfer(&self, connection: quinn::Connection) -> u64 {
+        let id = self.last_transfer.fetch_add(1, Ordering::Relaxed);
+        self.transfers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, connection);
+        id
+    }
+
+    pub(super) fn forget_transfer(&self, id: u64) {
+        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(transfers.remove(&id));
+    }
+
+    /// Whoever reads or writes one hears that it was cut.
+    pub(super) fn close_transfers(&self, reason: &str) {
+        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        for connection in std::mem::take(&mut *transfers).into_values() {
+            connection.close(CloseCode::BulkGivenUp.number(), reason.as_bytes());
+        }
     }
 
     pub(super) fn set_closed(&self) -> bool {
@@ -296,11 +331,11 @@ pub(super) async fn accept_all(hub: Arc<Hub>, endpoint: Endpoint) {
             incoming.refuse();
             continue;
         }
-        let hub = hub.clone();
-        drop(tokio::spawn(async move {
-            accept(hub, incoming).await;
+        let accepting = hub.clone();
+        hub.tasks.spawn(async move {
+            accept(accepting, incoming).await;
             drop(seat);
-        }));
+        });
     }
 }
 
@@ -361,6 +396,7 @@ pub(super) async fn dial_any(
 async fn watch_session(hub: Arc<Hub>, cell: Arc<PeerCell>, session: Arc<Session>) {
     let cause = tokio::select! {
         cause = session.connection.closed() => cause,
+        () = InboundAsks::keep_time(session.clone()) => ConnectionError::LocallyClosed,
         () = overstay(session.peer.role) => {
             session.connection.close(CloseCode::TooBusy.number(), b"joining took too long");
             ConnectionError::LocallyClosed

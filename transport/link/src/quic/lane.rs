@@ -3,24 +3,23 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::BytesMut;
-use gantry_wire::{AskError, Envelope, NotDelivered, Role};
+use gantry_wire::{Envelope, NotDelivered, Role};
 use quinn::{ReadError, RecvStream, SendStream, WriteError};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::cell::PeerCell;
+use super::cell::{PeerCell, Queued};
 use super::close_code::CloseCode;
 use super::hub::Hub;
+use super::inbound_asks::{InboundAsks, Origin};
 use super::session::Session;
+use crate::asking::deadline_of;
 use crate::frame::{
-    FRAME_BYTES_MAX, Frame, FrameError, FrameReader, Lane, UNPROVEN_FRAME_BYTES_MAX,
+    FRAME_BYTES_MAX, Frame, FrameError, FrameReader, FrameWriter, Lane, UNPROVEN_FRAME_BYTES_MAX,
 };
-use crate::limits::{
-    ASK_GRACE, HELLO_TIMEOUT, LANE_REOPEN_PAUSE, READ_CHUNK_BYTES, WRITE_BATCH_BYTES,
-};
+use crate::limits::{HELLO_TIMEOUT, LANE_REOPEN_PAUSE, READ_CHUNK_BYTES};
 
 /// Why a lane's stream is not used any more.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +62,7 @@ pub(super) async fn keep_lane(
         };
         let Ok((send, recv)) = opened else { return };
         let run = LaneRun::begin(hub.clone(), cell.clone(), session.clone(), lane);
-        let mut first = BytesMut::new();
-        Frame::Lane(lane).append_to(&mut first).expect("a name can be encoded");
+        let first = Frame::Lane(lane).to_bytes().expect("a number can be encoded").into();
         let reader = FrameReader::new(FRAME_BYTES_MAX);
         run.run(send, recv, reader, first).await;
         let is_over = session.stop.is_cancelled()
@@ -86,8 +84,8 @@ pub(super) async fn accept_lanes(hub: Arc<Hub>, cell: Arc<PeerCell>, session: Ar
         };
         let Ok((send, recv)) = accepted else { return };
         let (hub, cell, session) = (hub.clone(), cell.clone(), session.clone());
-        let tasks = session.tasks.clone();
-        drop(tasks.spawn(accept_lane(hub, cell, session, send, recv)));
+        let (tasks, all) = (session.tasks.clone(), hub.tasks.clone());
+        all.spawn(tasks.track_future(accept_lane(hub, cell, session, send, recv)));
     }
 }
 
@@ -212,10 +210,12 @@ impl LaneRun {
 
     async fn read(&self, recv: &mut RecvStream, mut reader: FrameReader) -> LaneEnd {
         loop {
+            // One reading for all that has come together.
+            let now = Instant::now();
             loop {
                 match reader.next_frame() {
                     Ok(Some(frame)) => {
-                        if let Err(end) = self.take(frame) {
+                        if let Err(end) = self.take(frame, now) {
                             return end.into();
                         }
                     }
@@ -241,50 +241,51 @@ impl LaneRun {
     }
 
     /// Gives one frame to whom it concerns.
-    fn take(&self, frame: Frame) -> Result<(), FrameError> {
+    fn take(&self, frame: Frame, now: Instant) -> Result<(), FrameError> {
         let peer = &self.session.peer;
         match frame {
             Frame::Tell(envelope) => {
                 let (to, message) = (envelope.to.clone(), envelope.message.clone());
                 if let Err(reason) = self.hub.inbound.tell(peer, envelope) {
-                    tracing::debug!(peer = %peer.node, %to, message, %reason, "tell not accepted");
+                    tracing::debug!(peer = %peer.node, %to, %message, %reason, "tell not accepted");
                 }
             }
-            Frame::Ask { id, envelope } => self.take_ask(id, envelope),
+            Frame::Ask { id, envelope } => self.take_ask(id, envelope, now),
             Frame::Reply { id, result } => self.cell.complete(self.session.id, id, result),
             Frame::Goodbye => self.session.goodbye_seen.store(true, Ordering::Relaxed),
-            Frame::Hello(_) | Frame::HelloReply(_) | Frame::Lane(_) => {
+            Frame::Hello(_)
+            | Frame::HelloReply(_)
+            | Frame::Bulk(_)
+            | Frame::BulkReply(_)
+            | Frame::Lane(_) => {
                 return Err(FrameError::Unexpected { frame: frame.kind() });
             }
         }
         Ok(())
     }
 
-    fn take_ask(&self, id: u64, envelope: Envelope) {
-        let Some(slot) = self.session.begin_ask(self.lane, self.generation, id) else { return };
-        let patience = Duration::from_millis(u64::from(envelope.deadline_ms)) + ASK_GRACE;
-        let answer = self.hub.inbound.ask(&self.session.peer, envelope);
-        drop(tokio::spawn(async move {
-            let result = timeout(patience, answer)
-                .await
-                .unwrap_or_else(|_| Err(AskError::Unknown("no answer by the deadline".to_owned())));
-            slot.send(result);
-        }));
+    fn take_ask(&self, id: u64, envelope: Envelope, now: Instant) {
+        let origin = Origin { lane: self.lane, generation: self.generation };
+        let deadline = deadline_of(&envelope, now);
+        if let Some(answer) = InboundAsks::begin(&self.session, origin, id, deadline) {
+            self.hub.inbound.ask(&self.session.peer, envelope, answer);
+        }
     }
 
     async fn write(&self, send: &mut SendStream, mut out: BytesMut) -> LaneEnd {
-        let mut frames = Vec::new();
+        let mut batch = Vec::new();
+        let mut writer = FrameWriter::new();
         loop {
             self.session.take_replies(self.lane, self.generation, &mut out);
-            if !self.cell.next_frames(self.session.id, self.lane, &mut frames) {
+            if !self.cell.next_batch(self.session.id, self.lane, &mut batch) {
                 return LaneEnd::Replaced;
             }
-            for frame in frames.drain(..) {
-                self.encode(frame, &mut out);
+            for queued in batch.drain(..) {
+                self.encode(&mut writer, &queued, &mut out);
             }
             if !out.is_empty() {
+                // What is left of the buffer takes the next batch.
                 let batch = out.split().freeze();
-                out.reserve(WRITE_BATCH_BYTES.min(batch.len()));
                 if let Err(error) = send.write_chunk(batch).await {
                     return error.into();
                 }
@@ -296,22 +297,18 @@ impl LaneRun {
         }
     }
 
-    fn encode(&self, frame: Frame, out: &mut BytesMut) {
-        let Err(error) = frame.append_to(out) else { return };
-        match frame {
-            Frame::Ask { id, envelope } => {
-                let outcome = NotDelivered::NotUnderstood {
-                    path: envelope.to.to_string(),
-                    message: envelope.message,
-                    reason: format!("cannot be sent: {error}"),
-                };
-                self.cell.complete(self.session.id, id, Err(outcome.into()));
-            }
-            other => {
-                let (peer, frame) = (self.cell.node, other.kind());
-                tracing::warn!(%peer, frame, %error, "cannot be sent");
-            }
-        }
+    fn encode(&self, writer: &mut FrameWriter, queued: &Queued, out: &mut BytesMut) {
+        let Queued { ask, envelope, .. } = queued;
+        let Err(error) = writer.append_envelope(*ask, envelope, out) else { return };
+        let Some(id) = *ask else {
+            return tracing::warn!(peer = %self.cell.node, %error, "a tell cannot be sent");
+        };
+        let outcome = NotDelivered::NotUnderstood {
+            path: envelope.to.to_string(),
+            message: envelope.message.to_string(),
+            reason: format!("cannot be sent: {error}"),
+        };
+        self.cell.complete(self.session.id, id, Err(outcome.into()));
     }
 
     /// The last frame, and proof that it arrived; then nothing more is written.

@@ -9,16 +9,21 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gantry_wire::{BootId, Envelope, NodeId, NotDelivered};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use tokio::sync::{broadcast, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::bulk;
 use super::close_code::CloseCode;
 use super::handshake::DialError;
 use super::hub::{Hub, HubParts, accept_all, dial_any, server_config, sweep};
 use super::session::Session;
 use super::socket::{bind, endpoint_config, transport_config};
+use super::tasks::{LinkRuntime, Tasks};
 use super::tls::{Tls, TlsError, accepts};
+use crate::answer::Answer;
 use crate::asking::{AskResult, WaitingAsk, deadline_of};
+use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
 use crate::contract::{Inbound, Link, Peer, PeerEvent};
 use crate::frame::Lane;
 use crate::hello::derived_node_id;
@@ -100,6 +105,10 @@ pub struct QuicConfig {
     pub control_kinds: Vec<String>,
     /// Who takes what comes.
     pub inbound: Arc<dyn Inbound>,
+    /// Where the link runs: on the event loop of one thread that is never blocked, best the one
+    /// that the control actors share, so that a message to them changes no thread. Without one it
+    /// starts a thread of its own.
+    pub runtime: Option<Handle>,
 }
 
 /// Why a link could not be started.
@@ -134,9 +143,8 @@ impl Inbound for RefuseInbound {
         Err(NotDelivered::NoSuchActor(envelope.to.to_string()))
     }
 
-    fn ask(&self, _from: &Peer, envelope: Envelope) -> BoxFuture<'static, AskResult> {
-        let refusal = NotDelivered::NoSuchActor(envelope.to.to_string());
-        std::future::ready(Err(refusal.into())).boxed()
+    fn ask(&self, _from: &Peer, envelope: Envelope, answer: Answer) {
+        answer.refuse(NotDelivered::NoSuchActor(envelope.to.to_string()));
     }
 }
 
@@ -144,12 +152,12 @@ impl Inbound for RefuseInbound {
 pub struct QuicLink {
     hub: Arc<Hub>,
     local_addr: SocketAddr,
-    /// Turns true when the network thread has ended and the port is free.
+    /// Turns true when all its tasks have ended and the port is free.
     ended: watch::Receiver<bool>,
 }
 
 impl QuicLink {
-    /// Binds the socket and starts the network thread.
+    /// Binds the socket and starts the link, on a thread of its own unless it is given one.
     ///
     /// # Errors
     /// When the address is taken, or the identity cannot be used.
@@ -158,35 +166,18 @@ impl QuicLink {
         let bind_error = |source| StartError::Bind { addr: config.bind, source };
         let socket = bind(config.bind).map_err(bind_error)?;
         let local_addr = socket.local_addr().map_err(bind_error)?;
-        let (ready, started) = mpsc::sync_channel(1);
         let (ending, ended) = watch::channel(false);
-        let run = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(ready.send(Err(StartError::Thread(error)))),
-            };
-            let hub = {
-                let _entered = runtime.enter();
-                make_hub(config, tls, socket, runtime.handle().clone())
-            };
-            match hub {
-                Ok(hub) => {
-                    drop(ready.send(Ok(hub.clone())));
-                    runtime.block_on(hub.stop.cancelled());
-                    hub.let_go();
-                }
-                Err(error) => drop(ready.send(Err(error))),
+        let hub = match config.runtime.clone() {
+            Some(handle) => {
+                let hub = {
+                    let _entered = handle.enter();
+                    make_hub(config, tls, socket, handle.clone())?
+                };
+                drop(handle.spawn(run_until_stopped(hub.clone(), ending)));
+                hub
             }
-            // Drops every task, and with the last of them the socket. None is run again before, so
-            // nothing is said to anybody.
-            drop(runtime);
-            ending.send_replace(true);
+            None => start_thread(config, tls, socket, ending)?,
         };
-        let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
-        drop(thread.spawn(run).map_err(StartError::Thread)?);
-        let gone = |_| StartError::Thread(std::io::Error::other("it ended at once"));
-        let hub = started.recv().map_err(gone)??;
         Ok(Self { hub, local_addr, ended })
     }
 
@@ -208,6 +199,7 @@ impl QuicLink {
                 keys: keys.clone(),
                 control_kinds: Vec::new(),
                 inbound: inbound.clone(),
+                runtime: None,
             })
         };
         match start(Ipv6Addr::UNSPECIFIED.into()) {
@@ -230,7 +222,7 @@ impl QuicLink {
     /// When none of them answers as a node of the cluster.
     pub fn connect(&self, addrs: Vec<SocketAddr>) -> BoxFuture<'static, Result<Peer, DialError>> {
         let hub = self.hub.clone();
-        let dialing = self.hub.handle().spawn(async move {
+        let dialing = self.hub.tasks.handle().spawn(async move {
             let session = dial_any(&hub, &addrs, None).await?;
             hub.cell_or_new(session.peer.node).set_addrs(vec![session.peer.addr]);
             Ok(session.peer.clone())
@@ -283,12 +275,53 @@ impl QuicLink {
     }
 }
 
+/// Starts a thread that does nothing but the link.
+fn start_thread(
+    config: QuicConfig,
+    tls: Tls,
+    socket: std::net::UdpSocket,
+    ending: watch::Sender<bool>,
+) -> Result<Arc<Hub>, StartError> {
+    let (ready, started) = mpsc::sync_channel(1);
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(StartError::Thread(error)))),
+        };
+        let hub = {
+            let _entered = runtime.enter();
+            make_hub(config, tls, socket, runtime.handle().clone())
+        };
+        match hub {
+            Ok(hub) => {
+                drop(ready.send(Ok(hub.clone())));
+                runtime.block_on(run_until_stopped(hub, ending));
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    };
+    let thread = std::thread::Builder::new().name(THREAD_NAME.to_owned());
+    drop(thread.spawn(run).map_err(StartError::Thread)?);
+    let gone = |_| StartError::Thread(std::io::Error::other("it ended at once"));
+    started.recv().map_err(gone)?
+}
+
+/// Ends everything of a link when it is stopped; says so when the port is free.
+async fn run_until_stopped(hub: Arc<Hub>, ending: watch::Sender<bool>) {
+    hub.stop.cancelled().await;
+    hub.let_go();
+    hub.tasks.end().await;
+    ending.send_replace(true);
+}
+
 fn make_hub(
     config: QuicConfig,
     tls: Tls,
     socket: std::net::UdpSocket,
-    handle: tokio::runtime::Handle,
+    handle: Handle,
 ) -> Result<Arc<Hub>, StartError> {
+    let tasks = Tasks::new(handle);
     let transport = transport_config();
     let server = tls.server.clone().map(|server| server_config(server, &transport));
     let listens = server.is_some();
@@ -296,7 +329,7 @@ fn make_hub(
         endpoint_config(&config.keys),
         server,
         socket,
-        Arc::new(quinn::TokioRuntime),
+        Arc::new(LinkRuntime(tasks.clone())),
     )
     .map_err(|source| StartError::Bind { addr: config.bind, source })?;
     let (events, _) = broadcast::channel(EVENTS_BUFFERED);
@@ -307,15 +340,15 @@ fn make_hub(
         inbound: config.inbound,
         events,
         control_kinds: config.control_kinds,
-        handle,
+        tasks,
         endpoint: endpoint.clone(),
         tls,
         transport,
     }));
     if listens {
-        drop(hub.handle().spawn(accept_all(hub.clone(), endpoint)));
+        hub.tasks.spawn(accept_all(hub.clone(), endpoint));
     }
-    drop(hub.handle().spawn(sweep(hub.clone())));
+    hub.tasks.spawn(sweep(hub.clone()));
     Ok(hub)
 }
 
@@ -371,15 +404,40 @@ impl Link for QuicLink {
         self.hub.peers()
     }
 
+    fn open_bulk(
+        &self,
+        to: NodeId,
+        open: BulkOpen,
+    ) -> BoxFuture<'static, Result<BulkStream, BulkError>> {
+        let (tell, told) = oneshot::channel();
+        let hub = self.hub.clone();
+        self.hub.tasks.spawn(async move {
+            // Whoever wanted it may have gone; then it is dropped, and so given up.
+            drop(tell.send(bulk::open(hub, to, open).await));
+        });
+        let node = to.to_string();
+        let ended =
+            move |_| Err(BulkError::Unreachable { node, reason: "the link is closed".to_owned() });
+        async move { told.await.unwrap_or_else(ended) }.boxed()
+    }
+
+    fn accept_bulk(&self, kind: &str, acceptor: Arc<dyn BulkAcceptor>) {
+        self.hub.acceptors.set(kind, acceptor);
+    }
+
+    fn set_bulk_rate(&self, rate: BulkRate) {
+        self.hub.bulk_limiter.set(rate);
+    }
+
     fn close(&self, grace: Duration) -> BoxFuture<'static, ()> {
         let (hub, ended) = (self.hub.clone(), self.ended.clone());
         if hub.set_closed() {
             let goodbye = say_goodbye(hub.clone(), grace);
             let stop = hub.stop.clone();
-            drop(hub.handle().spawn(async move {
+            hub.tasks.spawn(async move {
                 goodbye.await;
                 stop.cancel();
-            }));
+            });
         }
         wait_until_ended(ended).boxed()
     }
@@ -425,6 +483,7 @@ async fn say_goodbye(hub: Arc<Hub>, grace: Duration) {
             tracing::warn!(peer = %session.peer.node, "goodbye was not acknowledged in time");
         }
     }
+    hub.close_transfers("the link is closing");
     let Some(endpoint) = hub.endpoint() else { return };
     endpoint.close(CloseCode::Goodbye.number(), b"goodbye");
     let left = until.saturating_duration_since(Instant::now()).min(CLOSE_LINGER);

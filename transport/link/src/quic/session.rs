@@ -1,19 +1,20 @@
 //! One connection that has had its hello: the state that its tasks and senders share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use gantry_wire::{AskError, NotDelivered};
+use gantry_wire::AskError;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hub::Seat;
+use super::inbound_asks::{InboundAsks, Origin};
 use crate::asking::AskResult;
 use crate::contract::Peer;
-use crate::frame::{Frame, Lane};
-use crate::limits::{INBOUND_ASKS_PER_PEER_MAX, REPLY_QUEUE_BYTES_MAX};
+use crate::frame::{Lane, append_reply};
+use crate::limits::REPLY_QUEUE_BYTES_MAX;
 
 /// A connected peer.
 pub(super) struct Session {
@@ -30,7 +31,7 @@ pub(super) struct Session {
     /// One permit per lane on which our goodbye was acknowledged.
     pub(super) goodbyes_sent: Semaphore,
     lanes: [LaneOut; 2],
-    inbound_asks: AtomicUsize,
+    pub(super) asks: InboundAsks,
     /// Taken while the session lives, where peers of its role are counted.
     _seat: Option<Seat>,
 }
@@ -72,7 +73,7 @@ impl Session {
             tasks: TaskTracker::new(),
             goodbye_seen: AtomicBool::new(false),
             goodbyes_sent: Semaphore::new(0),
-            inbound_asks: AtomicUsize::new(0),
+            asks: InboundAsks::default(),
             _seat: seat,
         }
     }
@@ -121,7 +122,8 @@ impl Session {
 
     /// Queues what became of an ask. Dropped when the stream that it came on is gone: its sender
     /// has been told "unknown" by then.
-    fn push_reply(&self, lane: Lane, generation: u64, id: u64, result: AskResult) {
+    pub(super) fn push_reply(&self, origin: Origin, id: u64, result: AskResult) {
+        let Origin { lane, generation } = origin;
         let mut stream = self.stream(lane);
         if stream.generation != generation {
             return;
@@ -132,58 +134,12 @@ impl Session {
         } else {
             result
         };
-        if let Err(error) = (Frame::Reply { id, result }).append_to(&mut stream.replies) {
+        if let Err(error) = append_reply(id, &result, &mut stream.replies) {
             let text = format!("its reply of {bytes} bytes cannot be sent: {error}");
-            let instead = Frame::Reply { id, result: Err(AskError::Unknown(text)) };
-            instead.append_to(&mut stream.replies).expect("a short text can be encoded");
+            let instead = Err(AskError::Unknown(text));
+            append_reply(id, &instead, &mut stream.replies).expect("a short text can be encoded");
         }
         drop(stream);
         self.wake(lane);
-    }
-
-    /// Makes room for one more ask of this peer.
-    pub(super) fn begin_ask(
-        self: &std::sync::Arc<Self>,
-        lane: Lane,
-        generation: u64,
-        id: u64,
-    ) -> Option<ReplySlot> {
-        let slot = ReplySlot { session: self.clone(), lane, generation, id, open: true };
-        let before = self.inbound_asks.fetch_add(1, Ordering::Relaxed);
-        if before < INBOUND_ASKS_PER_PEER_MAX {
-            return Some(slot);
-        }
-        let full = format!("the link ({before} asks of this peer are being worked on)");
-        slot.send(Err(NotDelivered::MailboxFull(full).into()));
-        None
-    }
-}
-
-/// The place for one reply. Dropped unsent, it says that the outcome is unknown.
-pub(super) struct ReplySlot {
-    session: std::sync::Arc<Session>,
-    lane: Lane,
-    generation: u64,
-    id: u64,
-    open: bool,
-}
-
-impl ReplySlot {
-    pub(super) fn send(mut self, result: AskResult) {
-        self.put(result);
-    }
-
-    fn put(&mut self, result: AskResult) {
-        self.open = false;
-        self.session.inbound_asks.fetch_sub(1, Ordering::Relaxed);
-        self.session.push_reply(self.lane, self.generation, self.id, result);
-    }
-}
-
-impl Drop for ReplySlot {
-    fn drop(&mut self) {
-        if self.open {
-            self.put(Err(AskError::Unknown("the receiver ended without an answer".to_owned())));
-        }
     }
 }

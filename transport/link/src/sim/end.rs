@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::asking::{AskResult, AtDeadline};
+use crate::bulk::{Acceptors, RateLimiter};
 use crate::contract::{Certainty, Inbound, Peer, PeerEvent};
 use crate::frame::Lane;
+use crate::hello::{FEATURES, protocol_version};
 use crate::limits::{
     ASKS_PER_PEER_MAX, EVENTS_BUFFERED, SEND_QUEUE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX,
 };
@@ -59,6 +61,10 @@ pub(super) struct End {
     pub(super) toward: BTreeMap<NodeId, Toward>,
     pub(super) asks: BTreeMap<u64, PendingAsk>,
     next_ask: u64,
+    pub(super) acceptors: Acceptors,
+    pub(super) bulk_limiter: Arc<RateLimiter>,
+    /// Held once by each transfer that a peer has open here.
+    pub(super) bulk_seat: Arc<()>,
 }
 
 impl End {
@@ -81,11 +87,16 @@ impl End {
             toward: BTreeMap::new(),
             asks: BTreeMap::new(),
             next_ask: 0,
+            acceptors: Acceptors::default(),
+            bulk_limiter: Arc::new(RateLimiter::new()),
+            bulk_seat: Arc::default(),
         }
     }
 
     pub(super) fn as_peer(&self) -> Peer {
-        Peer { node: self.node, role: self.role, boot: self.boot, addr: self.addr }
+        let Self { node, role, boot, addr, .. } = *self;
+        let features = FEATURES.iter().map(ToString::to_string).collect();
+        Peer { node, role, boot, addr, version: protocol_version(), features }
     }
 
     pub(super) fn is_node(&self) -> bool {

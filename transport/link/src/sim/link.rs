@@ -11,9 +11,11 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 
 use super::SimNetwork;
-use super::end::Queued;
+use super::bulk::{self, BulkEnd};
+use super::end::{End, Queued};
 use super::world::{Farewell, World};
 use crate::asking::{AskBook, AskResult, AtDeadline, WaitingAsk, deadline_of};
+use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
 use crate::contract::{Link, Peer, PeerEvent};
 use crate::frame::Lane;
 use crate::limits::FRAME_OVERHEAD_BYTES_MAX;
@@ -47,6 +49,11 @@ impl SimLink {
         })
     }
 
+    fn with_end<T>(&self, work: impl FnOnce(&mut End) -> T) -> Option<T> {
+        let node = self.node;
+        self.alive(|world, _| world.ends.get_mut(&node).map(work)).flatten()
+    }
+
     /// Queues a message and, for an ask, its place for the answer.
     fn enqueue<T>(
         &self,
@@ -54,10 +61,7 @@ impl SimLink {
         envelope: Envelope,
         begin: impl FnOnce(&mut World, Instant) -> Result<(Option<u64>, T), NotDelivered>,
     ) -> Result<T, NotDelivered> {
-        let bytes = envelope.body.len()
-            + envelope.message.len()
-            + envelope.to.as_str().len()
-            + FRAME_OVERHEAD_BYTES_MAX;
+        let bytes = envelope.body.len() + FRAME_OVERHEAD_BYTES_MAX;
         if bytes > FRAME_BYTES_MAX {
             return Err(NotDelivered::TooLarge { bytes, bytes_max: FRAME_BYTES_MAX });
         }
@@ -144,6 +148,26 @@ impl Link for SimLink {
     fn peers(&self) -> Vec<Peer> {
         let node = self.node;
         self.alive(|world, _| world.peers(node)).unwrap_or_default()
+    }
+
+    fn open_bulk(
+        &self,
+        to: NodeId,
+        open: BulkOpen,
+    ) -> BoxFuture<'static, Result<BulkStream, BulkError>> {
+        let here = BulkEnd { node: self.node, boot: self.boot };
+        bulk::open(self.network.clone(), here, to, open).boxed()
+    }
+
+    fn accept_bulk(&self, kind: &str, acceptor: Arc<dyn BulkAcceptor>) {
+        let acceptors = self.with_end(|end| end.acceptors.clone());
+        if let Some(acceptors) = acceptors {
+            acceptors.set(kind, acceptor);
+        }
+    }
+
+    fn set_bulk_rate(&self, rate: BulkRate) {
+        self.with_end(|end| end.bulk_limiter.set(rate));
     }
 
     fn close(&self, grace: Duration) -> BoxFuture<'static, ()> {

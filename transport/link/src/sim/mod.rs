@@ -7,6 +7,7 @@
 //! of one program with one seed then give the same [trace](SimNetwork::trace). Deliberately absent:
 //! bandwidth, certificates (roles are believed), and clocks that differ between nodes.
 
+mod bulk;
 mod dice;
 mod end;
 mod link;
@@ -20,12 +21,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use gantry_wire::{AskError, BootId, NodeId, Role};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use self::end::End;
-use self::world::{Call, World};
+use self::world::{Back, Call, World};
+use crate::answer::{Answer, Stage, WayBack, expire, give_up};
+use crate::asking::deadline_of;
 use crate::contract::Inbound;
 use crate::limits::{ASK_GRACE, PEER_SILENCE};
 
@@ -172,6 +176,47 @@ impl SimNetwork {
     }
 }
 
+/// An ask that is worked on in a simulated process.
+struct SimAsk {
+    stage: Stage,
+    network: Weak<Shared>,
+    back: Mutex<Option<(Back, oneshot::Sender<()>)>>,
+}
+
+impl SimAsk {
+    fn new(network: &SimNetwork, back: Back) -> (Self, oneshot::Receiver<()>) {
+        let (tell, answered) = oneshot::channel();
+        let network = Arc::downgrade(&network.0);
+        let back = Mutex::new(Some((back, tell)));
+        (Self { stage: Stage::default(), network, back }, answered)
+    }
+
+    fn take(&self) -> Option<Back> {
+        self.back.lock().unwrap_or_else(PoisonError::into_inner).take().map(|(back, _)| back)
+    }
+}
+
+impl WayBack for SimAsk {
+    fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    fn put(&self, result: Result<Bytes, AskError>) {
+        let Some(back) = self.take() else { return };
+        // The dead say nothing, not even that their handlers are gone.
+        if back.life.is_cancelled() {
+            return;
+        }
+        if let Some(network) = self.network.upgrade().map(SimNetwork) {
+            network.with(|world, now| world.reply(back, result, now));
+        }
+    }
+
+    fn forget(&self) {
+        drop(self.take());
+    }
+}
+
 /// Does what stands in the agenda, each thing at its time, until the network is dropped.
 async fn drive(shared: Weak<Shared>, changed: Arc<Notify>) {
     loop {
@@ -205,24 +250,28 @@ fn make_call(network: &SimNetwork, call: Call) {
         Call::Tell { inbound, from, envelope } => {
             let (to, message) = (envelope.to.clone(), envelope.message.clone());
             if let Err(reason) = inbound.tell(&from, envelope) {
-                tracing::debug!(peer = %from.node, %to, message, %reason, "tell not accepted");
+                tracing::debug!(peer = %from.node, %to, %message, %reason, "tell not accepted");
             }
         }
         Call::Ask { inbound, from, envelope, back } => {
-            let patience = Duration::from_millis(u64::from(envelope.deadline_ms)) + ASK_GRACE;
-            let answer = inbound.ask(&from, envelope);
-            let network = Arc::downgrade(&network.0);
+            let deadline = deadline_of(&envelope, Instant::now());
+            let life = back.life.clone();
+            let (ask, answered) = SimAsk::new(network, back);
+            let ask = Arc::new(ask);
+            inbound.ask(&from, envelope, Answer::new(ask.clone()));
             drop(tokio::spawn(async move {
-                let life = back.life.clone();
-                let result = tokio::select! {
-                    biased;
-                    () = life.cancelled() => return,
-                    result = timeout(patience, answer) => result.unwrap_or_else(|_| {
-                        Err(AskError::Unknown("no answer by the deadline".to_owned()))
-                    }),
+                let until_late = async {
+                    sleep_until(deadline).await;
+                    expire(ask.as_ref());
+                    sleep_until(deadline + ASK_GRACE).await;
+                    give_up(ask.as_ref());
                 };
-                if let Some(network) = network.upgrade().map(SimNetwork) {
-                    network.with(|world, now| world.reply(back, result, now));
+                tokio::select! {
+                    biased;
+                    () = life.cancelled() => {}
+                    // Answered or silenced, there is nothing left to wait for.
+                    _ = answered => {}
+                    () = until_late => {}
                 }
             }));
         }

@@ -211,7 +211,7 @@ impl World {
         self.trace.add(TraceEvent { at, from, to, kind, message: message.to_owned(), bytes });
     }
 
-    fn latency(&mut self) -> Duration {
+    pub(super) fn latency(&mut self) -> Duration {
         self.dice.between(self.config.latency_min, self.config.latency_max)
     }
 
@@ -223,6 +223,10 @@ impl World {
     fn cut_number(&self, between: Between) -> Option<u64> {
         let isolated = between.0.iter().any(|node| self.isolated.contains(node));
         self.cuts.get(&between).copied().or_else(|| isolated.then_some(0))
+    }
+
+    pub(super) fn is_cut(&self, between: Between) -> bool {
+        self.cut_number(between).is_some()
     }
 
     // ---- processes ------------------------------------------------------------------------
@@ -428,10 +432,10 @@ impl World {
         let side = 1 - from_side;
         let (kind, message, bytes) = match &load {
             Load::Tell(envelope) => {
-                (TraceKind::Tell, envelope.message.clone(), envelope.body.len())
+                (TraceKind::Tell, envelope.message.to_string(), envelope.body.len())
             }
             Load::Ask(_, envelope) => {
-                (TraceKind::Ask, envelope.message.clone(), envelope.body.len())
+                (TraceKind::Ask, envelope.message.to_string(), envelope.body.len())
             }
             Load::Reply(_, result) => {
                 (TraceKind::Reply, String::new(), result.as_ref().map_or(0, bytes::Bytes::len))

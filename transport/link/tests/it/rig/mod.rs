@@ -71,6 +71,7 @@ impl QuicRig {
             keys: EndpointKeys::generate().expect("keys"),
             control_kinds: CONTROL_KINDS.map(str::to_owned).to_vec(),
             inbound,
+            runtime: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_link::identity::{ClusterUuid, Credentials};
-use gantry_wire::{BootId, Envelope, NodeId};
+use gantry_wire::{BootId, NodeId};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
 use rustls::DigitallySignedStruct;
@@ -19,9 +19,26 @@ use super::loopback;
 const ALPN: &[u8] = b"gantry/1";
 
 /// The wire form of frames, written down a second time: a change of the first must be meant.
+pub(crate) enum RawFrame {
+    Greeting(Greeting),
+    Lane(RawLane),
+    /// To a path and a name that no frame before it on its stream has used.
+    Ask {
+        id: u8,
+        path: &'static str,
+        name: &'static str,
+        body: &'static str,
+    },
+    Reply {
+        id: u8,
+        body: Vec<u8>,
+    },
+}
+
+/// Hellos are in the named form of the codec.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum RawFrame {
+pub(crate) enum Greeting {
     Hello {
         versions: Vec<u16>,
         cluster: Option<ClusterUuid>,
@@ -38,19 +55,9 @@ pub(crate) enum RawFrame {
         boot: BootId,
         features: Vec<String>,
     },
-    Lane(RawLane),
-    Ask {
-        id: u64,
-        envelope: Envelope,
-    },
-    Reply {
-        id: u64,
-        result: Result<bytes::Bytes, gantry_wire::AskError>,
-    },
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum RawLane {
     Control,
     User,
@@ -58,7 +65,19 @@ pub(crate) enum RawLane {
 
 impl RawFrame {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let body = gantry_wire::encode(self).expect("encodes");
+        let body = match self {
+            Self::Greeting(greeting) => gantry_wire::encode(greeting).expect("encodes"),
+            Self::Lane(lane) => vec![1, *lane as u8],
+            Self::Ask { id, path, name, body } => {
+                let text = |text: &str| {
+                    let length = u8::try_from(text.len()).expect("short");
+                    [&[0, length], text.as_bytes()].concat()
+                };
+                // Both texts into slot 0, five seconds.
+                [&[3, *id, 3], &*text(path), &text(name), &[0x88, 0x27], body.as_bytes()].concat()
+            }
+            Self::Reply { id, body } => [&[4, *id], body.as_slice()].concat(),
+        };
         let mut bytes = u32::try_from(body.len()).expect("small").to_be_bytes().to_vec();
         bytes.extend(body);
         bytes
@@ -66,25 +85,47 @@ impl RawFrame {
 
     /// A hello that would be accepted from whoever `node` is.
     pub(crate) fn hello(node: NodeId, boot: BootId) -> Self {
-        Self::Hello {
-            versions: vec![1],
+        Self::Greeting(Greeting::Hello {
+            versions: vec![2],
             cluster: None,
             node,
             boot,
             features: Vec::new(),
             dial: 1,
             accepted: None,
-        }
+        })
     }
 }
 
-/// Reads one frame.
-pub(crate) async fn read_frame(recv: &mut RecvStream) -> RawFrame {
+/// Reads one frame as bytes.
+pub(crate) async fn read_bytes(recv: &mut RecvStream) -> Vec<u8> {
     let mut length = [0; 4];
     recv.read_exact(&mut length).await.expect("a length");
     let mut body = vec![0; u32::from_be_bytes(length) as usize];
     recv.read_exact(&mut body).await.expect("a body");
-    gantry_wire::decode(&body).expect("a frame")
+    body
+}
+
+/// Reads a hello or its answer.
+pub(crate) async fn read_greeting(recv: &mut RecvStream) -> Greeting {
+    gantry_wire::decode(&read_bytes(recv).await).expect("a hello")
+}
+
+/// Reads the first frame of a lane.
+pub(crate) async fn read_lane(recv: &mut RecvStream) -> RawLane {
+    match read_bytes(recv).await.as_slice() {
+        [1, 0] => RawLane::Control,
+        [1, 1] => RawLane::User,
+        other => panic!("no lane: {other:?}"),
+    }
+}
+
+/// Reads an ask and gives its id, which is small.
+pub(crate) async fn read_ask(recv: &mut RecvStream) -> u8 {
+    match read_bytes(recv).await.as_slice() {
+        [3, id, ..] if *id < 0x80 => *id,
+        other => panic!("no ask: {other:?}"),
+    }
 }
 
 /// An endpoint that dials with this certificate, or with none, and believes every server.
