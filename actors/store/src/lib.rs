@@ -28,5 +28,7 @@ pub use config::{
 };
 pub use error::{OpenError, ProposeError, StoreError};
 pub use forms::{RaftReply, RaftRequest};
-pub use handle::{BOOTSTRAP_WAIT, Committed, SHUTDOWN_WAIT, Snapshot, Store};
+pub use handle::{
+    BOOTSTRAP_WAIT, CommitMoment, CommitWatcher, Committed, SHUTDOWN_WAIT, Snapshot, Store,
+};
 pub use leadership::Leadership;

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use gantry_host::{Pool, ProcessIdentity};
+use gantry_host::Pool;
 use gantry_hv::HypervisorRegistry;
 use gantry_hv::fake::FakeHypervisor;
 use gantry_hv::kvm::{KvmConfig, KvmHypervisor};
-use gantry_node::{CrashPoints, CrashSpec};
 use gantry_storage::fake::{FakeStorage, FakeStore};
 use gantry_storage::{DisklessStorage, FileStorage, StorageRegistry};
 
@@ -40,17 +39,4 @@ pub(crate) fn storage(
         .with(Arc::new(files))
         .with(Arc::new(DisklessStorage))
         .with(Arc::new(fake)))
-}
-
-/// Where this process kills itself, for tests of crashes: with SIGKILL, so that nothing is cleaned
-/// up.
-pub(crate) fn crash_points(text: Option<&str>) -> Result<CrashPoints, DaemonError> {
-    let Some(text) = text else { return Ok(CrashPoints::none()) };
-    let spec: CrashSpec = text.parse().map_err(DaemonError::part("read the crash point"))?;
-    tracing::warn!(at = text, "this daemon will kill itself, for a test");
-    Ok(CrashPoints::at(spec, || {
-        let us = ProcessIdentity::of(std::process::id()).ok().flatten();
-        let killed = us.map(|us| us.kill());
-        tracing::error!(?killed, "still alive after killing myself");
-    }))
 }

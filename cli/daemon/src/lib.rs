@@ -7,6 +7,7 @@
 
 mod assembly;
 mod backends;
+mod crash;
 mod demo;
 mod error;
 mod init;

@@ -15,7 +15,8 @@ use crate::join::join;
 use crate::running::{NodeOptions, RunningNode};
 use crate::state_dir::{StateDir, StateDirError};
 
-/// Environment variable that makes a daemon kill itself at a point of a node call, for tests.
+/// Environment variable that makes a daemon kill itself at a point of a node call or of a commit,
+/// for tests ([`crate::crash`]).
 const CRASH_AT_VARIABLE: &str = "GANTRY_CRASH_AT";
 
 /// This machine.

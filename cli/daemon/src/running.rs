@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::assembly::{Assembly, CandidateParts, NodeParts, becomes_true};
 use crate::backends;
+use crate::crash::CrashPoint;
 use crate::error::DaemonError;
 use crate::log_parts::LogParts;
 use crate::membership::NodeMembership;
@@ -36,7 +37,8 @@ pub struct NodeOptions {
     pub state_dir: StateDir,
     /// Where to listen; the node's own address if not given.
     pub listen: Option<SocketAddr>,
-    /// For tests: kill this process at a point of a node call, as `instance.start:after-effect`.
+    /// For tests: kill this process at a point of a node call, as `instance.start:after-effect`, or
+    /// of a commit, as `commit:3:before`.
     pub crash_at: Option<String>,
 }
 
@@ -70,6 +72,11 @@ impl RunningNode {
             return Err(DaemonError::NotANode { state_dir: state_dir.path().to_owned() });
         };
         let lock = state_dir.lock()?;
+        let crash_at = crash_at.map(|text| {
+            tracing::warn!(at = text, "this daemon will kill itself, for a test");
+            text.parse::<CrashPoint>().map_err(DaemonError::part("read the crash point"))
+        });
+        let crash_at = crash_at.transpose()?;
         let platform = Platform::real(RealConfig::default())
             .map_err(DaemonError::part("start the threads"))?;
         let boot = BootId(platform.random_uuid());
@@ -87,10 +94,13 @@ impl RunningNode {
             boot,
             master: file.master,
             candidate,
-            node_config: node_config(&state_dir, &file, crash_at.as_deref(), leave.clone())?,
+            node_config: node_config(&state_dir, &file, crash_at, leave.clone())?,
             leave,
         };
         let mut assembly = Assembly::start(parts).await?;
+        if let (Some(crash_at), Some(store)) = (crash_at, assembly.store()) {
+            crash_at.watch(store);
+        }
         let link = start_link(&state_dir, &file, assembly.system(), boot, listen).await?;
         assembly.connect(link.clone());
         let bound = link.local_addr();
@@ -154,7 +164,7 @@ impl RunningNode {
 fn node_config(
     state_dir: &StateDir,
     file: &NodeFile,
-    crash_at: Option<&str>,
+    crash_at: Option<CrashPoint>,
     leave: watch::Sender<bool>,
 ) -> Result<NodeConfig, DaemonError> {
     let membership =
@@ -166,7 +176,7 @@ fn node_config(
         backends::storage(state_dir, file)?,
         membership,
     );
-    Ok(NodeConfig { crash_points: backends::crash_points(crash_at)?, ..config })
+    Ok(NodeConfig { crash_points: CrashPoint::of_calls(crash_at), ..config })
 }
 
 async fn start_link(

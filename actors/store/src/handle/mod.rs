@@ -4,13 +4,15 @@
 //! Deliberately absent: what a command means (the engine's state decides that).
 
 mod members;
+mod moments;
 mod propose;
 mod reading;
 
+pub use moments::{CommitMoment, CommitWatcher};
 pub use propose::{BOOTSTRAP_WAIT, Committed};
 pub use reading::Snapshot;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use gantry_model::ids::NodeUuid;
@@ -53,6 +55,7 @@ struct Inner {
     order: tokio::sync::Mutex<()>,
     writer_ended: watch::Receiver<bool>,
     threads: Mutex<Vec<OwnThread>>,
+    commit_watcher: OnceLock<CommitWatcher>,
 }
 
 impl Store {
@@ -78,6 +81,7 @@ impl Store {
             order: tokio::sync::Mutex::new(()),
             writer_ended: node.writer_ended,
             threads: Mutex::new(node.threads),
+            commit_watcher: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

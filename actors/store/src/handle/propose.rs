@@ -13,6 +13,7 @@ use openraft::raft::ClientWriteResult;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::moments::CommitMoment;
 use super::{Inner, Store};
 use crate::config::{ENTRY_BYTES_MAX, PROPOSE_RETRY};
 use crate::error::{ProposeError, StoreError};
@@ -102,10 +103,14 @@ impl Store {
     ) -> Result<Committed, ProposeError> {
         let until = Instant::now() + deadline;
         let mut entry = Entry { at: (self.inner.clock)(), command };
+        self.at_commit(CommitMoment::Before, &entry.command);
         loop {
             let (outcome, back) = self.inner.offer(entry, until, deadline).await;
             match outcome {
-                Ok(committed) => return Ok(committed),
+                Ok(committed) => {
+                    self.at_commit(CommitMoment::After, &back.command);
+                    return Ok(committed);
+                }
                 Err(Offer::Failed(error)) => return Err(error),
                 Err(Offer::NotYet)
                     if !self.is_initialised() || Instant::now() + PROPOSE_RETRY >= until =>

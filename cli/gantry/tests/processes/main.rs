@@ -5,6 +5,7 @@
 //! better (many seeds, many nodes, broken networks).
 
 mod client_death;
+mod commit_points;
 mod console;
 mod crash_points;
 mod demo;

@@ -177,6 +177,11 @@ impl Cluster {
         self.nodes[node - 1].daemon.take().expect("its daemon runs").terminate(STOP_WAIT)
     }
 
+    /// Whether a daemon has ended by itself.
+    pub(crate) fn has_ended(&mut self, node: usize) -> bool {
+        self.daemon(node).ended().is_some()
+    }
+
     /// Waits until a daemon ends by itself.
     pub(crate) fn wait_end(&mut self, node: usize) -> Finished {
         let what = format!("the end of the daemon of node {node}");
