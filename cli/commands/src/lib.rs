@@ -16,6 +16,7 @@ mod debug;
 mod error;
 mod error_text;
 mod exit_code;
+mod full_names;
 mod instance;
 mod io;
 mod job;

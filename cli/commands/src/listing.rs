@@ -1,12 +1,14 @@
-//! Listing anything that can be queried: what all `list` commands share.
+//! Listing anything that can be queried: what all `list` and `list-fields` commands share.
 
-use gantry_model::query::{Resource, Table};
+use gantry_model::query::{FieldDef, FieldKind, Resource, Table};
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
-use crate::options::{ListArgs, UnitsArgs};
+use crate::options::{HeaderArgs, ListArgs, UnitsArgs};
 use crate::output::cells::format_answer;
 use crate::output::json::table_document;
+use crate::output::table::{Column, format_table};
 
 /// Asks for a table and prints it.
 ///
@@ -37,10 +39,7 @@ pub(crate) fn show(
     args: &ListArgs,
     units: UnitsArgs,
 ) -> Result<(), CommandError> {
-    if !table.unknown_fields.is_empty() {
-        let unknown = table.unknown_fields.join(", ");
-        ctx.warn(&format!("Warning: Queried for unknown fields {unknown}"))?;
-    }
+    warn_unknown(ctx, &table.unknown_fields)?;
     if ctx.json() {
         ctx.set_document(table_document(table));
     } else {
@@ -48,10 +47,73 @@ pub(crate) fn show(
             ctx.say(&line)?;
         }
     }
-    match table.unknown_fields.is_empty() {
+    refuse_unknown(table.unknown_fields.clone())
+}
+
+/// Lists the fields that there are, or these.
+///
+/// # Errors
+/// When one of them does not exist; the others have been listed then.
+pub(crate) async fn list_fields(
+    ctx: &mut Context<'_>,
+    resource: Resource,
+    names: &[String],
+    args: &HeaderArgs,
+) -> Result<(), CommandError> {
+    let answer = ctx.client().await?.fields(resource, names).await?;
+    warn_unknown(ctx, &answer.unknown_fields)?;
+    let kind = |field: &FieldDef| match answer.unknown_fields.contains(&field.name) {
+        true => "Unknown",
+        false => kind_word(field.kind),
+    };
+    if ctx.json() {
+        let fields = answer.fields.iter().map(|field| {
+            json!({"name": field.name, "kind": kind(field), "title": field.title, "doc": field.doc})
+        });
+        let fields = fields.collect();
+        ctx.set_document(Value::Array(fields));
+    } else {
+        let columns = ["Name", "Type", "Title", "Description"].map(Column::left);
+        let rows: Vec<Vec<String>> = answer
+            .fields
+            .iter()
+            .map(|field| {
+                let kind = kind(field).to_owned();
+                vec![field.name.clone(), kind, field.title.clone(), field.doc.clone()]
+            })
+            .collect();
+        let separator = args.separator.as_deref();
+        for line in format_table(&columns, &rows, !args.no_headers, separator) {
+            ctx.say(&line)?;
+        }
+    }
+    refuse_unknown(answer.unknown_fields)
+}
+
+/// Ganeti's words.
+fn kind_word(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Text => "Text",
+        FieldKind::Number => "Number",
+        FieldKind::Unit => "Storage size",
+        FieldKind::Bool => "Boolean",
+        FieldKind::Timestamp => "Timestamp",
+        FieldKind::Other => "Custom",
+    }
+}
+
+fn warn_unknown(ctx: &mut Context<'_>, unknown: &[String]) -> Result<(), CommandError> {
+    match unknown {
+        [] => Ok(()),
+        some => ctx.warn(&format!("Warning: Queried for unknown fields {}", some.join(", "))),
+    }
+}
+
+fn refuse_unknown(unknown: Vec<String>) -> Result<(), CommandError> {
+    match unknown.is_empty() {
         true => Ok(()),
         false => {
-            let error = Failure::UnknownFields(table.unknown_fields.clone());
+            let error = Failure::UnknownFields(unknown);
             Err(CommandError::new(CommandErrorKind::UnknownField, error))
         }
     }

@@ -105,6 +105,17 @@ pub(crate) struct ListArgs {
     pub verbose: bool,
 }
 
+/// How a list of something else than objects is written (§H).
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct HeaderArgs {
+    /// Leave out the line with the headers
+    #[arg(long)]
+    pub no_headers: bool,
+    /// Separate values by this text in place of aligning them
+    #[arg(long, value_name = "TEXT")]
+    pub separator: Option<String>,
+}
+
 /// In which unit sizes are written.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct UnitsArgs {

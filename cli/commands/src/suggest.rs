@@ -45,10 +45,17 @@ pub(crate) async fn suggest_names(
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
-        .map(|candidate| (distance(name, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= DISTANCE_MAX.min(candidate.len() / 3 + 1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .flat_map(|candidate| beginnings(candidate).map(move |part| (part, *candidate)))
+        .map(|(part, candidate)| (distance(name, part), part, candidate))
+        .filter(|(distance, part, _)| *distance <= DISTANCE_MAX.min(part.len() / 3 + 1))
+        .min_by_key(|(distance, _, _)| *distance)
+        .map(|(_, _, candidate)| candidate)
+}
+
+/// A name and its beginnings up to a dot: each may have been meant (C208).
+fn beginnings(name: &str) -> impl Iterator<Item = &str> {
+    let dots = name.match_indices('.').map(|(at, _)| at);
+    dots.chain(std::iter::once(name.len())).map(|end| &name[..end])
 }
 
 /// How many characters must be changed, added or taken away (Levenshtein).
@@ -91,6 +98,7 @@ mod tests {
         let known = ["web1", "web2", "database.example"];
         assert_eq!(nearest("weeb1", &known), Some("web1"));
         assert_eq!(nearest("databse.example", &known), Some("database.example"));
+        assert_eq!(nearest("databse", &known), Some("database.example"));
         assert_eq!(nearest("mail", &known), None);
         assert_eq!(nearest("x", &["y"]), Some("y"));
     }

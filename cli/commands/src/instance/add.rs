@@ -6,6 +6,7 @@ use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::objects::DiskTemplate;
 use gantry_model::opcodes::InstanceCreate;
 use gantry_model::params::{BackendOverrides, HvOverrides};
+use gantry_model::query::Resource;
 use gantry_model::units::MiB;
 
 use crate::cluster::init::{KeyValuesArgument, key_values_argument, template_argument};
@@ -98,6 +99,9 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         None => default_template(ctx).await?,
     };
     let op = create(args.clone(), disk_template, hvparams, beparams, osparams)?;
+    // The instance is new; a name that does not exist can only be the node's.
+    let node: Vec<String> = args.node.iter().map(ToString::to_string).collect();
+    ctx.typed(Resource::Node, &node);
     let request = ctx.request(op, &args.job.op());
     run_one(ctx, request, args.job.submit).await?;
     Ok(())

@@ -2,11 +2,11 @@
 
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::OpCode;
-use gantry_model::query::Resource;
 
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::full_names;
 use crate::jobs::run_many;
 use crate::options::JobArgs;
 
@@ -29,8 +29,8 @@ pub(crate) async fn on_each(
     job: JobArgs,
     op: impl Fn(InstanceName) -> OpCode,
 ) -> Result<(), CommandError> {
-    let names: Vec<String> = instances.names.iter().map(ToString::to_string).collect();
-    ctx.typed(Resource::Instance, &names);
+    let found = full_names::instances(ctx, &instances.names).await?;
+    let names: Vec<String> = found.iter().map(ToString::to_string).collect();
     if names.len() > 1 && !instances.force_multiple {
         let question = format!(
             "The {verb} will operate on {} instances: {}.\nDo you want to continue?",
@@ -42,8 +42,7 @@ pub(crate) async fn on_each(
             return Err(declined.hint("--force-multiple asks no question"));
         }
     }
-    let requests = instances
-        .names
+    let requests = found
         .into_iter()
         .map(|name| (name.to_string(), ctx.request(op(name), &job.op())))
         .collect();

@@ -5,6 +5,7 @@ mod console;
 mod console_io;
 mod info;
 mod list;
+mod list_fields;
 mod many;
 mod reboot;
 mod remove;
@@ -20,6 +21,7 @@ pub(crate) enum InstanceCommand {
     // In a box because it is much larger than the others.
     Add(Box<add::Args>),
     List(list::Args),
+    ListFields(list_fields::Args),
     #[command(visible_alias = "show")]
     Info(info::Args),
     #[command(visible_alias = "start")]
@@ -36,6 +38,7 @@ impl InstanceCommand {
         match self {
             Self::Add(args) => add::run(ctx, *args).await,
             Self::List(args) => list::run(ctx, args).await,
+            Self::ListFields(args) => list_fields::run(ctx, args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Startup(args) => startup::run(ctx, args).await,
             Self::Shutdown(args) => shutdown::run(ctx, args).await,

@@ -2,12 +2,12 @@
 
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::InstanceRemove;
-use gantry_model::query::Resource;
 use gantry_model::units::Millis;
 
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::full_names;
 use crate::jobs::run_one;
 use crate::options::JobArgs;
 use crate::parse::duration::parse_duration;
@@ -34,8 +34,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
-    let name = args.instance_name;
-    ctx.typed(Resource::Instance, &[name.to_string()]);
+    let mut found = full_names::instances(ctx, &[args.instance_name.clone()]).await?;
+    let name = found.pop().unwrap_or(args.instance_name);
     if !args.force {
         let question = format!(
             "This will remove the disks of instance {name} and all the data on them.\nContinue?"

@@ -5,6 +5,7 @@ mod change_priority;
 mod chosen;
 mod info;
 mod list;
+mod list_fields;
 mod wait;
 mod watch;
 
@@ -19,6 +20,7 @@ use crate::parse::ParseError;
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum JobCommand {
     List(list::Args),
+    ListFields(list_fields::Args),
     #[command(visible_alias = "show")]
     Info(info::Args),
     Watch(watch::Args),
@@ -31,6 +33,7 @@ impl JobCommand {
     pub(crate) async fn run(self, ctx: &mut Context<'_>) -> Result<(), CommandError> {
         match self {
             Self::List(args) => list::run(ctx, args).await,
+            Self::ListFields(args) => list_fields::run(ctx, args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Watch(args) => watch::run(ctx, &args).await,
             Self::Wait(args) => wait::run(ctx, &args).await,

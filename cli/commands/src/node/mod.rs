@@ -3,6 +3,7 @@
 mod add;
 mod info;
 mod list;
+mod list_fields;
 mod remove;
 
 use crate::context::Context;
@@ -13,6 +14,7 @@ use crate::error::CommandError;
 pub(crate) enum NodeCommand {
     Add(add::Args),
     List(list::Args),
+    ListFields(list_fields::Args),
     #[command(visible_alias = "show")]
     Info(info::Args),
     Remove(remove::Args),
@@ -23,6 +25,7 @@ impl NodeCommand {
         match self {
             Self::Add(args) => add::run(ctx, args).await,
             Self::List(args) => list::run(ctx, args).await,
+            Self::ListFields(args) => list_fields::run(ctx, args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Remove(args) => remove::run(ctx, args).await,
         }

@@ -11,12 +11,12 @@ use gantry_model::ids::{JobAttempt, JobId};
 use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
 use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
-    ActorRow, CancelJob, Canceled, ChangeJobPriority, ConsoleChunk, JobChange, NewJob,
-    PriorityChanged, QueryActors, QueryCluster, QueryJobs, QueryLocks, QueryTable, ReadConsole,
-    SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
+    ActorRow, CancelJob, Canceled, ChangeJobPriority, ConsoleChunk, Fields, JobChange, NewJob,
+    PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable,
+    ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
-use gantry_model::opcodes::{OpCode, OpRequest};
+use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
 use gantry_model::query::{Cell, FieldKind, Resource, Table};
 use gantry_model::units::Timestamp;
 use gantry_wire::{AskError, Envelope, Message, NotDelivered, decode, encode};
@@ -75,10 +75,15 @@ fn success() -> JobChange {
 
 /// What becomes of an opcode.
 fn script(op: &OpRequest) -> VecDeque<JobChange> {
-    let unknown = |name: &InstanceName| {
-        refused(Fault::new(FaultCode::UnknownEntity, format!("instance {name} does not exist")))
+    let unknown = |what: &str, name: &str| {
+        refused(Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist")))
     };
     let changes = match &op.op {
+        OpCode::InstanceCreate(InstanceCreate { primary_node: Some(node), .. })
+            if node.as_str() == "nodd1" =>
+        {
+            vec![unknown("node", node.as_str())]
+        }
         OpCode::InstanceCreate(_) => vec![
             change(JobStatus::Running, &[(LogKind::Message, "* disk 0, size 64M")], 1),
             change(
@@ -92,8 +97,8 @@ fn script(op: &OpRequest) -> VecDeque<JobChange> {
             ),
             success(),
         ],
-        OpCode::InstanceStartup(op) if op.instance_name == name("web9") => {
-            vec![unknown(&op.instance_name)]
+        OpCode::InstanceStartup(op) if op.instance_name == name("db1") => {
+            vec![refused(Fault::new(FaultCode::WrongState, "node node2.example is offline"))]
         }
         OpCode::InstanceShutdown(op) if op.instance_name == name("db1") => {
             vec![change(JobStatus::Canceled, &[], 1)]
@@ -189,6 +194,14 @@ impl FakeCluster {
                 }))
             }
             QueryJobs::WIRE_NAME => state.jobs(&decode(body).expect("decodes")),
+            QueryFields::WIRE_NAME => {
+                let asked: QueryFields = decode(body).expect("decodes");
+                let table = table_of(asked.resource, &asked.fields, &[]);
+                reply::<QueryFields>(&table.map(|table| Fields {
+                    fields: table.fields,
+                    unknown_fields: table.unknown_fields,
+                }))
+            }
             QueryTable::WIRE_NAME => state.table(&decode(body).expect("decodes")),
             QueryCluster::WIRE_NAME => reply::<QueryCluster>(&Ok(cluster())),
             QueryLocks::WIRE_NAME => reply::<QueryLocks>(&locks()),
@@ -261,53 +274,56 @@ impl State {
     }
 
     fn table(&self, asked: &QueryTable) -> Result<Bytes, AskError> {
-        let answer: Result<Table, Fault> = match asked.resource {
-            Resource::Instance => select(&instances(), &asked.fields, &asked.names, "instance"),
-            Resource::Node => select(&nodes(), &asked.fields, &asked.names, "node"),
-            Resource::Job => {
-                let value =
-                    |values: Vec<Value>| values.into_iter().map(Cell::Value).collect::<Vec<Cell>>();
-                let fields = vec![
-                    (
-                        "id",
-                        "ID",
-                        FieldKind::Number,
-                        value([7, 8, 10, 12, 14].map(Value::from).to_vec()),
+        reply::<QueryTable>(&table_of(asked.resource, &asked.fields, &asked.names))
+    }
+}
+
+fn table_of(resource: Resource, asked: &[String], names: &[String]) -> Result<Table, Fault> {
+    match resource {
+        Resource::Instance => select(&instances(), asked, names, "instance"),
+        Resource::Node => select(&nodes(), asked, names, "node"),
+        Resource::Job => {
+            let value =
+                |values: Vec<Value>| values.into_iter().map(Cell::Value).collect::<Vec<Cell>>();
+            let fields = vec![
+                (
+                    "id",
+                    "ID",
+                    FieldKind::Number,
+                    value([7, 8, 10, 12, 14].map(Value::from).to_vec()),
+                ),
+                (
+                    "status",
+                    "Status",
+                    FieldKind::Text,
+                    value(
+                        ["success", "running", "error", "waiting", "queued"]
+                            .map(Value::from)
+                            .to_vec(),
                     ),
-                    (
-                        "status",
-                        "Status",
-                        FieldKind::Text,
-                        value(
-                            ["success", "running", "error", "waiting", "queued"]
-                                .map(Value::from)
-                                .to_vec(),
-                        ),
-                    ),
-                    (
-                        "summary",
-                        "Summary",
-                        FieldKind::Other,
-                        value(vec![
-                            json!(["INSTANCE_CREATE(web1)"]),
-                            json!(["TEST_DELAY(0.3)", "TEST_DELAY(1.0)"]),
-                            json!(["INSTANCE_REMOVE(db1)"]),
-                            json!(["INSTANCE_STARTUP(web1)"]),
-                            json!(["INSTANCE_STARTUP(web2)"]),
-                        ]),
-                    ),
-                    (
-                        "received_ts",
-                        "Received",
-                        FieldKind::Other,
-                        value((0..5).map(|us| json!([NOW.seconds(), us])).collect()),
-                    ),
-                ];
-                select(&fields, &asked.fields, &asked.names, "job")
-            }
-            Resource::Lock => Err(Fault::new(FaultCode::WrongInput, "ask /locks")),
-        };
-        reply::<QueryTable>(&answer)
+                ),
+                (
+                    "summary",
+                    "Summary",
+                    FieldKind::Other,
+                    value(vec![
+                        json!(["INSTANCE_CREATE(web1)"]),
+                        json!(["TEST_DELAY(0.3)", "TEST_DELAY(1.0)"]),
+                        json!(["INSTANCE_REMOVE(db1)"]),
+                        json!(["INSTANCE_STARTUP(web1)"]),
+                        json!(["INSTANCE_STARTUP(web2)"]),
+                    ]),
+                ),
+                (
+                    "received_ts",
+                    "Received",
+                    FieldKind::Other,
+                    value((0..5).map(|us| json!([NOW.seconds(), us])).collect()),
+                ),
+            ];
+            select(&fields, asked, names, "job")
+        }
+        Resource::Lock => Err(Fault::new(FaultCode::WrongInput, "ask /locks")),
     }
 }
 

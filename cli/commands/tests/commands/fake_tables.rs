@@ -35,7 +35,9 @@ pub(crate) fn select(
     what: &str,
 ) -> Result<Table, Fault> {
     let is_name = |cell: &Cell, name: &String| match cell {
-        Cell::Value(Value::String(text)) => text == name,
+        Cell::Value(Value::String(text)) => text
+            .strip_prefix(name.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
         Cell::Value(Value::Number(number)) => number.to_string() == *name,
         _ => false,
     };

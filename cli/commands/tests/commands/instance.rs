@@ -25,6 +25,33 @@ async fn list() {
     Session::new().check("instance-list", &lines).await;
 }
 
+// covers: C68 C86 C112 C200
+#[tokio::test(start_paused = true)]
+async fn list_fields() {
+    let lines = [
+        "gnt-instance list-fields name oper_ram oper_state ctime tags serial_no",
+        "gnt-instance list-fields --no-headers --separator=: name",
+        "gnt-instance list-fields name colour",
+        "gnt-job list-fields",
+        "gnt-node list-fields --json name dfree",
+    ];
+    Session::new().check("list-fields", &lines).await;
+}
+
+// covers: C208
+#[tokio::test(start_paused = true)]
+async fn names() {
+    let lines = [
+        "gnt-node list node1",
+        "gnt-node list nodd1",
+        "gnt-instance add -t file -s 64M -n nodd1 web3",
+        "gnt-instance remove -f wbe1",
+        "gnt-instance console wbe1",
+        "gnt-debug actors -n nodd1",
+    ];
+    Session::new().check("names", &lines).await;
+}
+
 // covers: C66 C218
 #[tokio::test(start_paused = true)]
 async fn info() {
@@ -121,6 +148,7 @@ async fn add_refuses() {
 async fn startup_shutdown_reboot() {
     let lines = [
         "gnt-instance startup web1",
+        "gnt-instance start --force-multiple web1 db1 web2",
         "gnt-instance start --force-multiple web1 web9 web2",
         "gnt-instance startup web9",
         "gnt-instance stop --timeout 30 web1",
