@@ -1,5 +1,7 @@
 //! `gantry instance remove` (C70)
 
+use std::slice::from_ref;
+
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::InstanceRemove;
 use gantry_model::units::Millis;
@@ -34,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
-    let mut found = full_names::instances(ctx, &[args.instance_name.clone()]).await?;
+    let mut found = full_names::instances(ctx, from_ref(&args.instance_name)).await?;
     let name = found.pop().unwrap_or(args.instance_name);
     if !args.force {
         let question = format!(

@@ -5,7 +5,7 @@ mod place;
 mod program;
 mod waiting;
 
-pub(crate) use cluster::{Cluster, Launch};
+pub(crate) use cluster::{Cluster, Launch, path};
 pub(crate) use place::Place;
 pub(crate) use program::{Finished, GANTRY, Program};
 pub(crate) use waiting::{eventually, eventually_within, now_us};
@@ -25,13 +25,9 @@ pub(crate) fn has_qemu() -> bool {
     there
 }
 
-/// Whether we may do what only root may. Says aloud when a test is skipped.
+/// Whether we may do what only root may.
 pub(crate) fn is_root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        skipped("only root can do this");
-    }
-    root
+    nix::unistd::geteuid().is_root()
 }
 
 /// Says that the rest of a test is left out, and why.
