@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use gantry_store::disk::{Disk, FaultyDisk};
+use gantry_store::disk::{Disk, FaultyDisk, HistoryFiles};
 use redb::StorageBackend;
 
 use crate::crash::{CrashSchedule, Moment};
@@ -39,6 +39,10 @@ impl Disk for SimDisk {
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.bytes.replace(name, bytes)
+    }
+
+    fn open_history(&self) -> io::Result<Box<dyn HistoryFiles>> {
+        self.bytes.open_history()
     }
 
     fn simulated_sync(&self) -> Duration {

@@ -117,6 +117,39 @@ pub const COMPARE_RETRY: Duration = Duration::from_secs(1);
 /// holder restarts, higher asks a dead one for nothing; the next snapshot compares again.
 pub const COMPARE_DEADLINE: Duration = Duration::from_secs(120);
 
+/// Records in one segment of the history. A segment is read as a whole to find one record, and
+/// goes as a whole when it is too old. Lower makes more files (500,000 records are 2,000 of them),
+/// higher reads more for each look at an archived job.
+pub const SEGMENT_RECORDS: u64 = 256;
+
+/// Bytes of a segment beyond which it gets no more records, however few it has: jobs with
+/// thousands of opcodes are some MiB each. Lower makes small files, higher reads more at once.
+pub const SEGMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Bytes of records that wait in memory before they are written to the history; they are written
+/// with every snapshot anyway. Lower costs a flush for fewer of them, higher costs memory.
+pub const HISTORY_FLUSH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of the history in one message to another holder, as soon as there are that many. Lower
+/// costs round trips, higher delays what shares the connection.
+pub const HISTORY_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// How long records of the history are kept (row S229: archived jobs are removed after 21 days),
+/// counted from when they were archived, in the time of the log. Lower forgets what people still
+/// ask for, higher costs disk.
+pub const HISTORY_KEPT: Duration = Duration::from_secs(21 * 24 * 3600);
+
+/// Most records of the history, whatever their age: about 1 GiB. Lower forgets the jobs of a busy
+/// cluster early, higher costs disk on every holder of the log.
+pub const HISTORY_RECORDS_MAX: u64 = 500_000;
+
+/// How long a holder may take to send a piece of its history; it reads a segment for it.
+pub const HISTORY_FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause before the others are asked again for history that none of them had. Lower asks in vain
+/// more often, higher leaves a gap longer after one came back.
+pub const HISTORY_FETCH_RETRY: Duration = Duration::from_secs(2);
+
 const _: () = assert!(HEARTBEAT.as_millis() * 3 <= ELECTION_MIN.as_millis());
 const _: () = assert!(ELECTION_MIN.as_millis() < ELECTION_MAX.as_millis());
 const _: () = assert!(ENTRY_BYTES_MAX + 64 * 1024 <= gantry_wire::FRAME_BYTES_MAX);

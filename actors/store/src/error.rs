@@ -108,6 +108,9 @@ pub enum StoreError {
         /// What raft said.
         reason: String,
     },
+    /// The history could not be read.
+    #[error("cannot read the history")]
+    History(#[source] DiskError),
     /// The store has ended.
     #[error("the store has stopped")]
     Stopped,

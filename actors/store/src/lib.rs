@@ -14,6 +14,7 @@ pub mod disk;
 mod error;
 pub mod forms;
 mod handle;
+mod history;
 mod leadership;
 mod raft;
 pub mod schema;
@@ -21,14 +22,17 @@ pub mod schema;
 pub use config::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, APPEND_TIMEOUT, COMPARE_DEADLINE, COMPARE_RETRY,
     COMPARE_TIMEOUT, Clock, Compaction, DiskKind, ELECTION_MAX, ELECTION_MIN, ENTRY_BYTES_MAX,
-    GROUP_BYTES_MAX, HEARTBEAT, Home, KEPT_ENTRIES, LOG_CACHE_BYTES, PAGE_CACHE_BYTES, POINTS_KEPT,
-    POINTS_WAITING_MAX, PROPOSE_RETRY, RECOVERY_WAIT, RaftTiming, RaftTransport,
-    SNAPSHOT_BYTES_MAX, SNAPSHOT_CHUNK_BYTES, SNAPSHOT_EVERY_ENTRIES, SNAPSHOT_RESTARTS_MAX,
-    SNAPSHOT_TIMEOUT, StoreConfig, TransportError, WRITER_QUEUE_MAX,
+    GROUP_BYTES_MAX, HEARTBEAT, HISTORY_CHUNK_BYTES, HISTORY_FETCH_RETRY, HISTORY_FETCH_TIMEOUT,
+    HISTORY_FLUSH_BYTES, HISTORY_KEPT, HISTORY_RECORDS_MAX, Home, KEPT_ENTRIES, LOG_CACHE_BYTES,
+    PAGE_CACHE_BYTES, POINTS_KEPT, POINTS_WAITING_MAX, PROPOSE_RETRY, RECOVERY_WAIT, RaftTiming,
+    RaftTransport, SEGMENT_BYTES_MAX, SEGMENT_RECORDS, SNAPSHOT_BYTES_MAX, SNAPSHOT_CHUNK_BYTES,
+    SNAPSHOT_EVERY_ENTRIES, SNAPSHOT_RESTARTS_MAX, SNAPSHOT_TIMEOUT, StoreConfig, TransportError,
+    WRITER_QUEUE_MAX,
 };
 pub use error::{OpenError, ProposeError, StoreError};
 pub use forms::{RaftReply, RaftRequest};
 pub use handle::{
     BOOTSTRAP_WAIT, CommitMoment, CommitWatcher, Committed, SHUTDOWN_WAIT, Snapshot, Store,
 };
+pub use history::{Archived, ArchivedJobs};
 pub use leadership::Leadership;

@@ -1,6 +1,7 @@
 //! Whole clusters in one process, in virtual time: what they do, and what they survive.
 
 mod agent_crashes;
+mod archive;
 mod canceling;
 mod clients;
 mod determinism;

@@ -6,10 +6,10 @@ use std::path::Path;
 use bytes::Bytes;
 use gantry_model::ids::{InstanceUuid, JobId};
 use gantry_model::messages::{
-    AcquireLocks, CallNode, CancelJob, ChangeJobPriority, GatherFacts, InstallReign, JobTouched,
-    Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole,
-    ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path,
-    locks_path,
+    AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, ChangeJobPriority,
+    GatherFacts, InstallReign, JobTouched, Join, QueryActors, QueryCluster, QueryFields, QueryJobs,
+    QueryLocks, QueryTable, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob,
+    WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_runtime::simulate;
@@ -39,6 +39,8 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
         entry::<QueryFields>(&to),
         entry::<QueryJobs>(&to),
         entry::<WaitJob>(&to),
+        entry::<ArchiveJobs>(&to),
+        entry::<AutoArchiveJobs>(&to),
         entry::<CancelJob>(&to),
         entry::<ChangeJobPriority>(&to),
         entry::<JobTouched>(&job_path(job)),

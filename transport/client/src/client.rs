@@ -9,10 +9,10 @@ use gantry_model::ids::{InstanceUuid, JobId, NodeUuid};
 use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
-    ActorRow, CANCEL_WAIT, CancelJob, Canceled, ChangeJobPriority, ClusterInfo, ConsoleChunk,
-    Fields, NewJob, PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks,
-    QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole, cluster_path,
-    locks_path,
+    ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
+    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, NewJob, PriorityChanged, QueryActors,
+    QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, SubmitJobs,
+    TokenIssue, TokenIssued, WriteConsole, cluster_path, locks_path,
 };
 use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
@@ -193,8 +193,26 @@ impl Client {
         names: &[String],
     ) -> Result<Table, ClientError> {
         let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-        let message = QueryTable { resource, fields, names: names.to_vec() };
-        let table = self.read(&cluster_path(), &message).await?;
+        let message = QueryTable { resource, fields, names: names.to_vec(), archived: false };
+        self.table(&message).await
+    }
+
+    /// As [`Client::query`] for jobs, with the newest of those that were archived.
+    ///
+    /// # Errors
+    /// When a job does not exist, or there is no answer.
+    pub async fn query_archived(
+        &self,
+        fields: &[&str],
+        names: &[String],
+    ) -> Result<Table, ClientError> {
+        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
+        let (resource, names) = (Resource::Job, names.to_vec());
+        self.table(&QueryTable { resource, fields, names, archived: true }).await
+    }
+
+    async fn table(&self, message: &QueryTable) -> Result<Table, ClientError> {
+        let table = self.read(&cluster_path(), message).await?;
         match table.rows.iter().find(|row| row.len() != table.fields.len()) {
             None => Ok(table),
             Some(row) => {
@@ -254,6 +272,23 @@ impl Client {
         priority: i8,
     ) -> Result<PriorityChanged, ClientError> {
         self.read(&cluster_path(), &ChangeJobPriority { job, priority }).await
+    }
+
+    /// Archives jobs; answers for each in order. Not repeated: a job that was archived by the first
+    /// attempt would be refused by the second.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn archive(&self, jobs: Vec<JobId>) -> Result<Vec<Result<(), Fault>>, ClientError> {
+        self.ask(&cluster_path(), &ArchiveJobs { jobs }, READ_PATIENCE).await.and_then(flat)
+    }
+
+    /// Archives jobs that ended at least `age` ago, or all that have ended.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn auto_archive(&self, age: Option<Millis>) -> Result<AutoArchived, ClientError> {
+        self.ask(&cluster_path(), &AutoArchiveJobs { age }, READ_PATIENCE).await.and_then(flat)
     }
 
     /// Asks for the lock table.

@@ -9,22 +9,29 @@ use gantry_model::query::{Cell, FieldKind};
 use gantry_model::units::Timestamp;
 use serde_json::{Value, json};
 
-use super::table::{Column, Columns, Live, Names, column, list, number, text};
+use super::table::{Column, Columns, Live, Names, column, flag, list, number, text};
 use crate::state::{ClusterState, unknown};
 
 pub(super) fn rows<'a>(
     state: &'a ClusterState,
+    archived: &'a [JobRecord],
     names: Names<'_>,
 ) -> Result<Vec<&'a JobRecord>, Fault> {
     if names.is_empty() {
-        return Ok(state.jobs.values().map(Arc::as_ref).collect());
+        let mut all: Vec<&JobRecord> = archived.iter().collect();
+        all.extend(state.jobs.values().map(Arc::as_ref));
+        all.sort_by_key(|job| job.id);
+        // One that was archived while it was asked for.
+        all.dedup_by_key(|job| job.id);
+        return Ok(all);
     }
     names
         .iter()
         .map(|name| {
             let id: Option<JobId> = name.parse().ok();
-            id.and_then(|id| state.jobs.get(&id))
-                .map(Arc::as_ref)
+            let current = id.and_then(|id| state.jobs.get(&id)).map(Arc::as_ref);
+            current
+                .or_else(|| archived.iter().find(|job| Some(job.id) == id))
                 .ok_or_else(|| unknown("job", name))
         })
         .collect()
@@ -89,6 +96,9 @@ const TABLE: &[Column<JobRecord>] = &[
         "Timestamp of job end (tuple containing seconds and microseconds)",
         |_, _, j| time(j.end)
     ),
+    column!("archived", "Archived", Bool, "Whether the job is archived", |s, _, j| {
+        flag(!s.jobs.contains_key(&j.id))
+    }),
     column!("ops", "OpCodes", Other, "List of all opcodes", |_, _, j| {
         of_ops(j, |op| op.input.input_fields())
     }),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_model::errors::Fault;
 use gantry_model::ids::JobId;
-use gantry_model::jobs::JobStatus;
+use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::locks::LockRow;
 use gantry_model::messages::Fields;
 use gantry_model::query::{Cell, FieldDef, FieldKind, Resource, Table};
@@ -21,6 +21,8 @@ pub struct Live<'a> {
     pub picture: &'a Picture,
     /// States of jobs that differ from the log: those that wait.
     pub jobs: &'a BTreeMap<JobId, JobStatus>,
+    /// Jobs from the history, newest first, if they are asked for.
+    pub archived: &'a [JobRecord],
     /// The lock table, if locks are asked for.
     pub locks: &'a [LockRow],
 }
@@ -121,7 +123,9 @@ pub fn table(
             Ok(fill(state, live, &instance::COLUMNS, fields, &instance::rows(state, names)?))
         }
         Resource::Node => Ok(fill(state, live, &node::COLUMNS, fields, &node::rows(state, names)?)),
-        Resource::Job => Ok(fill(state, live, &job::COLUMNS, fields, &job::rows(state, names)?)),
+        Resource::Job => {
+            Ok(fill(state, live, &job::COLUMNS, fields, &job::rows(state, live.archived, names)?))
+        }
         Resource::Lock => {
             Ok(fill(state, live, &lock::COLUMNS, fields, &lock::rows(live.locks, names)?))
         }

@@ -11,7 +11,7 @@ use gantry_model::units::Timestamp;
 use gantry_wire::RequestId;
 
 use super::{
-    Applied, BATCH_MAX, ClusterState, Command, Entry, FINISHED_JOBS_MAX, InitCluster, REQUESTS_MAX,
+    Applied, BATCH_MAX, ClusterState, Command, Emitted, Entry, InitCluster, REQUESTS_MAX,
     STATE_LEVEL, UNFINISHED_JOBS_MAX,
 };
 
@@ -21,13 +21,26 @@ impl ClusterState {
     ///
     /// A refusal leaves everything but [`ClusterState::revision`] as it was.
     pub fn apply(&mut self, revision: Revision, entry: &Entry) -> Applied {
+        self.apply_into(revision, entry, &mut Vec::new())
+    }
+
+    /// As [`ClusterState::apply`]; `out` gets what leaves the state for the history, in order.
+    pub fn apply_into(
+        &mut self,
+        revision: Revision,
+        entry: &Entry,
+        out: &mut Vec<Emitted>,
+    ) -> Applied {
         debug_assert!(revision > self.revision, "entries are applied once, in order");
         self.revision = revision;
         let outcome = match &entry.command {
             Command::Init(init) => self.init(init),
             Command::TakeOver { node } => self.take_over(*node),
             Command::Submit { reign, request, jobs } => {
-                self.check_reign(*reign).and_then(|()| self.submit(*request, jobs, entry.at))
+                self.check_reign(*reign).and_then(|()| self.submit(*request, jobs, entry.at, out))
+            }
+            Command::Archive { reign, jobs } => {
+                self.check_reign(*reign).and_then(|()| self.archive(jobs, entry.at, out))
             }
             Command::Job(job_entry) => self
                 .check_reign(job_entry.reign)
@@ -101,6 +114,7 @@ impl ClusterState {
         request: RequestId,
         jobs: &[NewJob],
         at: Timestamp,
+        out: &mut Vec<Emitted>,
     ) -> Result<Applied, Fault> {
         if let Some(ids) = self.requests.get(&request) {
             return Ok(Applied::Jobs(ids.as_ref().clone()));
@@ -122,7 +136,7 @@ impl ClusterState {
         }
         let ids: Vec<JobId> = jobs.iter().map(|job| self.add_job(job, at)).collect();
         self.remember_request(request, &ids);
-        self.forget_old_jobs();
+        self.archive_excess(at, out);
         Ok(Applied::Jobs(ids))
     }
 
@@ -150,28 +164,6 @@ impl ClusterState {
             let Some((oldest, forgotten)) = self.request_order.get_min().cloned() else { break };
             self.request_order.remove(&oldest);
             self.requests.remove(&forgotten);
-        }
-    }
-
-    /// Drops the oldest finished jobs beyond the limit.
-    fn forget_old_jobs(&mut self) {
-        let n_finished = self.jobs.len() - self.unfinished.len();
-        let mut n_excess = n_finished.saturating_sub(FINISHED_JOBS_MAX);
-        if n_excess == 0 {
-            return;
-        }
-        let mut forgotten = Vec::new();
-        for id in self.jobs.keys() {
-            if n_excess == 0 {
-                break;
-            }
-            if !self.unfinished.contains(id) {
-                forgotten.push(*id);
-                n_excess -= 1;
-            }
-        }
-        for id in forgotten {
-            self.jobs.remove(&id);
         }
     }
 

@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 
 /// The newest level of rules and variants that this program knows. It rises with every change of
 /// what [`ClusterState::apply`](super::ClusterState::apply) does.
-pub const STATE_LEVEL: u32 = 2;
+pub const STATE_LEVEL: u32 = 3;
 
 /// From this level on a job that acts can be told to stop, and its urgency can be changed.
 pub(super) const LEVEL_JOBS_TOUCHED: u32 = 2;
+
+/// From this level on jobs that leave the state go to the history.
+pub(super) const LEVEL_HISTORY: u32 = 3;
 
 /// A decided command with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +70,13 @@ pub enum Command {
         reign: ReignId,
         /// The changes, all or none.
         deltas: Vec<ConfigDelta>,
+    },
+    /// Jobs that have ended leave the state for the history.
+    Archive {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// Which; those that have not ended stay.
+        jobs: Vec<JobId>,
     },
     /// A job is asked to stop.
     Cancel {
@@ -195,7 +205,7 @@ pub enum Applied {
     Done,
     /// A reign has begun.
     Reign(ReignId),
-    /// The ids of submitted jobs, in order.
+    /// The ids of jobs that were submitted or archived, in order.
     Jobs(Vec<JobId>),
     /// A precondition did not hold; nothing has changed.
     Refused(Fault),

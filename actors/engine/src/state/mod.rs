@@ -13,12 +13,14 @@ mod apply;
 mod command;
 mod config;
 mod find;
+mod history;
 mod journal;
 mod touch;
 
 pub(crate) use find::unknown;
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact, STATE_LEVEL};
+pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
 
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -39,8 +41,8 @@ use sha2::{Digest, Sha256};
 /// memory.
 pub const UNFINISHED_JOBS_MAX: usize = 5_000;
 
-/// Most finished jobs kept in the state; the oldest go first. Ganeti's queue holds 5,000 before it
-/// must be archived. Lower and an operator misses last night's jobs; higher and snapshots grow.
+/// Most finished jobs kept in the state; the oldest are archived first. Ganeti's queue holds 5,000
+/// before it must be archived. Lower and lists miss last night's jobs; higher and snapshots grow.
 pub const FINISHED_JOBS_MAX: usize = 5_000;
 
 /// Most opcodes in one job, and jobs in one submission: what a frame can carry and one entry of the
@@ -90,6 +92,9 @@ pub struct ClusterState {
     /// Jobs that have not ended.
     #[schemars(with = "std::collections::BTreeSet<JobId>")]
     pub unfinished: OrdSet<JobId>,
+    /// What has left the state for the history.
+    #[serde(default)]
+    pub history: HistoryHead,
     /// The last job id given.
     pub last_job: JobId,
     /// Locks that jobs hold and have acted under.

@@ -5,6 +5,7 @@
 //! nothing itself: tables are filled by `engine::query`, the queue is ordered by
 //! `engine::jobs::Scheduler`, what jobs do is theirs.
 
+mod archive;
 mod join;
 mod queries;
 mod reports;
@@ -19,8 +20,8 @@ use gantry_engine::query::Picture;
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::messages::{
-    CancelJob, ChangeJobPriority, Join, QueryActors, QueryCluster, QueryFields, QueryJobs,
-    QueryTable, Report, SubmitJobs, TokenIssue, WaitJob, job_path,
+    ArchiveJobs, AutoArchiveJobs, CancelJob, ChangeJobPriority, Join, QueryActors, QueryCluster,
+    QueryFields, QueryJobs, QueryTable, Report, SubmitJobs, TokenIssue, WaitJob, job_path,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
@@ -149,6 +150,8 @@ impl Actor for ClusterActor {
             .on::<QueryTable>()
             .on::<QueryFields>()
             .on::<QueryJobs>()
+            .on::<ArchiveJobs>()
+            .on::<AutoArchiveJobs>()
             .on::<QueryCluster>()
             .on::<QueryActors>()
             .on::<WaitJob>()
@@ -170,6 +173,7 @@ impl Actor for ClusterActor {
         }
         self.learn_addresses(ctx);
         self.watch_nodes(ctx);
+        self.archive_old_jobs(ctx);
         self.begin_jobs(ctx);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gantry_engine::query::{Live, fields, table};
 use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::JobId;
 use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
@@ -16,9 +17,15 @@ use gantry_model::query::{Resource, Table};
 use gantry_runtime::{Context, Handler, Reply};
 
 use super::ClusterActor;
+use super::archive::from_history;
+use crate::context::MasterContext;
 
 /// How long the lock actor and nodes may take to answer a question for people.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// Most archived jobs in one list, the newest. Each is read from a file and makes a row; lower
+/// hides what is still kept, higher makes an answer that does not fit a message.
+const ARCHIVED_LIST_MAX: usize = 5_000;
 
 impl Handler<QueryTable> for ClusterActor {
     fn handle(
@@ -27,14 +34,21 @@ impl Handler<QueryTable> for ClusterActor {
         reply: Reply<Result<Table, Fault>>,
         ctx: &mut Context<Self>,
     ) {
+        if message.resource == Resource::Job && message.archived {
+            let archived = archived_jobs(self.context.clone(), message.names.clone());
+            ctx.spawn_then(archived, move |actor, archived, _| {
+                reply.send(archived.and_then(|jobs| actor.fill(&message, &jobs, &[])));
+            });
+            return;
+        }
         if message.resource != Resource::Lock {
-            reply.send(self.fill(&message, &[]));
+            reply.send(self.fill(&message, &[], &[]));
             return;
         }
         let asked = self.locks.to::<QueryLocks>().ask(QueryLocks {}, ANSWER);
         ctx.spawn_then(asked, move |actor, rows, _| {
             reply.send(match rows {
-                Ok(rows) => actor.fill(&message, &rows),
+                Ok(rows) => actor.fill(&message, &[], &rows),
                 Err(error) => Err(Fault::from_ask(&error).within("ask for the locks")),
             });
         });
@@ -42,9 +56,14 @@ impl Handler<QueryTable> for ClusterActor {
 }
 
 impl ClusterActor {
-    fn fill(&self, message: &QueryTable, locks: &[LockRow]) -> Result<Table, Fault> {
+    fn fill(
+        &self,
+        message: &QueryTable,
+        archived: &[JobRecord],
+        locks: &[LockRow],
+    ) -> Result<Table, Fault> {
         let state = self.context.state();
-        let live = Live { picture: &self.picture, jobs: &self.live, locks };
+        let live = Live { picture: &self.picture, jobs: &self.live, archived, locks };
         table(&state, live, message.resource, &message.fields, &message.names)
     }
 }
@@ -65,22 +84,65 @@ impl Handler<QueryJobs> for ClusterActor {
         &mut self,
         message: QueryJobs,
         reply: Reply<Result<Vec<JobRecord>, Fault>>,
-        _ctx: &mut Context<Self>,
+        ctx: &mut Context<Self>,
     ) {
         let state = self.context.state();
-        let jobs = message.jobs.iter().map(|id| match state.jobs.get(id) {
-            Some(record) => {
-                let mut record = record.as_ref().clone();
-                let status = self.status_of(&record);
-                if let Some(op) = record.ops.iter_mut().find(|op| !op.status.is_final()) {
-                    op.status = status;
-                }
-                Ok(record)
+        let found: Vec<Result<JobRecord, JobId>> = message
+            .jobs
+            .iter()
+            .map(|id| state.jobs.get(id).map(|job| self.as_it_is(job)).ok_or(*id))
+            .collect();
+        let context = self.context.clone();
+        let reading = async move {
+            let mut jobs = Vec::with_capacity(found.len());
+            for job in found {
+                jobs.push(match job {
+                    Ok(current) => current,
+                    Err(id) => from_history(&context, id).await?,
+                });
             }
-            None => Err(Fault::new(FaultCode::UnknownEntity, format!("job {id} does not exist"))),
-        });
-        reply.send(jobs.collect());
+            Ok(jobs)
+        };
+        ctx.spawn_then(reading, |_, jobs, _| reply.send(jobs));
     }
+}
+
+impl ClusterActor {
+    /// A job with the state that only the leader knows.
+    fn as_it_is(&self, job: &JobRecord) -> JobRecord {
+        let mut record = job.clone();
+        let status = self.status_of(&record);
+        if let Some(op) = record.ops.iter_mut().find(|op| !op.status.is_final()) {
+            op.status = status;
+        }
+        record
+    }
+}
+
+/// Jobs from the history for a list: those that are named, or the newest.
+async fn archived_jobs(
+    context: MasterContext,
+    names: Vec<String>,
+) -> Result<Vec<JobRecord>, Fault> {
+    let mut jobs = Vec::new();
+    for name in &names {
+        let id: Option<JobId> = name.parse().ok();
+        let state = context.state();
+        // What is no number, or is in the state, is dealt with where the table is filled.
+        if let Some(id) = id.filter(|id| !state.jobs.contains_key(id)) {
+            jobs.push(from_history(&context, id).await?);
+        }
+    }
+    if names.is_empty() {
+        let newest = context.store.archived_jobs(ARCHIVED_LIST_MAX).await.map_err(|error| {
+            Fault::from_error(FaultCode::EnvironmentError, "read the archived jobs", &error)
+        })?;
+        if newest.being_fetched {
+            tracing::info!("a list of archived jobs lacks what is still being fetched");
+        }
+        jobs = newest.jobs;
+    }
+    Ok(jobs)
 }
 
 impl Handler<QueryCluster> for ClusterActor {

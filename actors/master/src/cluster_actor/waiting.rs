@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::errors::Fault;
 use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobRecord, JobStatus, OpRecord};
 use gantry_model::messages::{JobChange, WAIT_MAX, WaitJob};
 use gantry_runtime::{Context, Handler, Reply};
 
 use super::ClusterActor;
+use super::archive::from_history;
 
 type Answer = Reply<Result<JobChange, Fault>>;
 
@@ -35,8 +36,11 @@ impl Handler<WaitJob> for ClusterActor {
         let WaitJob { job, known, log_after, wait } = message;
         let state = self.context.state();
         let Some(record) = state.jobs.get(&job) else {
-            let text = format!("job {job} does not exist");
-            reply.send(Err(Fault::new(FaultCode::UnknownEntity, text)));
+            let context = self.context.clone();
+            let reading = async move { from_history(&context, job).await };
+            ctx.spawn_then(reading, move |actor, record, _| {
+                reply.send(record.map(|record| actor.change(&record, log_after)));
+            });
             return;
         };
         let changed = self.is_news(record, known, log_after);

@@ -47,6 +47,9 @@ pub struct QueryTable {
     pub fields: Vec<String>,
     /// Rows by name, id or number; empty is all. A name that does not exist is a fault.
     pub names: Vec<String>,
+    /// Of jobs: archived ones too, the newest of them. Slow: they are read from files.
+    #[serde(default)]
+    pub archived: bool,
 }
 
 /// Asks for what can be asked for. Answered for each name, also for those that do not exist.
@@ -72,6 +75,29 @@ pub struct Fields {
 pub struct QueryJobs {
     /// Which; an unknown one is a fault.
     pub jobs: Vec<JobId>,
+}
+
+/// Archives jobs that have ended (row C87). Answers for each in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArchiveJobs {
+    /// Which.
+    pub jobs: Vec<JobId>,
+}
+
+/// Archives old jobs (row C88).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AutoArchiveJobs {
+    /// Since their end; without it all that have ended.
+    pub age: Option<Millis>,
+}
+
+/// What was archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AutoArchived {
+    /// How many jobs.
+    pub archived: u64,
+    /// How many more were old enough, when the time was over.
+    pub left: u64,
 }
 
 /// Waits until a job differs from what is known of it, at most `wait` (Q37).
@@ -343,6 +369,8 @@ super::messages! {
     QueryTable = "cluster.query-table", Read, Result<Table, Fault>;
     QueryFields = "cluster.query-fields", Read, Result<Fields, Fault>;
     QueryJobs = "cluster.query-jobs", Read, Result<Vec<JobRecord>, Fault>;
+    ArchiveJobs = "cluster.archive-jobs", Operate, Result<Vec<Result<(), Fault>>, Fault>;
+    AutoArchiveJobs = "cluster.auto-archive-jobs", Operate, Result<AutoArchived, Fault>;
     WaitJob = "cluster.wait-job", Read, Result<JobChange, Fault>;
     CancelJob = "cluster.cancel-job", Operate, Result<Canceled, Fault>;
     ChangeJobPriority = "cluster.change-job-priority", Operate, Result<PriorityChanged, Fault>;

@@ -6,10 +6,10 @@ mod locks;
 mod node;
 
 pub use cluster::{
-    CANCEL_WAIT, CancelJob, Canceled, ChangeJobPriority, ClusterInfo, Fields, JobChange,
-    JobTouched, Join, Joined, NewJob, PriorityChanged, QueryActors, QueryCluster, QueryFields,
-    QueryJobs, QueryTable, Report, ReportAck, SubmitJobs, TokenIssue, TokenIssued, Versions,
-    WAIT_MAX, WaitJob,
+    ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
+    ChangeJobPriority, ClusterInfo, Fields, JobChange, JobTouched, Join, Joined, NewJob,
+    PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, Report,
+    ReportAck, SubmitJobs, TokenIssue, TokenIssued, Versions, WAIT_MAX, WaitJob,
 };
 pub use locks::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
 pub use node::{

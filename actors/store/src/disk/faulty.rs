@@ -17,8 +17,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redb::StorageBackend;
 
-use super::Disk;
 use super::dirty_pages::{DirtyPages, PAGE_BYTES, Page, SECTOR_BYTES};
+use super::faulty_files::{FaultyFiles, PlannedCrash};
+use super::{Disk, HistoryFiles};
 
 /// What holds the flushed bytes.
 #[derive(Debug)]
@@ -36,11 +37,11 @@ pub struct FaultyDisk {
 }
 
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     files: BTreeMap<String, FlushedFile>,
     medium: Medium,
     /// Rises with every loss of power; a file opened before is dead.
-    power_cycle: u64,
+    pub(super) power_cycle: u64,
     /// Unflushed writes of the open log.
     dirty: DirtyPages,
     /// Length of the open log, flushed or not.
@@ -48,13 +49,16 @@ struct World {
     /// The flushed log is valid up to here: beyond, it has been cut off and not flushed yet.
     valid_len: u64,
     space_bytes: Option<u64>,
-    sync_fails: bool,
+    pub(super) sync_fails: bool,
     sync_takes: Duration,
     n_syncs: u64,
+    /// Appends to files of the history, and a loss of power during one.
+    pub(super) n_appends: u64,
+    pub(super) append_crash: Option<PlannedCrash>,
 }
 
 #[derive(Debug)]
-enum FlushedFile {
+pub(super) enum FlushedFile {
     Memory(Vec<u8>),
     File(File),
 }
@@ -81,6 +85,8 @@ impl FaultyDisk {
             sync_fails: false,
             sync_takes: Duration::ZERO,
             n_syncs: 0,
+            n_appends: 0,
+            append_crash: None,
         };
         Ok(Self { world: Arc::new(Mutex::new(world)) })
     }
@@ -120,12 +126,47 @@ impl FaultyDisk {
     /// When the medium itself fails.
     pub fn lose_power(&self, torn_by: Option<u64>) -> io::Result<()> {
         let mut world = self.world();
-        world.power_cycle += 1;
-        let dirty = world.dirty.take();
+        let dirty = world.cut_power();
         if let Some(seed) = torn_by {
             world.tear(dirty, seed)?;
         }
         Ok(())
+    }
+
+    /// The power fails during an append to the history: after `n_before` that go well, and torn as
+    /// by [`FaultyDisk::lose_power`].
+    pub fn crash_at_append(&self, n_before: u64, torn_by: Option<u64>) {
+        self.world().append_crash = Some(PlannedCrash { n_before, torn_by });
+    }
+
+    /// How many appends to the history there were.
+    #[must_use]
+    pub fn n_appends(&self) -> u64 {
+        self.world().n_appends
+    }
+
+    /// Flips one bit of a file other than the log.
+    ///
+    /// # Errors
+    /// When it is shorter, or the medium fails.
+    pub fn flip_bit_of(&self, name: &str, offset: u64, bit: u8) -> io::Result<()> {
+        self.world().flip_bit(name, offset, bit)
+    }
+
+    /// All files with their sizes, in order of their names.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn files(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut world = self.world();
+        let names: Vec<String> = world.names().map(str::to_owned).collect();
+        names
+            .into_iter()
+            .map(|name| {
+                let len = world.file(&name)?.len()?;
+                Ok((name, len))
+            })
+            .collect()
     }
 
     /// Flips one bit of the flushed log.
@@ -133,12 +174,7 @@ impl FaultyDisk {
     /// # Errors
     /// When the log is shorter, or the medium fails.
     pub fn flip_bit(&self, offset: u64, bit: u8) -> io::Result<()> {
-        let mut world = self.world();
-        let file = world.file(LOG)?;
-        let mut byte = [0];
-        file.read(offset, &mut byte)?;
-        byte[0] ^= 1 << (bit % 8);
-        file.write(offset, &byte)
+        self.world().flip_bit(LOG, offset, bit)
     }
 
     /// Where `needle` stands in the flushed log, every occurrence.
@@ -154,14 +190,14 @@ impl FaultyDisk {
         Ok(found.map(|(at, _)| at as u64).collect())
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         // A panic elsewhere cannot leave it half-changed in a way that matters: it is a disk.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl World {
-    fn file(&mut self, name: &str) -> io::Result<&mut FlushedFile> {
+    pub(super) fn file(&mut self, name: &str) -> io::Result<&mut FlushedFile> {
         if !self.files.contains_key(name) {
             let file = match &self.medium {
                 Medium::Memory => FlushedFile::Memory(Vec::new()),
@@ -170,6 +206,24 @@ impl World {
             self.files.insert(name.to_owned(), file);
         }
         self.files.get_mut(name).ok_or_else(|| io::Error::other("the file was just inserted"))
+    }
+
+    /// Whoever has a file open has it no more; what was not flushed is given back.
+    pub(super) fn cut_power(&mut self) -> BTreeMap<u64, Page> {
+        self.power_cycle += 1;
+        self.dirty.take()
+    }
+
+    /// All files, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
+        if let (Some(_), Medium::Files(dir)) = (self.files.remove(name), &self.medium) {
+            std::fs::remove_file(dir.join(name))?;
+        }
+        Ok(())
     }
 
     fn flushed_page(&mut self, number: u64) -> io::Result<Page> {
@@ -182,11 +236,19 @@ impl World {
         Ok(page)
     }
 
-    fn use_space(&mut self, n_bytes: usize) -> io::Result<()> {
+    pub(super) fn use_space(&mut self, n_bytes: usize) -> io::Result<()> {
         if let Some(space) = &mut self.space_bytes {
             *space = space.checked_sub(n_bytes as u64).ok_or(io::ErrorKind::StorageFull)?;
         }
         Ok(())
+    }
+
+    fn flip_bit(&mut self, name: &str, offset: u64, bit: u8) -> io::Result<()> {
+        let file = self.file(name)?;
+        let mut byte = [0];
+        file.read(offset, &mut byte)?;
+        byte[0] ^= 1 << (bit % 8);
+        file.write(offset, &byte)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -234,14 +296,14 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 impl FlushedFile {
-    fn len(&self) -> io::Result<u64> {
+    pub(super) fn len(&self) -> io::Result<u64> {
         match self {
             Self::Memory(bytes) => Ok(bytes.len() as u64),
             Self::File(file) => Ok(file.metadata()?.len()),
         }
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Memory(bytes) => {
                 let start = usize::try_from(offset).map_err(io::Error::other)?;
@@ -254,7 +316,7 @@ impl FlushedFile {
         }
     }
 
-    fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         match self {
             Self::Memory(bytes) => {
                 let start = usize::try_from(offset).map_err(io::Error::other)?;
@@ -269,7 +331,7 @@ impl FlushedFile {
         }
     }
 
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
+    pub(super) fn set_len(&mut self, len: u64) -> io::Result<()> {
         match self {
             Self::Memory(bytes) => {
                 bytes.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
@@ -279,7 +341,7 @@ impl FlushedFile {
         }
     }
 
-    fn sync(&self) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         match self {
             Self::Memory(_) => Ok(()),
             Self::File(file) => file.sync_data(),
@@ -296,6 +358,11 @@ impl Disk for FaultyDisk {
         world.valid_len = world.log_len;
         let power_cycle = world.power_cycle;
         Ok(Box::new(FaultyBackend { disk: self.clone(), power_cycle }))
+    }
+
+    fn open_history(&self) -> io::Result<Box<dyn HistoryFiles>> {
+        let power_cycle = self.world().power_cycle;
+        Ok(Box::new(FaultyFiles::new(self.clone(), power_cycle)))
     }
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {

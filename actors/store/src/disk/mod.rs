@@ -7,6 +7,8 @@ pub(crate) mod checksum;
 mod dirty_pages;
 mod error;
 mod faulty;
+mod faulty_files;
+mod history_files;
 pub(crate) mod log_file;
 mod real;
 pub(crate) mod snapshot_codec;
@@ -14,6 +16,7 @@ pub(crate) mod snapshot_file;
 
 pub use error::DiskError;
 pub use faulty::{FaultyBackend, FaultyDisk, Medium};
+pub use history_files::HistoryFiles;
 pub use real::RealDisk;
 
 use std::fmt::Debug;
@@ -45,6 +48,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the disk refuses; the old content is still there then.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Opens the files of the history.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn open_history(&self) -> io::Result<Box<dyn HistoryFiles>>;
 
     /// How long the disk pretends that one flush takes, in the time of the runtime. Real disks take
     /// their time without pretending.

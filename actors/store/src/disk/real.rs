@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
-use super::Disk;
+use super::history_files::RealFiles;
+use super::{Disk, HistoryFiles};
 
 /// Name of the log file.
 const LOG_FILE: &str = "raft.redb";
+
+/// Name of the directory of the history.
+const HISTORY_DIR: &str = "history";
 
 /// The real disk.
 #[derive(Debug)]
@@ -44,6 +48,10 @@ impl Disk for RealDisk {
             self.sync_dir()?;
         }
         Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    }
+
+    fn open_history(&self) -> io::Result<Box<dyn HistoryFiles>> {
+        Ok(Box::new(RealFiles::open(self.dir.join(HISTORY_DIR))?))
     }
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {

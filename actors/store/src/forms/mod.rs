@@ -3,16 +3,18 @@
 //! They are ours, versioned, with named fields; the types of the Raft library never leave it.
 //! Checked-in schemas (`schema/`) fail the build when one changes incompatibly.
 
+mod history;
 mod record;
 mod snapshot;
 mod wire;
 
+pub use history::{SegmentHead, SegmentSeal};
 pub use record::{LogIdForm, MembershipForm, PayloadForm, RecordForm, VoteForm};
 pub use snapshot::{MembershipAt, SnapshotHead, SnapshotItem};
 pub use wire::{
-    AppendAnswer, AppendCall, RaftAnswer, RaftCall, RaftReply, RaftRequest, SnapshotAnswer,
-    SnapshotCall, SnapshotId, StateHashAnswer, StateHashCall, TransferAnswer, TransferCall,
-    VoteAnswer, VoteCall,
+    AppendAnswer, AppendCall, HistoryAnswer, HistoryCall, RaftAnswer, RaftCall, RaftReply,
+    RaftRequest, SnapshotAnswer, SnapshotCall, SnapshotId, StateHashAnswer, StateHashCall,
+    TransferAnswer, TransferCall, VoteAnswer, VoteCall,
 };
 
 /// Version of the log file: its tables and [`RecordForm`]. A file of another version is refused.
@@ -21,5 +23,9 @@ pub const LOG_VERSION: u32 = 1;
 /// Version of the snapshot file: its layout, [`SnapshotHead`] and [`SnapshotItem`].
 pub const SNAPSHOT_VERSION: u32 = 1;
 
+/// Version of a segment of the history: its layout, [`SegmentHead`], [`SegmentSeal`] and the
+/// records, which are [`gantry_engine::state::HistoryRecord`].
+pub const HISTORY_VERSION: u32 = 1;
+
 /// Version of [`RaftRequest`] and [`RaftReply`]. A peer of another version is refused.
-pub const WIRE_VERSION: u32 = 2;
+pub const WIRE_VERSION: u32 = 3;

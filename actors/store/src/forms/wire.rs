@@ -37,6 +37,8 @@ pub enum RaftCall {
     TransferLeader(TransferCall),
     /// Which hash did your state have after that entry?
     StateHash(StateHashCall),
+    /// Which records of the history are before that one?
+    History(HistoryCall),
 }
 
 /// A reply of one holder of the log to another.
@@ -62,6 +64,8 @@ pub enum RaftAnswer {
     Transfer(TransferAnswer),
     /// To a question for a hash.
     StateHash(StateHashAnswer),
+    /// A piece of the history.
+    History(HistoryAnswer),
     /// Not handled: wrong receiver, another version, not understood, or stopped.
     Refused {
         /// Why, for people.
@@ -189,6 +193,27 @@ pub struct StateHashAnswer {
     pub hash: Option<String>,
 }
 
+/// Asks for a piece of the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryCall {
+    /// The piece ends before this position.
+    pub before: u64,
+}
+
+/// A piece of the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryAnswer {
+    /// Position of the first record.
+    pub first: u64,
+    /// The chain before it.
+    pub chain: String,
+    /// The encoded records; none if the sender does not have them.
+    #[schemars(with = "Vec<Vec<u8>>")]
+    pub records: Vec<Bytes>,
+    /// Where its history begins, if it has all from there to where the piece was to end.
+    pub lowest: Option<u64>,
+}
+
 impl Message for RaftRequest {
     const WIRE_NAME: &'static str = "raft.request";
     const ACCESS: Access = Access::Consensus;
@@ -201,7 +226,8 @@ impl Message for RaftRequest {
             RaftCall::Vote(_)
             | RaftCall::PreVote(_)
             | RaftCall::TransferLeader(_)
-            | RaftCall::StateHash(_) => 0,
+            | RaftCall::StateHash(_)
+            | RaftCall::History(_) => 0,
         };
         size_of::<Self>() + payload
     }

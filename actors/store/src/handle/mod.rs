@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::config::{Clock, StoreConfig};
 use crate::error::{OpenError, StoreError};
 use crate::forms::{RaftAnswer, RaftReply, RaftRequest, WIRE_VERSION};
+use crate::history::History;
 use crate::leadership::Leadership;
 use crate::raft::comparison::Points;
 use crate::raft::context::NodeContext;
@@ -50,6 +51,7 @@ struct Inner {
     context: Arc<NodeContext>,
     incoming: Incoming,
     points: Arc<Points>,
+    history: Arc<History>,
     leadership: Arc<watch::Sender<Leadership>>,
     /// Held from the stamp of an entry until it is in the queue: times in the log never go back.
     order: tokio::sync::Mutex<()>,
@@ -77,6 +79,7 @@ impl Store {
             context: node.context,
             incoming: Incoming::default(),
             points: node.points,
+            history: node.history,
             leadership: node.leadership,
             order: tokio::sync::Mutex::new(()),
             writer_ended: node.writer_ended,
@@ -123,8 +126,9 @@ impl Store {
             Err(reason)
         } else {
             let (incoming, points) = (&inner.incoming, &inner.points);
-            let node = inner.context.as_ref();
-            let handling = inbound::handle(&inner.raft, incoming, points, node, request.call);
+            let (history, node) = (&inner.history, inner.context.as_ref());
+            let handling =
+                inbound::handle(&inner.raft, incoming, points, history, node, request.call);
             inner.context.clone().enter(handling).await
         };
         let answer = answer.unwrap_or_else(|reason| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_engine::state::ClusterState;
-use gantry_model::ids::Revision;
+use gantry_model::ids::{JobId, Revision};
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::watch;
@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 use super::{Inner, Store};
 use crate::config::PROPOSE_RETRY;
+use crate::disk::DiskError;
 use crate::error::StoreError;
+use crate::history::{Archived, ArchivedJobs};
 
 /// The state as of one revision. Never changes; a clone is free.
 #[derive(Clone, Debug)]
@@ -57,6 +59,34 @@ impl Store {
             Err(_) => {
                 Err(StoreError::Behind { wanted: revision, reached: self.snapshot().revision })
             }
+        }
+    }
+
+    /// A job that has left the state. Only what this node has applied counts: ask the leader.
+    ///
+    /// # Errors
+    /// When the files of the history cannot be read, or are corrupt.
+    pub async fn archived_job(&self, job: JobId) -> Result<Archived, StoreError> {
+        let history = self.inner.history.clone();
+        self.read_history(move || history.find(job)).await
+    }
+
+    /// The newest jobs that have left the state, at most `max`. Reads their files: slow.
+    ///
+    /// # Errors
+    /// When the files of the history cannot be read, or are corrupt.
+    pub async fn archived_jobs(&self, max: usize) -> Result<ArchivedJobs, StoreError> {
+        let history = self.inner.history.clone();
+        self.read_history(move || history.newest_jobs(max)).await
+    }
+
+    async fn read_history<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, DiskError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.inner.context.blocking(read).await {
+            Ok(found) => found.map_err(StoreError::History),
+            Err(_) => Err(self.inner.stopped()),
         }
     }
 

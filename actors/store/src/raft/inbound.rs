@@ -1,8 +1,9 @@
 //! Requests from the other holders of the log.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use gantry_wire::ErrorChain;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
     VoteRequest, VoteResponse,
@@ -20,6 +21,7 @@ use crate::forms::{
     AppendAnswer, AppendCall, RaftAnswer, RaftCall, SnapshotAnswer, SnapshotCall, SnapshotId,
     StateHashAnswer, TransferAnswer, TransferCall, VoteAnswer, VoteCall, VoteForm,
 };
+use crate::history::History;
 
 /// What has come in of a snapshot.
 #[derive(Debug, Default)]
@@ -37,6 +39,7 @@ pub(crate) async fn handle(
     raft: &Raft,
     incoming: &Incoming,
     points: &Points,
+    history: &Arc<History>,
     node: &NodeContext,
     call: RaftCall,
 ) -> Result<RaftAnswer, String> {
@@ -54,6 +57,13 @@ pub(crate) async fn handle(
             install(raft, incoming, node, call).await.map(RaftAnswer::Snapshot)
         }
         RaftCall::TransferLeader(call) => transfer(raft, &call).await.map(RaftAnswer::Transfer),
+        RaftCall::History(call) => {
+            let history = history.clone();
+            let read = node.blocking(move || history.chunk_before(call.before)).await;
+            let answer =
+                read.map_err(|e| e.to_string())?.map_err(|e| ErrorChain(&e).to_string())?;
+            Ok(RaftAnswer::History(answer))
+        }
         RaftCall::StateHash(call) => {
             Ok(RaftAnswer::StateHash(StateHashAnswer { hash: points.hash_at(call.index) }))
         }

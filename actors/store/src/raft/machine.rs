@@ -21,6 +21,7 @@ use crate::disk::DiskError;
 use crate::disk::snapshot_codec;
 use crate::disk::snapshot_file::SnapshotFile;
 use crate::forms::SnapshotHead;
+use crate::history::History;
 
 /// The applied state, for everybody.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub(crate) struct Machine {
     snapshots: Arc<SnapshotFile>,
     log: Arc<LogShared>,
     points: Arc<Points>,
+    history: Arc<History>,
     node: Arc<NodeContext>,
 }
 
@@ -67,6 +69,7 @@ impl Machine {
         snapshots: Arc<SnapshotFile>,
         log: Arc<LogShared>,
         points: Arc<Points>,
+        history: Arc<History>,
         node: Arc<NodeContext>,
     ) -> Result<Self, DiskError> {
         let mut machine = Self {
@@ -77,6 +80,7 @@ impl Machine {
             snapshots,
             log,
             points,
+            history,
             node,
         };
         if let Some(head) = kept {
@@ -94,6 +98,15 @@ impl Machine {
         Ok(())
     }
 
+    async fn flush_history(&self) -> io::Result<()> {
+        let history = self.history.clone();
+        let flushed = self.node.blocking(move || history.flush()).await?;
+        flushed.map_err(|error| {
+            self.log.fail(&error);
+            error.into()
+        })
+    }
+
     fn builder(&self) -> Builder {
         Builder {
             state: self.state.clone(),
@@ -101,6 +114,7 @@ impl Machine {
             membership: self.membership.clone(),
             at: self.log.latest_at(),
             snapshots: self.snapshots.clone(),
+            history: self.history.clone(),
             node: self.node.clone(),
         }
     }
@@ -128,7 +142,12 @@ impl RaftStateMachine<Config> for Machine {
                 EntryPayload::Blank => Answer(None),
                 EntryPayload::Normal(proposal) => {
                     let revision = Revision(entry.log_id.index);
-                    Answer(Some(self.state.apply(revision, &proposal.entry)))
+                    let mut emitted = Vec::new();
+                    let applied = self.state.apply_into(revision, &proposal.entry, &mut emitted);
+                    if self.history.push(emitted) {
+                        self.flush_history().await?;
+                    }
+                    Answer(Some(applied))
                 }
                 EntryPayload::Membership(members) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), members);
@@ -151,12 +170,15 @@ impl RaftStateMachine<Config> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
-        let snapshots = self.snapshots.clone();
+        let (snapshots, history) = (self.snapshots.clone(), self.history.clone());
         let decoded = self
             .node
             .blocking(move || {
                 let head = snapshot_codec::decode(&data)?;
+                // What the snapshot counts and is here must not be lost with the entries.
+                history.flush()?;
                 snapshots.keep(head.last, &data)?;
+                history.installed(&head.state.history)?;
                 Ok::<_, DiskError>(head)
             })
             .await??;
@@ -197,6 +219,7 @@ pub(crate) struct Builder {
     membership: StoredMembership,
     at: Timestamp,
     snapshots: Arc<SnapshotFile>,
+    history: Arc<History>,
     node: Arc<NodeContext>,
 }
 
@@ -216,12 +239,14 @@ impl RaftSnapshotBuilder<Config> for Builder {
             state: self.state.clone(),
         };
         let meta = meta_of(&head)?;
-        let snapshots = self.snapshots.clone();
+        let (snapshots, history) = (self.snapshots.clone(), self.history.clone());
         let bytes = self
             .node
             .blocking(move || {
                 let last = head.last;
                 let bytes = snapshot_codec::encode(head)?;
+                // The entries that gave these records out are not applied again after a restart.
+                history.flush()?;
                 snapshots.keep(last, &bytes)?;
                 tracing::info!(index = last.index, bytes = bytes.len(), "snapshot made");
                 Ok::<_, DiskError>(bytes)

@@ -166,6 +166,7 @@ fn unexpected(answer: &RaftAnswer) -> RpcError {
         RaftAnswer::Snapshot(_) => "snapshot",
         RaftAnswer::Transfer(_) => "transfer",
         RaftAnswer::StateHash(_) => "state hash",
+        RaftAnswer::History(_) => "history",
         RaftAnswer::Refused { .. } => "refused",
     };
     RPCError::Network(NetworkError::from_string(format!("{kind} is the answer to something else")))

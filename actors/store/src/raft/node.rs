@@ -22,6 +22,8 @@ use crate::disk::log_file::LogFile;
 use crate::disk::snapshot_file::SnapshotFile;
 use crate::disk::{DIVERGED_FILE, Disk, DiskError, RealDisk};
 use crate::error::OpenError;
+use crate::forms::SnapshotHead;
+use crate::history::{Fetcher, History};
 use crate::leadership::{self, Leadership};
 
 const RAFT_THREAD: &str = "gantry-raft";
@@ -33,6 +35,7 @@ pub(crate) struct Node {
     pub(crate) log: Arc<LogShared>,
     pub(crate) published: Arc<Published>,
     pub(crate) points: Arc<Points>,
+    pub(crate) history: Arc<History>,
     pub(crate) context: Arc<NodeContext>,
     /// Turns true when the log's writer has ended and the file is closed.
     pub(crate) writer_ended: watch::Receiver<bool>,
@@ -125,6 +128,7 @@ async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<No
     let (snapshots, kept) = SnapshotFile::open(disk.clone()).map_err(on_disk)?;
     check_no_gap(marks.purged.map(|p| p.index), kept.as_ref().map(|k| k.last.index))
         .map_err(on_disk)?;
+    let history = open_history(disk.as_ref(), kept.as_ref()).map_err(on_disk)?;
     let log = Arc::new(LogShared::new(file, disk.clone(), marks));
     let published = Published::new();
     let (points, waiting) = Points::new(config.compaction.snapshot_every);
@@ -134,6 +138,7 @@ async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<No
         Arc::new(snapshots),
         log.clone(),
         points.clone(),
+        history.clone(),
         context.clone(),
     )
     .map_err(on_disk)?;
@@ -170,8 +175,16 @@ async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<No
         leadership: leadership.clone(),
     };
     context.spawn(comparison.run(waiting));
+    let fetcher = Fetcher {
+        this: config.node,
+        history: history.clone(),
+        raft: raft.clone(),
+        transport: config.transport.clone(),
+        node: context.clone(),
+    };
+    context.spawn(fetcher.run());
     elect_sole_voter(&raft, &config).await.map_err(in_raft)?;
-    Ok(Node { raft, log, published, points, context, writer_ended, leadership, threads })
+    Ok(Node { raft, log, published, points, history, context, writer_ended, leadership, threads })
 }
 
 /// A state that was found to be wrong is not served again.
@@ -188,6 +201,12 @@ fn check_not_diverged(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
             Err(OpenError::Disk { dir, source })
         }
     }
+}
+
+fn open_history(disk: &dyn Disk, kept: Option<&SnapshotHead>) -> Result<Arc<History>, DiskError> {
+    let files = disk.open_history().map_err(|e| DiskError::io("open", "the history", e))?;
+    let counted = kept.map(|kept| kept.state.history.clone()).unwrap_or_default();
+    History::open(files, &counted).map(Arc::new)
 }
 
 /// A purged log without the snapshot that covers it is not a log: entries are missing.

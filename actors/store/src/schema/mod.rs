@@ -11,11 +11,11 @@ mod lock;
 pub use compare::{Change, Incompatibility, compare};
 pub use lock::{BLESS_VARIABLE, Form, LockError, verify};
 
-use gantry_engine::state::{ClusterState, Entry, STATE_LEVEL};
+use gantry_engine::state::{ClusterState, Entry, HistoryRecord, STATE_LEVEL};
 
 use crate::forms::{
-    LOG_VERSION, RaftReply, RaftRequest, RecordForm, SNAPSHOT_VERSION, SnapshotHead, SnapshotItem,
-    VoteForm, WIRE_VERSION,
+    HISTORY_VERSION, LOG_VERSION, RaftReply, RaftRequest, RecordForm, SNAPSHOT_VERSION,
+    SegmentHead, SegmentSeal, SnapshotHead, SnapshotItem, VoteForm, WIRE_VERSION,
 };
 
 /// Every form that the store writes or sends.
@@ -28,6 +28,9 @@ pub fn forms() -> Vec<Form> {
         Form::of::<VoteForm>("log-vote", LOG_VERSION),
         Form::of::<SnapshotHead>("snapshot-head", SNAPSHOT_VERSION),
         Form::of::<SnapshotItem>("snapshot-item", SNAPSHOT_VERSION),
+        Form::of::<SegmentHead>("history-head", HISTORY_VERSION),
+        Form::of::<HistoryRecord>("history-record", HISTORY_VERSION),
+        Form::of::<SegmentSeal>("history-seal", HISTORY_VERSION),
         Form::of::<RaftRequest>("raft-request", WIRE_VERSION),
         Form::of::<RaftReply>("raft-reply", WIRE_VERSION),
     ]

@@ -4,6 +4,7 @@ mod cluster;
 mod comparison;
 mod determinism;
 mod fixtures;
+mod history;
 mod network;
 mod one_voter;
 mod power;

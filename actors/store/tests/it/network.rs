@@ -25,6 +25,7 @@ struct World {
     start: Instant,
     trace: Vec<String>,
     n_chunks: u64,
+    loses_history: bool,
     /// Whose entries are changed on the way: the index, once it is chosen.
     tampered: BTreeMap<NodeUuid, Option<u64>>,
 }
@@ -38,6 +39,7 @@ impl Network {
             start: Instant::now(),
             trace: Vec::new(),
             n_chunks: 0,
+            loses_history: false,
             tampered: BTreeMap::new(),
         })))
     }
@@ -77,6 +79,11 @@ impl Network {
         self.world().tampered.remove(&node);
     }
 
+    /// Whether questions for history are lost on the way.
+    pub(crate) fn lose_history(&self, lose: bool) {
+        self.world().loses_history = lose;
+    }
+
     /// Everything that passed, with its virtual time.
     pub(crate) fn trace(&self) -> Vec<String> {
         self.world().trace.clone()
@@ -109,6 +116,9 @@ impl Network {
         self.travel(from, to).await?;
         let store = self.world().stores.get(&to).cloned()?;
         let mut request: RaftRequest = decode(&bytes).expect("what was encoded");
+        if matches!(request.call, RaftCall::History(_)) && self.world().loses_history {
+            return None;
+        }
         if let RaftCall::Append(call) = &mut request.call
             && let Some(chosen) = self.world().tampered.get_mut(&to)
         {
@@ -157,6 +167,7 @@ impl RaftTransport for Transport {
             RaftCall::InstallSnapshot(call) => format!("snapshot at {}", call.offset),
             RaftCall::TransferLeader(_) => "transfer".to_owned(),
             RaftCall::StateHash(call) => format!("state hash at {}", call.index),
+            RaftCall::History(call) => format!("history before {}", call.before),
         };
         self.network.note(self.this, to, &kind);
         let bytes = encode(&request).expect("a request fits a frame");

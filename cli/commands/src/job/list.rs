@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// List only these
     #[arg(value_name = "JOB", value_parser = job_argument)]
     jobs: Vec<JobId>,
+    /// Archived jobs too, the newest of them (slow)
+    #[arg(long)]
+    archived: bool,
     #[command(flatten)]
     filter: StatusArgs,
     #[command(flatten)]
@@ -63,7 +66,7 @@ impl StatusArgs {
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     let names: Vec<String> = args.jobs.iter().map(ToString::to_string).collect();
     let units = UnitsArgs::default();
-    if !args.filter.is_given() {
+    if !args.filter.is_given() && !args.archived {
         return list(ctx, Resource::Job, &names, &DEFAULT_FIELDS, &args.list, units).await;
     }
     // One question, so that no job changes its state between the choice and the answer: the state
@@ -71,11 +74,17 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     let client = ctx.client().await?;
     let mut fields = args.list.fields(&DEFAULT_FIELDS);
     let all = fields.is_empty();
-    if !all {
+    if !all && args.filter.is_given() {
         fields.push("status".to_owned());
     }
     let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-    let mut table = client.query(Resource::Job, &fields, &names).await?;
+    let mut table = match args.archived {
+        true => client.query_archived(&fields, &names).await?,
+        false => client.query(Resource::Job, &fields, &names).await?,
+    };
+    if !args.filter.is_given() {
+        return show(ctx, &table, &args.list, units);
+    }
     keep(&mut table, args.filter);
     if !all {
         table.fields.pop();

@@ -1,5 +1,7 @@
 //! `gantry job`, `gnt-job`
 
+mod archive;
+mod autoarchive;
 mod cancel;
 mod change_priority;
 mod chosen;
@@ -21,6 +23,8 @@ use crate::parse::ParseError;
 pub(crate) enum JobCommand {
     List(list::Args),
     ListFields(list_fields::Args),
+    Archive(archive::Args),
+    Autoarchive(autoarchive::Args),
     #[command(visible_alias = "show")]
     Info(info::Args),
     Watch(watch::Args),
@@ -34,6 +38,8 @@ impl JobCommand {
         match self {
             Self::List(args) => list::run(ctx, args).await,
             Self::ListFields(args) => list_fields::run(ctx, args).await,
+            Self::Archive(args) => archive::run(ctx, args).await,
+            Self::Autoarchive(args) => autoarchive::run(ctx, &args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Watch(args) => watch::run(ctx, &args).await,
             Self::Wait(args) => wait::run(ctx, &args).await,

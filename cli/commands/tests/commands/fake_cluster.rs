@@ -11,9 +11,10 @@ use gantry_model::ids::{JobAttempt, JobId};
 use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
 use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
-    ActorRow, CancelJob, Canceled, ChangeJobPriority, ConsoleChunk, Fields, JobChange, NewJob,
-    PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable,
-    ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
+    ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
+    ConsoleChunk, Fields, JobChange, NewJob, PriorityChanged, QueryActors, QueryCluster,
+    QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue,
+    TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
@@ -193,6 +194,12 @@ impl FakeCluster {
                     _ => PriorityChanged::Done { priority: asked.priority },
                 }))
             }
+            ArchiveJobs::WIRE_NAME => archive(&decode(body).expect("decodes")),
+            AutoArchiveJobs::WIRE_NAME => {
+                let asked: AutoArchiveJobs = decode(body).expect("decodes");
+                let archived = asked.age.map_or(5, |age| age.0 / 3_600_000);
+                reply::<AutoArchiveJobs>(&Ok(AutoArchived { archived, left: 0 }))
+            }
             QueryJobs::WIRE_NAME => state.jobs(&decode(body).expect("decodes")),
             QueryFields::WIRE_NAME => {
                 let asked: QueryFields = decode(body).expect("decodes");
@@ -228,6 +235,13 @@ impl FakeCluster {
             _ => Err(NotDelivered::NoSuchActor(path.to_owned()).into()),
         })
     }
+}
+
+/// Job 10 runs, all others have ended.
+fn archive(asked: &ArchiveJobs) -> Result<Bytes, AskError> {
+    let running = Fault::new(FaultCode::WrongState, "job 10 has not ended, it is running");
+    let one = |job: &JobId| if job.0 == 10 { Err(running.clone()) } else { Ok(()) };
+    reply::<ArchiveJobs>(&Ok(asked.jobs.iter().map(one).collect()))
 }
 
 impl State {

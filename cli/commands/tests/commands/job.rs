@@ -32,6 +32,24 @@ async fn info() {
     Session::new().check("job-info", &lines).await;
 }
 
+// covers: C87 C88
+#[tokio::test(start_paused = true)]
+async fn archive() {
+    let lines = [
+        "gnt-job archive 7 8",
+        "gnt-job archive 7 10",
+        "gnt-job archive --json 7 10",
+        "gnt-job archive",
+        "gnt-job autoarchive 6h",
+        "gnt-job autoarchive all",
+        "gnt-job autoarchive --json all",
+        "gnt-job autoarchive never",
+        "gnt-job list --archived",
+        "gnt-job list --archived --error -o id,status",
+    ];
+    Session::new().check("job-archive", &lines).await;
+}
+
 // covers: C91 C92
 #[tokio::test(start_paused = true)]
 async fn watch_and_wait() {

@@ -123,6 +123,7 @@ async fn row(stage: &Stage, name: &str) -> Result<(InstanceUuid, String), Daemon
         resource: Resource::Instance,
         fields: vec!["uuid".into(), "status".into()],
         names: vec![name.into()],
+        archived: false,
     };
     let table = client(stage)
         .await?

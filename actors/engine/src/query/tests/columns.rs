@@ -226,6 +226,7 @@ fn columns_of_a_job() {
         "received_ts": [0, 2_000],
         "start_ts": [0, 5],
         "end_ts": [0, 2_002],
+        "archived": false,
         "ops": [input, input],
         "opstatus": ["success", "error"],
         "opresult": [["node1"], null],

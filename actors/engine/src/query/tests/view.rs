@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_model::errors::Fault;
 use gantry_model::ids::{InstanceUuid, JobId, NodeUuid, RunEpoch};
-use gantry_model::jobs::JobStatus;
+use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::locks::LockRow;
 use gantry_model::messages::Report;
 use gantry_model::params::HypervisorKind;
@@ -53,6 +53,7 @@ pub(super) struct View {
     pub(super) log: Log,
     pub(super) picture: Picture,
     pub(super) jobs: BTreeMap<JobId, JobStatus>,
+    pub(super) archived: Vec<JobRecord>,
     pub(super) locks: Vec<LockRow>,
 }
 
@@ -73,7 +74,12 @@ impl View {
         fields: &[&str],
         names: &[&str],
     ) -> Result<Table, Fault> {
-        let live = Live { picture: &self.picture, jobs: &self.jobs, locks: &self.locks };
+        let live = Live {
+            picture: &self.picture,
+            jobs: &self.jobs,
+            archived: &self.archived,
+            locks: &self.locks,
+        };
         let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
         table(&self.log.state, live, resource, &owned(fields), &owned(names))
     }

@@ -4,5 +4,6 @@ pub(crate) mod sample;
 
 mod config;
 mod find;
+mod history;
 mod jobs;
 mod replicas;

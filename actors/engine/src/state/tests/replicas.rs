@@ -124,11 +124,12 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
         1 => job.clone().prop_map(move |job| Command::Place { reign, job }),
         4 => vec(any_delta(), 1..3).prop_map(move |deltas| Command::Config { reign, deltas }),
         2 => job.clone().prop_map(move |job| Command::Cancel { reign, job }),
-        1 => (job, -20..20_i8).prop_map(move |(job, priority)| Command::ChangePriority {
+        1 => (job.clone(), -20..20_i8).prop_map(move |(job, priority)| Command::ChangePriority {
             reign,
             job,
             priority,
         }),
+        2 => vec(job, 0..4).prop_map(move |jobs| Command::Archive { reign, jobs }),
     ];
     (command, prop::bool::weighted(0.95))
 }
@@ -142,7 +143,8 @@ fn fenced(state: &ClusterState, mut command: Command, present: bool) -> Command 
         | Command::Place { reign, .. }
         | Command::Config { reign, .. }
         | Command::Cancel { reign, .. }
-        | Command::ChangePriority { reign, .. } => *reign = now,
+        | Command::ChangePriority { reign, .. }
+        | Command::Archive { reign, .. } => *reign = now,
         Command::Job(entry) => {
             entry.reign = state.reign;
             let known = state.jobs.get(&entry.job).map_or(JobAttempt(1), |job| job.attempt);
@@ -211,13 +213,15 @@ proptest! {
         commands in vec(any_command(), 1..COMMANDS),
     ) {
         let log = run(commands);
+        let mut emitted = Vec::new();
         let mut replica = ClusterState::default();
         for (revision, entry) in &log.entries {
             // As a follower has it: read from its log.
             let bytes = gantry_wire::encode(entry).expect("an entry can be encoded");
             let entry = gantry_wire::decode(&bytes).expect("an entry can be decoded");
-            replica.apply(*revision, &entry);
+            replica.apply_into(*revision, &entry, &mut emitted);
         }
+        prop_assert_eq!(&emitted, &log.emitted);
         prop_assert_eq!(&replica, &log.state);
         prop_assert_eq!(replica.hash().expect("hashes"), log.state.hash().expect("hashes"));
     }

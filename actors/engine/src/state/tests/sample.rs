@@ -26,7 +26,9 @@ use gantry_model::units::{MiB, Timestamp};
 use gantry_wire::RequestId;
 use uuid::Uuid;
 
-use crate::state::{Applied, ClusterState, Command, Entry, InitCluster, JobEntry, JobFact};
+use crate::state::{
+    Applied, ClusterState, Command, Emitted, Entry, InitCluster, JobEntry, JobFact,
+};
 
 pub(crate) fn node_id(number: u8) -> NodeUuid {
     NodeUuid(Uuid::from_u128(0x10_00 + u128::from(number)))
@@ -166,6 +168,8 @@ pub(crate) fn held() -> Vec<(LockName, LockMode)> {
 pub(crate) struct Log {
     pub(crate) state: ClusterState,
     pub(crate) entries: Vec<(Revision, Entry)>,
+    /// What has left the state for the history.
+    pub(crate) emitted: Vec<Emitted>,
     /// Time of the next entry.
     pub(crate) now: Timestamp,
 }
@@ -186,7 +190,7 @@ impl Log {
         let revision = self.state.revision.next();
         let entry = Entry { at: self.now, command };
         self.now.0 += 1;
-        let applied = self.state.apply(revision, &entry);
+        let applied = self.state.apply_into(revision, &entry, &mut self.emitted);
         self.entries.push((revision, entry));
         applied
     }
