@@ -101,6 +101,12 @@ impl SimClient {
         Self { client, network: network.clone(), link, id, door, acknowledged }
     }
 
+    /// As nodes know it.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
     /// The process ends without a word.
     pub fn die(&self) {
         self.network.crash(self.id);

@@ -206,6 +206,12 @@ impl SimCluster {
         told && machine.is_forgotten()
     }
 
+    /// The authorities that a machine was told to believe last.
+    #[must_use]
+    pub fn believed(&self, machine: MachineNumber) -> String {
+        self.machine(machine).believed()
+    }
+
     /// Gives a machine power again, after cutting it if it has some. Returns when the machine knows
     /// who leads, or has waited for that long enough.
     ///

@@ -15,6 +15,7 @@ use gantry_link::sim::SimNetwork;
 use gantry_model::errors::Fault;
 use gantry_model::ids::NodeUuid;
 use gantry_model::names::NodeName;
+use gantry_model::units::Timestamp;
 use gantry_node::journal::Medium;
 use gantry_node::{CrashPoints, CrashSpec, FixedMachine, Membership, NodeConfig};
 use gantry_runtime::Platform;
@@ -58,6 +59,7 @@ pub(crate) struct Machine {
     journal: SimDisk,
     boots: u64,
     forgotten: Arc<AtomicBool>,
+    believed: Arc<Mutex<String>>,
     /// Where the agent is to die next.
     agent_crash: Arc<Mutex<Option<CrashSpec>>>,
     pub(crate) running: Option<Running>,
@@ -93,6 +95,7 @@ impl Machine {
             journal: disk(DiskUse::Journal),
             boots: 0,
             forgotten: Arc::default(),
+            believed: Arc::default(),
             agent_crash: Arc::default(),
             running: None,
         }
@@ -192,7 +195,11 @@ impl Machine {
                 cpus: 8,
                 boot_time_seconds: 1_577_836_000,
             })),
-            membership: Arc::new(SimMembership { forgotten: self.forgotten.clone(), leave }),
+            membership: Arc::new(SimMembership {
+                forgotten: self.forgotten.clone(),
+                believed: self.believed.clone(),
+                leave,
+            }),
             crash_points: self.crash_points(power.clone()),
         }
     }
@@ -237,6 +244,11 @@ impl Machine {
         running.assembly.store()
     }
 
+    /// The authorities that it was told to believe last.
+    pub(crate) fn believed(&self) -> String {
+        self.believed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn is_forgotten(&self) -> bool {
         self.forgotten.load(Ordering::Acquire)
     }
@@ -245,6 +257,8 @@ impl Machine {
 /// The membership of a machine: whether its identity is still there.
 struct SimMembership {
     forgotten: Arc<AtomicBool>,
+    /// Authorities, as it was told.
+    believed: Arc<Mutex<String>>,
     leave: watch::Sender<bool>,
 }
 
@@ -256,6 +270,24 @@ impl Membership for SimMembership {
 
     fn is_forgotten(&self) -> BoxFuture<'_, Result<bool, Fault>> {
         Box::pin(std::future::ready(Ok(self.forgotten.load(Ordering::Acquire))))
+    }
+
+    fn believe<'a>(&'a self, bundle: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = bundle.to_owned();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// The simulated network has no certificates; what a machine believes stands for one.
+    fn renew_certificate(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn is_renewed<'a>(
+        &'a self,
+        _authority: &'a str,
+        _issued_from: Timestamp,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(std::future::ready(Ok(true)))
     }
 
     fn left(&self) {

@@ -3,37 +3,86 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_engine::state::{Applied, Command};
-use gantry_link::identity::Fingerprint;
+use gantry_engine::state::{Applied, ClusterState, Command};
+use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{NodeUuid, ReignId};
+use gantry_model::messages::{ClusterKeyHanded, cluster_path};
+use gantry_model::trust::{AuthorityRecord, SealedSecret, TrustChange};
 use gantry_model::units::Timestamp;
-use gantry_runtime::System;
+use gantry_runtime::{BlockingClass, System};
 use gantry_store::{ProposeError, Snapshot, Store};
+use gantry_wire::Role;
+use uuid::Uuid;
 
 /// How long a commit may take before its outcome counts as unknown. A commit is one flush of a
 /// disk; a disk that needs longer than this is broken or buried under other work, and a job that
 /// waits longer tells nobody why.
 pub(crate) const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Why a certificate was not made.
+/// How long work with keys waits for a place on the disk pool. A signature takes a millisecond and
+/// a flush some more; lower would fail jobs when a disk hiccups, higher makes nodes wait for one
+/// that is broken.
+const KEYS_WAIT: Duration = Duration::from_secs(30);
+
+/// Why a key could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct SignError {
-    /// What is wrong with the request, or with the authority.
+    /// What is wrong with the request, the authority or the cluster key.
     pub reason: String,
 }
 
-/// The cluster's certificate authority, as the leader needs it.
+/// The cluster's keys, as the leader needs them. All but the cluster key itself is in the state,
+/// sealed; what is sealed and when is decided here, how is the implementer's. Every method may
+/// flush a file; callers use a blocking pool.
 pub trait CertificateSigner: Send + Sync + 'static {
-    /// Makes a node's certificate: the chain in DER form, its own first.
+    /// What the log lacks of what this node has in files: the first authority's key, sealed. Empty
+    /// once that is in the log.
+    ///
+    /// # Errors
+    /// When there is no authority at all, or its files cannot be read.
+    fn found(&self, state: &ClusterState) -> Result<Vec<TrustChange>, SignError>;
+
+    /// The log has what was found or sealed anew: files and older cluster keys are removed.
+    ///
+    /// # Errors
+    /// When the log's secrets cannot be opened (nothing is removed then), or the disk refuses.
+    fn settled(&self, state: &ClusterState) -> Result<(), SignError>;
+
+    /// Makes a certificate by the authority that signs: the chain in DER form, its own first.
     ///
     /// # Errors
     /// When the request cannot be read or the authority's key cannot be used.
-    fn sign_node(&self, node: NodeUuid, csr_der: &[u8]) -> Result<Vec<Vec<u8>>, SignError>;
+    fn sign(
+        &self,
+        state: &ClusterState,
+        role: Role,
+        id: Uuid,
+        csr_der: &[u8],
+    ) -> Result<Vec<Vec<u8>>, SignError>;
 
-    /// SHA-256 of the authority's certificate: what a join token pins.
-    fn fingerprint(&self) -> Fingerprint;
+    /// Makes an authority to take the place of the one that signs. Nobody believes it yet.
+    ///
+    /// # Errors
+    /// When the present authority's key cannot be used.
+    fn new_authority(
+        &self,
+        state: &ClusterState,
+    ) -> Result<(AuthorityRecord, SealedSecret), SignError>;
+
+    /// The present cluster key, for another full candidate.
+    ///
+    /// # Errors
+    /// When this node does not have it.
+    fn cluster_key(&self, state: &ClusterState) -> Result<ClusterKeyHanded, SignError>;
+
+    /// Makes the cluster key that follows, durably, and seals every secret with it. Asked again
+    /// before the change is in the log, it takes the same key.
+    ///
+    /// # Errors
+    /// When a secret cannot be opened, or the disk refuses.
+    fn next_cluster_key(&self, state: &ClusterState) -> Result<TrustChange, SignError>;
 }
 
 /// What a leader is started with.
@@ -67,6 +116,37 @@ impl MasterContext {
     /// The state as of now.
     pub(crate) fn state(&self) -> Snapshot {
         self.store.snapshot()
+    }
+
+    /// Uses the keys, on the disk pool.
+    pub(crate) async fn keys<T: Send + 'static>(
+        &self,
+        attempted: &'static str,
+        work: impl FnOnce(&dyn CertificateSigner, &ClusterState) -> Result<T, SignError>
+        + Send
+        + 'static,
+    ) -> Result<T, Fault> {
+        let (signer, state) = (Arc::clone(&self.config.signer), self.state());
+        let until = self.system.platform().clock().now() + KEYS_WAIT;
+        let work = move || work(signer.as_ref(), &state);
+        let path = cluster_path();
+        let done = self
+            .system
+            .platform()
+            .blocking(BlockingClass::Disk, attempted, path.as_str(), until, work)
+            .await;
+        match done {
+            Ok(outcome) => outcome
+                .map_err(|error| Fault::from_error(FaultCode::EnvironmentError, attempted, &error)),
+            Err(error) => Err(Fault::from_error(FaultCode::InternalError, attempted, &error)),
+        }
+    }
+
+    /// Changes secrets or authorities outside of any job.
+    pub(crate) async fn change_trust(&self, changes: Vec<TrustChange>) -> Result<(), Fault> {
+        let deltas = changes.into_iter().map(|change| ConfigDelta::Trust(Box::new(change)));
+        let command = Command::Config { reign: self.reign, deltas: deltas.collect() };
+        self.commit(command).await.map(|_| ())
     }
 
     /// Proposes a command and waits until it is applied. A refusal by the state is the fault that

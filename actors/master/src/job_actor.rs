@@ -372,7 +372,12 @@ fn may_begin(state: &ClusterState, id: JobId) -> Result<(), Fault> {
 /// Asks every node once for all that is wanted of it.
 async fn gather_facts(context: MasterContext, queries: Vec<(NodeUuid, FactQuery)>) -> Facts {
     let mut by_node: BTreeMap<NodeUuid, Vec<FactQuery>> = BTreeMap::new();
+    let mut answers = Vec::new();
     for (node, query) in queries {
+        if query == FactQuery::NewAuthority {
+            answers.push((node, query, new_authority(&context).await));
+            continue;
+        }
         by_node.entry(node).or_default().push(query);
     }
     let asked = by_node.into_iter().map(|(node, queries)| {
@@ -382,7 +387,6 @@ async fn gather_facts(context: MasterContext, queries: Vec<(NodeUuid, FactQuery)
             .ask(GatherFacts { queries: queries.clone() }, NODE_ANSWER);
         async move { (node, queries, asked.await) }
     });
-    let mut answers = Vec::new();
     for (node, queries, answer) in futures_util::future::join_all(asked).await {
         let facts = match answer {
             Ok(Ok(facts)) if facts.len() == queries.len() => facts,
@@ -393,6 +397,14 @@ async fn gather_facts(context: MasterContext, queries: Vec<(NodeUuid, FactQuery)
         answers.extend(queries.into_iter().zip(facts).map(|(query, fact)| (node, query, fact)));
     }
     Facts { now: context.now(), seed: context.system.platform().random_u64(), answers }
+}
+
+/// Makes an authority; until a step stores it, nothing has happened.
+async fn new_authority(context: &MasterContext) -> Fact {
+    match context.keys("make a new authority", |keys, state| keys.new_authority(state)).await {
+        Ok((authority, secret)) => Fact::NewAuthority { authority, secret },
+        Err(fault) => Fact::No { reason: fault.one_line() },
+    }
 }
 
 fn no_facts(queries: &[FactQuery], reason: &str) -> Vec<Fact> {

@@ -5,6 +5,7 @@
 //! hypervisors, storage, files and processes; whatever happens on a node is asked of its actors.
 
 mod cluster_actor;
+mod cluster_key;
 mod context;
 mod job_actor;
 mod lock_actor;

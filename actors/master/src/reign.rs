@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_model::ids::ReignId;
+use gantry_model::errors::Fault;
+use gantry_model::ids::{KeyGeneration, ReignId};
 use gantry_model::messages::{cluster_path, job_path, locks_path};
 use gantry_runtime::{SpawnError, SpawnOptions, System, Thread};
 use gantry_store::{Store, StoreError};
@@ -24,11 +25,17 @@ pub enum StartError {
 }
 
 /// The actors of one reign.
-#[derive(Debug)]
 pub struct Master {
     system: System,
     store: Store,
     reign: ReignId,
+    context: MasterContext,
+}
+
+impl std::fmt::Debug for Master {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Master").field("reign", &self.reign).finish_non_exhaustive()
+    }
 }
 
 impl Master {
@@ -45,6 +52,8 @@ impl Master {
         let reign = store.take_over(COMMIT_DEADLINE).await.map_err(StartError::TakeOver)?;
         tracing::info!(%reign, "reign begins");
         let context = MasterContext { system: system.clone(), store: store.clone(), reign, config };
+        crate::cluster_key::found(&context).await;
+        let keys = context.clone();
         let control = || SpawnOptions { thread: Thread::Control, ..SpawnOptions::default() };
         let for_locks = Arc::new(context.clone());
         let locks = system
@@ -55,13 +64,22 @@ impl Master {
                 ClusterActor::new(context.clone(), locks.clone())
             })
             .map_err(StartError::Spawn)?;
-        Ok(Self { system, store, reign })
+        Ok(Self { system, store, reign, context: keys })
     }
 
     /// The reign.
     #[must_use]
     pub fn reign(&self) -> ReignId {
         self.reign
+    }
+
+    /// Seals every secret with another cluster key, so that who has only the old one can open none.
+    /// To be called after a full candidate has been demoted.
+    ///
+    /// # Errors
+    /// When the log does not take it, or a secret cannot be opened; the old key is good then.
+    pub async fn rotate_cluster_key(&self) -> Result<KeyGeneration, Fault> {
+        crate::cluster_key::rotate(&self.context).await
     }
 
     /// Ends the reign on this node: its actors stop where they are. Their jobs are resumed by the

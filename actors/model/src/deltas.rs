@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
 use crate::objects::{AdminState, Instance, JoinTokenRecord, Node};
+use crate::trust::TrustChange;
 
 /// One change of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +32,8 @@ pub enum ConfigDelta {
         /// SHA-256 of the certificate request.
         key_hash: String,
     },
+    /// Sealed secrets or authorities change.
+    Trust(Box<TrustChange>),
     /// An instance is added. Refused if its name or id exists.
     InstanceAdd(Box<Instance>),
     /// An instance is removed.
@@ -47,6 +50,17 @@ pub enum ConfigDelta {
         /// What changes.
         change: InstanceChange,
     },
+}
+
+impl ConfigDelta {
+    /// Without the bytes of secrets, for views.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        match self {
+            Self::Trust(change) => Self::Trust(Box::new(change.redacted())),
+            other => other.clone(),
+        }
+    }
 }
 
 /// What changes of an instance.

@@ -7,6 +7,7 @@ use crate::ids::{InstanceUuid, NodeUuid};
 use crate::objects::GuestSpec;
 use crate::params::HypervisorKind;
 use crate::report::{GuestReport, NodeInfo};
+use crate::trust::{AuthorityRecord, SealedSecret};
 use crate::units::{MiB, Timestamp};
 
 /// What is asked of a node.
@@ -34,6 +35,9 @@ pub enum FactQuery {
         /// Absolute path on that node.
         path: String,
     },
+    /// A new authority, its key sealed. Asked of the leader, answered by the leader itself: no
+    /// other can seal.
+    NewAuthority,
 }
 
 /// The answer to a [`FactQuery`].
@@ -58,6 +62,13 @@ pub enum Fact {
     Image {
         /// Its size, rounded up.
         size: MiB,
+    },
+    /// A new authority, of which nobody has heard yet.
+    NewAuthority {
+        /// As everybody may see it.
+        authority: AuthorityRecord,
+        /// Its key.
+        secret: SealedSecret,
     },
     /// The node cannot, or will not; for people.
     No {

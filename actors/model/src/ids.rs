@@ -119,4 +119,6 @@ number_ids! {
     Serial
     /// Index of an entry of the replicated log: a revision of the whole state.
     Revision
+    /// Which key the secrets in the log are sealed with. 0: nothing has been sealed yet.
+    KeyGeneration
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::errors::Fault;
 use crate::ids::{JobAttempt, JobId};
 use crate::opcodes::OpRequest;
-use crate::steps::{PlanRecord, StepRecord};
+use crate::steps::{Act, PlanRecord, StepRecord};
 use crate::units::Timestamp;
 
 /// State of an opcode, and of a job (Q20).
@@ -197,6 +197,21 @@ impl JobRecord {
             .map(OpRecord::priority)
             .min()
             .unwrap_or_default()
+    }
+
+    /// As views get it: without plans, which only the unit understands, and without the bytes of
+    /// secrets, sealed or not.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut record = self.clone();
+        for op in &mut record.ops {
+            op.plan = None;
+            for step in &mut op.steps {
+                step.step.act = step.step.act.redacted();
+                step.step.undo = step.step.undo.as_ref().map(Act::redacted);
+            }
+        }
+        record
     }
 
     /// The highest serial in its log; 0 if it is empty.

@@ -18,4 +18,5 @@ pub mod params;
 pub mod query;
 pub mod report;
 pub mod steps;
+pub mod trust;
 pub mod units;

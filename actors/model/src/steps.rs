@@ -69,6 +69,19 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// Without the bytes of secrets, for views.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        match self {
+            Self::Config(deltas) => {
+                Self::Config(deltas.iter().map(ConfigDelta::redacted).collect())
+            }
+            other @ (Self::Call { .. } | Self::Wait { .. }) => other.clone(),
+        }
+    }
+}
+
 /// One step of an opcode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
@@ -122,8 +135,9 @@ pub struct StepRecord {
 }
 
 /// A logical unit's decision, journalled with the first step: an encoded value that only the unit
-/// understands, from which it derives its steps again after a crash.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// understands, from which it derives its steps again after a crash. It may hold sealed secrets, so
+/// `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PlanRecord {
     /// Version of the unit's plan form.
     pub version: u32,
@@ -133,4 +147,14 @@ pub struct PlanRecord {
     pub plan: Vec<u8>,
     /// Revision of the configuration that was read.
     pub revision: crate::ids::Revision,
+}
+
+impl std::fmt::Debug for PlanRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlanRecord")
+            .field("version", &self.version)
+            .field("bytes", &self.plan.len())
+            .field("revision", &self.revision)
+            .finish()
+    }
 }

@@ -9,6 +9,7 @@ use gantry_host::{NodeResources, ResourceError};
 use gantry_hv::HypervisorRegistry;
 use gantry_model::errors::Fault;
 use gantry_model::names::NodeName;
+use gantry_model::units::Timestamp;
 use gantry_storage::StorageRegistry;
 
 use crate::crash::CrashPoints;
@@ -105,6 +106,22 @@ pub trait Membership: Send + Sync + 'static {
 
     /// Whether the identity is forgotten, asked of the disk.
     fn is_forgotten(&self) -> BoxFuture<'_, Result<bool, Fault>>;
+
+    /// Believes exactly these authorities (PEM) from now on, durably. Done again, it changes
+    /// nothing.
+    fn believe<'a>(&'a self, bundle: &'a str) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// Has new keys certified by the cluster, stores them and uses them from now on: the node's
+    /// own, and those of operator and reader where they are kept here.
+    fn renew_certificate(&self) -> BoxFuture<'_, Result<(), Fault>>;
+
+    /// Whether the stored certificates were signed by that authority, not before that time; asked
+    /// of the disk.
+    fn is_renewed<'a>(
+        &'a self,
+        authority: &'a str,
+        issued_from: Timestamp,
+    ) -> BoxFuture<'a, Result<bool, Fault>>;
 
     /// The node has left, and whoever asked for it has been answered: the daemon is to stop.
     fn left(&self);

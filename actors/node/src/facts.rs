@@ -31,6 +31,7 @@ pub(crate) async fn answer(env: Arc<NodeEnv>, query: FactQuery, memory_guests: M
         FactQuery::CanRun(spec) => can_run(&env, spec).await,
         FactQuery::FileStorage { directory } => file_storage(&env, directory).await,
         FactQuery::Image { path } => image(&env, path).await,
+        FactQuery::NewAuthority => Ok(no("only the leader makes authorities")),
     };
     answer.unwrap_or_else(|fault| Fact::No { reason: fault.one_line() })
 }

@@ -37,6 +37,9 @@ pub struct Delivery {
     pub request: Option<RequestId>,
     /// Who sent it.
     pub from: Sender,
+    /// Whether that peer says that it passes the message on. Where it matters who asks, such a
+    /// message has no known sender.
+    pub passed_on: bool,
     pub(crate) role: Role,
 }
 
@@ -49,6 +52,7 @@ impl Delivery {
             fence: None,
             request: None,
             from: Sender::Local,
+            passed_on: false,
             role: Role::Candidate,
         }
     }

@@ -73,8 +73,8 @@ pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile
     let now = Timestamp(u64::try_from(platform.clock().wall_us()).unwrap_or_default());
     let cluster = ClusterUuid(platform.random_uuid());
     let node = NodeUuid(platform.random_uuid());
-    let authority = make_identities(state_dir, cluster, node, now)?;
-    let first = first_entry(&options, cluster, node, &authority, now, &platform);
+    let authority = make_identities(state_dir, cluster, node, now)?.trust().to_pem();
+    let first = first_entry(&options, cluster, node, authority, now, &platform);
     bootstrap(state_dir, node, first, &platform).await?;
     let file = NodeFile {
         version: NodeFile::VERSION,
@@ -112,11 +112,11 @@ fn make_identities(
     Ok(authority)
 }
 
-fn first_entry(
+pub(crate) fn first_entry(
     options: &InitOptions,
     cluster: ClusterUuid,
     node: NodeUuid,
-    authority: &CertificateAuthority,
+    ca_certificate: String,
     now: Timestamp,
     platform: &Platform,
 ) -> InitCluster {
@@ -145,7 +145,7 @@ fn first_entry(
             hvparams: options.hvparams.clone(),
             beparams: options.beparams.clone(),
             tags: Vec::new(),
-            ca_certificate: authority.trust().to_pem(),
+            ca_certificate,
         },
         node: Node {
             uuid: node,
@@ -178,4 +178,21 @@ async fn bootstrap(
         std::fs::remove_dir_all(&log).map_err(DaemonError::part("remove an unfinished log"))?;
     }
     LogParts::real(log).bootstrap(node, platform, first).await
+}
+
+/// The options of a small cluster, for tests of what works on its first entry.
+#[cfg(test)]
+pub(crate) fn tests_options() -> InitOptions {
+    InitOptions {
+        cluster_name: ClusterName::new("cluster.t").expect("valid"),
+        node_name: NodeName::new("node1.t").expect("valid"),
+        address: "127.0.0.1:1".into(),
+        enabled_hypervisors: vec![HypervisorKind::Fake],
+        enabled_disk_templates: vec![DiskTemplate::Diskless],
+        file_storage_dir: "/srv/disks".into(),
+        mac_prefix: "aa:00:00".into(),
+        beparams: BackendParams::default(),
+        hvparams: HypervisorDefaults::default(),
+        candidate_pool_size: 1,
+    }
 }

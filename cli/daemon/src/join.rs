@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_link::Link;
-use gantry_link::identity::{Credentials, JoinToken, NodeKey, Trust};
+use gantry_link::identity::{ClusterUuid as LinkCluster, Credentials, JoinToken, NodeKey, Trust};
 use gantry_link::quic::{LinkIdentity, QuicLink, RefuseInbound};
 use gantry_model::errors::Fault;
 use gantry_model::ids::NodeUuid;
@@ -57,7 +57,10 @@ pub async fn join(
     let Joined { cluster, node, node_name, chain, master } = joined;
     let credentials = key.certified(chain).map_err(failed)?;
     check_node(&credentials, node)?;
-    dir.save_trust(&Trust::of(&credentials)).map_err(failed)?;
+    // All that the cluster believes: while its authority is replaced, that is more than the one
+    // which has signed.
+    let trust = Trust::from_pem(LinkCluster(cluster.uuid.0), &cluster.ca_certificate);
+    dir.save_trust(&trust.map_err(failed)?).map_err(failed)?;
     dir.save_credentials(&credentials).map_err(failed)?;
     dir.endpoint_keys().map_err(failed)?;
     let file = NodeFile {

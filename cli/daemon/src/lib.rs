@@ -7,6 +7,7 @@
 
 mod assembly;
 mod backends;
+mod certificates;
 mod crash;
 mod demo;
 mod error;
@@ -17,6 +18,7 @@ mod logging;
 mod machine;
 mod membership;
 mod raft_carrier;
+mod renewal;
 mod router;
 mod running;
 mod signer;
@@ -30,4 +32,5 @@ pub use join::join;
 pub use log_parts::LogParts;
 pub use machine::LocalMachine;
 pub use running::{Ending, NodeOptions, RunningNode};
+pub use signer::Keyring;
 pub use state_dir::{NodeFile, StateDir, StateDirError};

@@ -8,22 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_host::durable::FileLock;
-use gantry_link::Link;
 use gantry_link::identity::ClusterUuid as LinkCluster;
-use gantry_link::quic::{LinkIdentity, QuicConfig, QuicLink};
+use gantry_link::quic::{QuicConfig, QuicLink};
+use gantry_link::{Link, PeerEvent};
 use gantry_master::CertificateSigner;
 use gantry_node::NodeConfig;
 use gantry_runtime::{Platform, RealConfig, System};
+use gantry_store::Store;
 use gantry_wire::{BootId, Role};
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::assembly::{Assembly, CandidateParts, NodeParts, becomes_true};
 use crate::backends;
+use crate::certificates::{Certificates, NodeRenewer};
 use crate::crash::CrashPoint;
 use crate::error::DaemonError;
 use crate::log_parts::LogParts;
 use crate::membership::NodeMembership;
-use crate::signer::AuthoritySigner;
+use crate::renewal::keep_fresh;
+use crate::signer::Keyring;
 use crate::state_dir::{NodeFile, StateDir};
 
 /// How long a destroyed cluster, or a node that was told to leave, goes on answering, so that the
@@ -58,6 +62,8 @@ pub struct RunningNode {
     assembly: Assembly,
     link: Arc<QuicLink>,
     left: watch::Receiver<bool>,
+    /// Ends the renewal of certificates.
+    keeping: watch::Sender<bool>,
     _lock: FileLock,
 }
 
@@ -88,21 +94,35 @@ impl RunningNode {
             }),
             false => None,
         };
+        let certificates = load_certificates(&state_dir, &file, &platform)?;
         let parts = NodeParts {
-            platform,
+            platform: platform.clone(),
             node: file.node,
             boot,
             master: file.master,
             candidate,
-            node_config: node_config(&state_dir, &file, crash_at, leave.clone())?,
+            node_config: node_config(
+                &state_dir,
+                &file,
+                crash_at,
+                NodeMembership {
+                    state_dir: state_dir.clone(),
+                    cluster: file.cluster,
+                    leave: leave.clone(),
+                    certificates: certificates.clone(),
+                },
+            )?,
             leave,
         };
         let mut assembly = Assembly::start(parts).await?;
         if let (Some(crash_at), Some(store)) = (crash_at, assembly.store()) {
             crash_at.watch(store);
         }
-        let link = start_link(&state_dir, &file, assembly.system(), boot, listen).await?;
+        let link =
+            start_link(&state_dir, &file, &certificates, assembly.system(), (boot, listen)).await?;
+        certificates.connect(assembly.system().clone(), link.clone());
         assembly.connect(link.clone());
+        let keeping = keep_certificates(&certificates, &assembly, &link, &platform);
         let bound = link.local_addr();
         tracing::info!(node = %file.name, cluster = %file.cluster_name, %bound, "node is up");
         // Whoever reads the endpoint wants answers; with a master that is a moment later.
@@ -110,7 +130,7 @@ impl RunningNode {
             tracing::warn!("no master is known yet; commands will wait");
         }
         state_dir.save_endpoint(&bound.to_string())?;
-        Ok(Self { file, state_dir, assembly, link, left, _lock: lock })
+        Ok(Self { file, state_dir, assembly, link, left, keeping, _lock: lock })
     }
 
     /// Who this node is.
@@ -152,6 +172,7 @@ impl RunningNode {
 
     async fn stop(self, ending: Ending) -> Result<Ending, DaemonError> {
         tracing::info!(node = %self.file.name, ?ending, "node stops");
+        self.keeping.send_replace(true);
         self.assembly.stop().await?;
         if ending == Ending::Left {
             let aside = self.state_dir.retire(self.file.cluster)?;
@@ -165,40 +186,109 @@ fn node_config(
     state_dir: &StateDir,
     file: &NodeFile,
     crash_at: Option<CrashPoint>,
-    leave: watch::Sender<bool>,
+    membership: NodeMembership,
 ) -> Result<NodeConfig, DaemonError> {
-    let membership =
-        Arc::new(NodeMembership { state_dir: state_dir.clone(), cluster: file.cluster, leave });
     let config = NodeConfig::new(
         file.name.clone(),
         state_dir.path(),
         backends::hypervisors(state_dir, file)?,
         backends::storage(state_dir, file)?,
-        membership,
+        Arc::new(membership),
     );
     Ok(NodeConfig { crash_points: CrashPoint::of_calls(crash_at), ..config })
+}
+
+fn load_certificates(
+    state_dir: &StateDir,
+    file: &NodeFile,
+    platform: &Platform,
+) -> Result<Arc<Certificates>, DaemonError> {
+    let role = if file.holds_log { Role::Candidate } else { Role::Node };
+    let cluster = LinkCluster(file.cluster.0);
+    let dir = state_dir.identity()?;
+    Ok(Certificates::new(dir, cluster, file.node.0, role, platform.clone()))
+}
+
+/// Renews certificates, and on a holder of the log follows what it says of authorities.
+fn keep_certificates(
+    certificates: &Arc<Certificates>,
+    assembly: &Assembly,
+    link: &Arc<QuicLink>,
+    platform: &Platform,
+) -> watch::Sender<bool> {
+    let (ends, stop) = watch::channel(false);
+    let nudge = Arc::new(Notify::new());
+    if let Some(store) = assembly.store() {
+        let following = follow_trust(certificates.clone(), store.clone(), stop.clone());
+        drop(assembly.system().spawn_task(following));
+    }
+    let nudging = nudge_when_connected(link.events(), nudge.clone(), stop.clone());
+    drop(assembly.system().spawn_task(nudging));
+    let (renewer, platform) = (NodeRenewer(certificates.clone()), platform.clone());
+    drop(assembly.system().spawn_task(async move {
+        keep_fresh(&renewer, &platform, &nudge, stop).await;
+    }));
+    ends
+}
+
+/// What a holder of the log believes is what the log says, at once.
+async fn follow_trust(
+    certificates: Arc<Certificates>,
+    store: Store,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut revision = store.revision_watch();
+    let mut followed = None;
+    loop {
+        revision.borrow_and_update();
+        let trust = store.snapshot().trust.clone();
+        if followed.as_ref() != Some(&trust) {
+            match certificates.follow(&trust).await {
+                Ok(()) => followed = Some(trust),
+                Err(fault) => {
+                    tracing::error!(fault = fault.one_line(), "the log's authorities are not used");
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = becomes_true(&mut stop) => return,
+            changed = revision.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// A holder of the log that was away may have missed a rotation, or this node has.
+async fn nudge_when_connected(
+    mut events: broadcast::Receiver<PeerEvent>,
+    nudge: Arc<Notify>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = becomes_true(&mut stop) => return,
+            event = events.recv() => event,
+        };
+        match event {
+            Ok(PeerEvent::Up(peer)) if peer.role == Role::Candidate => nudge.notify_one(),
+            Err(RecvError::Lagged(_)) => nudge.notify_one(),
+            Ok(PeerEvent::Up(_) | PeerEvent::Down { .. }) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 async fn start_link(
     state_dir: &StateDir,
     file: &NodeFile,
+    certificates: &Certificates,
     system: &System,
-    boot: BootId,
-    listen: Option<SocketAddr>,
+    (boot, listen): (BootId, Option<SocketAddr>),
 ) -> Result<Arc<QuicLink>, DaemonError> {
     let dir = state_dir.identity()?;
     let failed = |source| DaemonError::from(state_dir.identity_error(source));
-    let role = if file.holds_log { Role::Candidate } else { Role::Node };
-    let Some(credentials) = dir.load_credentials(role).map_err(failed)? else {
-        let text = format!("{} holds no certificate of a {role}", state_dir.path().display());
-        return Err(DaemonError::Input(text));
-    };
-    let cluster = LinkCluster(file.cluster.0);
-    let trust = dir.load_trust(cluster).map_err(failed)?;
-    let identity = match trust {
-        Some(trust) => LinkIdentity::Certified { credentials, trust },
-        None => LinkIdentity::certified(credentials),
-    };
+    let identity = certificates.load_identity().map_err(failed)?;
     let bind = match listen {
         Some(listen) => listen,
         None => lookup(&file.address).await?,
@@ -232,13 +322,7 @@ fn load_signer(
     file: &NodeFile,
     platform: &Platform,
 ) -> Result<Arc<dyn CertificateSigner>, DaemonError> {
-    let dir = state_dir.identity()?;
-    let authority = dir
-        .load_authority(LinkCluster(file.cluster.0))
-        .map_err(|source| state_dir.identity_error(source))?;
-    let Some(authority) = authority else {
-        let text = format!("{} lacks the cluster's authority", state_dir.path().display());
-        return Err(DaemonError::Input(text));
-    };
-    Ok(Arc::new(AuthoritySigner::new(authority, platform.clock().clone())))
+    let (cluster, dir) = (LinkCluster(file.cluster.0), state_dir.identity()?);
+    let keyring = Keyring::open(cluster, dir, platform.clone());
+    Ok(Arc::new(keyring.map_err(|source| state_dir.identity_error(source))?))
 }

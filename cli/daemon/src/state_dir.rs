@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! node.json        who this node is, where it listens, who the master was last
-//! ca.pem, node.pem, admin.pem, authority.pem, endpoint keys    (gantry_link::identity)
+//! trust.pem, node.pem, admin.pem, reader.pem, endpoint.keys    (gantry_link::identity)
+//! cluster.key      on full candidates: opens the secrets in the log
+//! authority.pem    on the first node, until its first reign has sealed it into the log
 //! endpoint         where the daemon listens; read by commands
 //! lock             held by the daemon while it runs
 //! log/             the replicated log, on holders of it

@@ -3,6 +3,7 @@
 mod agent_crashes;
 mod archive;
 mod canceling;
+mod certificates;
 mod clients;
 mod determinism;
 mod joining;

@@ -6,10 +6,11 @@ use std::path::Path;
 use bytes::Bytes;
 use gantry_model::ids::{InstanceUuid, JobId};
 use gantry_model::messages::{
-    AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, ChangeJobPriority,
-    GatherFacts, InstallReign, JobTouched, Join, QueryActors, QueryCluster, QueryFields, QueryJobs,
-    QueryLocks, QueryTable, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob,
-    WriteConsole, cluster_path, job_path, locks_path,
+    AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateRenew,
+    ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched, Join, QueryActors,
+    QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable, QueryTrust, ReadConsole,
+    ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path,
+    locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_runtime::simulate;
@@ -49,6 +50,9 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
         entry::<TokenIssue>(&to),
         entry::<Join>(&to),
         entry::<Report>(&to),
+        entry::<CertificateRenew>(&to),
+        entry::<QueryTrust>(&to),
+        entry::<ClusterKeyFetch>(&to),
         entry::<AcquireLocks>(&locks),
         entry::<ReleaseLocks>(&locks),
         entry::<QueryLocks>(&locks),
@@ -110,7 +114,7 @@ fn every_message_is_refused_to_every_role_without_its_right_and_to_no_other() {
         cluster.wait_for_state("it acts", |state| state.locks.contains_key(&job)).await;
         let entries = every_message(&cluster, instance, job);
         let before = cluster.state();
-        for role in [Role::Reader, Role::Joiner, Role::Admin] {
+        for role in [Role::Reader, Role::Joiner, Role::Admin, Role::Lapsed] {
             for door in [MachineNumber(1), MachineNumber(2)] {
                 check(&cluster, role, door, &entries).await;
             }

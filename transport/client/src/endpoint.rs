@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gantry_link::identity::{Credentials, IdentityDir, Trust};
@@ -31,6 +31,9 @@ pub struct ClientConfig {
     pub credentials: Credentials,
     /// Whom it believes.
     pub trust: Trust,
+    /// Where both are kept. Read again when the connection is lost: the daemon renews them, and
+    /// closes connections that were made with what it does not accept any more.
+    pub state_dir: Option<PathBuf>,
     /// How long the first hello may take.
     pub connect_timeout: Duration,
 }
@@ -48,11 +51,12 @@ impl ClientConfig {
             Some(text) => resolve(text).await?,
             None => resolve(&endpoint_in(state_dir)?).await?,
         };
-        Ok(Self { addrs, credentials, trust, connect_timeout: CONNECT_TIMEOUT })
+        let (state_dir, connect_timeout) = (Some(state_dir.to_owned()), CONNECT_TIMEOUT);
+        Ok(Self { addrs, credentials, trust, state_dir, connect_timeout })
     }
 }
 
-fn credentials_in(state_dir: &Path) -> Result<(Credentials, Trust), ClientError> {
+pub(crate) fn credentials_in(state_dir: &Path) -> Result<(Credentials, Trust), ClientError> {
     let none = || ClientError::NotACluster {
         state_dir: state_dir.to_owned(),
         missing: ADMIN_FILE.to_owned(),

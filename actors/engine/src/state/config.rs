@@ -35,6 +35,7 @@ impl ClusterState {
             ConfigDelta::TokenRedeem { secret_hash, key_hash } => {
                 self.redeem_token(secret_hash, key_hash, at)
             }
+            ConfigDelta::Trust(change) => self.change_trust(change),
             ConfigDelta::InstanceAdd(instance) => self.add_instance(instance),
             ConfigDelta::InstanceRemove { instance } => self.remove_instance(*instance),
             ConfigDelta::InstanceChange { instance, expected, change } => {
@@ -78,10 +79,11 @@ impl ClusterState {
         self.node_names.remove(&name);
         self.nodes.remove(&uuid);
         self.forget_tokens(|token| token.node == uuid);
+        self.not_pending(uuid);
         Ok(())
     }
 
-    fn forget_tokens(&mut self, forgotten: impl Fn(&JoinTokenRecord) -> bool) {
+    pub(super) fn forget_tokens(&mut self, forgotten: impl Fn(&JoinTokenRecord) -> bool) {
         let hashes: Vec<String> = self
             .tokens
             .iter()
@@ -192,6 +194,6 @@ impl ClusterState {
     }
 }
 
-fn refuse(code: FaultCode, text: impl Into<String>) -> Result<(), Fault> {
+pub(super) fn refuse(code: FaultCode, text: impl Into<String>) -> Result<(), Fault> {
     Err(Fault::new(code, text))
 }

@@ -16,11 +16,13 @@ mod find;
 mod history;
 mod journal;
 mod touch;
+mod trust;
 
 pub(crate) use find::unknown;
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact, STATE_LEVEL};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
+pub use trust::SECRETS_MAX;
 
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::objects::{Cluster, Instance, JoinTokenRecord, Node, NodeGroup};
+use gantry_model::trust::{ClusterTrust, SealedSecret, SecretName};
 use gantry_wire::RequestId;
 use imbl::{OrdMap, OrdSet};
 use schemars::JsonSchema;
@@ -86,6 +89,15 @@ pub struct ClusterState {
     /// Join tokens, by hash of their secret.
     #[schemars(with = "std::collections::BTreeMap<String, JoinTokenRecord>")]
     pub tokens: OrdMap<String, Arc<JoinTokenRecord>>,
+    /// Which authorities are believed, and the generation of the cluster key.
+    // Left out where there is none: a state from before has the hash that it had.
+    #[serde(default, skip_serializing_if = "is_untouched")]
+    #[schemars(with = "ClusterTrust")]
+    pub trust: Arc<ClusterTrust>,
+    /// Secrets, sealed with the cluster key.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    #[schemars(with = "std::collections::BTreeMap<String, SealedSecret>")]
+    pub secrets: OrdMap<SecretName, Arc<SealedSecret>>,
     /// Jobs.
     #[schemars(with = "std::collections::BTreeMap<JobId, JobRecord>")]
     pub jobs: OrdMap<JobId, Arc<JobRecord>>,
@@ -145,6 +157,10 @@ impl ClusterState {
 /// Bytes of an encoded state that are hashed at once. Lower calls the hash for every few bytes,
 /// higher gains nothing.
 const HASH_BUFFER_BYTES: usize = 16 * 1024;
+
+fn is_untouched(trust: &Arc<ClusterTrust>) -> bool {
+    **trust == ClusterTrust::default()
+}
 
 struct HashWriter<'a>(&'a mut Sha256);
 

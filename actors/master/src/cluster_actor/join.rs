@@ -1,7 +1,7 @@
 //! Join tokens, and nodes that present them.
 
-use gantry_engine::state::Command;
-use gantry_link::identity::JoinToken;
+use gantry_engine::state::{ClusterState, Command};
+use gantry_link::identity::{Fingerprint, JoinToken};
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::NodeUuid;
@@ -11,11 +11,11 @@ use gantry_model::objects::JoinTokenRecord;
 use gantry_model::opcodes::NodeAdd;
 use gantry_model::units::{Millis, Timestamp};
 use gantry_runtime::{Context, Handler, Reply};
-use gantry_wire::RequestId;
+use gantry_wire::{RequestId, Role};
 use sha2::{Digest, Sha256};
 
 use super::ClusterActor;
-use crate::context::MasterContext;
+use crate::context::{CertificateSigner, MasterContext};
 
 /// Longest life of a join token: a week. It is as good as a key to the cluster; one that lies
 /// around longer is an accident.
@@ -68,7 +68,13 @@ async fn issue(
         let text = format!("look up the master's address {address}");
         Fault::from_error(FaultCode::ResolverError, text, &error)
     })?;
-    let fingerprint = context.config.signer.fingerprint();
+    let state = context.state();
+    let Some(signing) = &state.trust.signing else {
+        return Err(Fault::new(FaultCode::WrongState, "the cluster has no authority"));
+    };
+    let fingerprint: Fingerprint = signing.fingerprint.parse().map_err(|error| {
+        Fault::from_error(FaultCode::InternalError, "read the authority's fingerprint", &error)
+    })?;
     let token = JoinToken::new(fingerprint, secret, addrs.collect()).map_err(|error| {
         Fault::from_error(FaultCode::EnvironmentError, "make a join token", &error)
     })?;
@@ -112,8 +118,9 @@ impl Handler<Join> for ClusterActor {
             match submitted.map(|ids| ids.first().copied()) {
                 Ok(Some(job)) => actor.on_job_end(
                     job,
-                    Box::new(move |actor, record| {
-                        reply.send(actor.welcome(node, &csr, record));
+                    Box::new(move |actor, record, ctx| {
+                        let welcome = welcome(actor.context.clone(), node, csr, failure_of(record));
+                        ctx.spawn_then(welcome, move |_, joined, _| reply.send(joined));
                     }),
                 ),
                 Ok(None) => {
@@ -125,32 +132,44 @@ impl Handler<Join> for ClusterActor {
     }
 }
 
-impl ClusterActor {
-    /// What a node needs, once the job that added it has ended well.
-    fn welcome(&self, node: NodeUuid, csr: &[u8], job: &JobRecord) -> Result<Joined, Fault> {
-        if job.status() != JobStatus::Success {
-            let fault = job.ops.iter().find_map(|op| op.fault.clone());
-            let text = format!("job {} did not succeed", job.id);
-            return Err(fault.unwrap_or_else(|| Fault::new(FaultCode::InternalError, text)));
-        }
-        let state = self.context.state();
-        let member = state.nodes.get(&node);
-        let master = state.nodes.get(&self.context.config.node);
-        let (Some(cluster), Some(member), Some(master)) = (&state.cluster, member, master) else {
-            let text = "the node was removed while it joined";
-            return Err(Fault::new(FaultCode::WrongState, text));
-        };
-        let chain = self.context.config.signer.sign_node(node, csr).map_err(|error| {
-            Fault::from_error(FaultCode::InternalError, "sign the node's certificate", &error)
-        })?;
-        Ok(Joined {
-            cluster: cluster.as_ref().clone(),
-            node,
-            node_name: member.name.clone(),
-            chain,
-            master: master.as_ref().clone(),
-        })
+/// Why the job that was to add a node did not.
+fn failure_of(job: &JobRecord) -> Option<Fault> {
+    if job.status() == JobStatus::Success {
+        return None;
     }
+    let text = format!("job {} did not succeed", job.id);
+    let fault = job.ops.iter().find_map(|op| op.fault.clone());
+    Some(fault.unwrap_or_else(|| Fault::new(FaultCode::InternalError, text)))
+}
+
+/// What a node needs, once the job that added it has ended well.
+async fn welcome(
+    context: MasterContext,
+    node: NodeUuid,
+    csr: Vec<u8>,
+    failure: Option<Fault>,
+) -> Result<Joined, Fault> {
+    if let Some(fault) = failure {
+        return Err(fault);
+    }
+    let sign = move |keys: &dyn CertificateSigner, state: &ClusterState| {
+        keys.sign(state, Role::Node, node.0, &csr)
+    };
+    let chain = context.keys("sign the node's certificate", sign).await?;
+    let state = context.state();
+    let member = state.nodes.get(&node);
+    let master = state.nodes.get(&context.config.node);
+    let (Some(cluster), Some(member), Some(master)) = (&state.cluster, member, master) else {
+        let text = "the node was removed while it joined";
+        return Err(Fault::new(FaultCode::WrongState, text));
+    };
+    Ok(Joined {
+        cluster: cluster.as_ref().clone(),
+        node,
+        node_name: member.name.clone(),
+        chain,
+        master: master.as_ref().clone(),
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {

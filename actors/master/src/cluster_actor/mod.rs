@@ -6,6 +6,7 @@
 //! `engine::jobs::Scheduler`, what jobs do is theirs.
 
 mod archive;
+mod certificates;
 mod join;
 mod queries;
 mod reports;
@@ -20,8 +21,9 @@ use gantry_engine::query::Picture;
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::messages::{
-    ArchiveJobs, AutoArchiveJobs, CancelJob, ChangeJobPriority, Join, QueryActors, QueryCluster,
-    QueryFields, QueryJobs, QueryTable, Report, SubmitJobs, TokenIssue, WaitJob, job_path,
+    ArchiveJobs, AutoArchiveJobs, CancelJob, CertificateRenew, ChangeJobPriority, ClusterKeyFetch,
+    Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, QueryTrust, Report,
+    SubmitJobs, TokenIssue, WaitJob, job_path,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
@@ -32,7 +34,7 @@ use crate::lock_actor::LockActor;
 use waiting::Waiters;
 
 /// What is to be done when a job has ended.
-type OnEnd = Box<dyn FnOnce(&mut ClusterActor, &JobRecord)>;
+type OnEnd = Box<dyn FnOnce(&mut ClusterActor, &JobRecord, &mut Context<ClusterActor>)>;
 
 pub(crate) struct ClusterActor {
     context: MasterContext,
@@ -91,7 +93,7 @@ impl ClusterActor {
                 self.learn_addresses(ctx);
             }
             for on_end in self.on_end.remove(&job).unwrap_or_default() {
-                on_end(self, record);
+                on_end(self, record, ctx);
             }
         }
         self.answer_waiters(job);
@@ -159,6 +161,9 @@ impl Actor for ClusterActor {
             .on::<ChangeJobPriority>()
             .on::<TokenIssue>()
             .on::<Join>()
+            .on::<CertificateRenew>()
+            .on::<QueryTrust>()
+            .on::<ClusterKeyFetch>()
             .on::<Report>()
     }
 

@@ -110,7 +110,7 @@ impl Handler<QueryJobs> for ClusterActor {
 impl ClusterActor {
     /// A job with the state that only the leader knows.
     fn as_it_is(&self, job: &JobRecord) -> JobRecord {
-        let mut record = job.clone();
+        let mut record = job.redacted();
         let status = self.status_of(&record);
         if let Some(op) = record.ops.iter_mut().find(|op| !op.status.is_final()) {
             op.status = status;

@@ -111,7 +111,7 @@ impl ClusterActor {
         let late = Rc::clone(&answer);
         self.on_job_end(
             job,
-            Box::new(move |_, record| {
+            Box::new(move |_, record, _| {
                 if let Some(reply) = answer.take() {
                     reply.send(Ok(match record.status() {
                         JobStatus::Canceled => Canceled::Stopped,

@@ -218,6 +218,7 @@ fn what_is_done_to_an_instance_is_done_under_its_lock() {
                     ConfigDelta::ClusterDestroy
                     | ConfigDelta::NodeAdd(_)
                     | ConfigDelta::NodeRemove { .. }
+                    | ConfigDelta::Trust(_)
                     | ConfigDelta::TokenIssue(_)
                     | ConfigDelta::TokenRedeem { .. } => false,
                 }),
@@ -236,12 +237,15 @@ fn every_call_that_makes_something_can_be_taken_back() {
             let Act::Call { call, .. } = &step.act else { continue };
             let makes = match call.as_ref() {
                 NodeCall::DiskCreate(_) | NodeCall::InstanceStart(_) => true,
+                // Taken back until the old authority is retired; its own tests say so.
+                NodeCall::NodeTrust(_) => continue,
                 NodeCall::DiskRemove(_)
                 | NodeCall::DiskWriteImage(_)
                 | NodeCall::InstanceStop(_)
                 | NodeCall::InstanceReboot(_)
                 | NodeCall::NodeDelay(_)
-                | NodeCall::NodeLeave(_) => false,
+                | NodeCall::NodeLeave(_)
+                | NodeCall::NodeRenewCertificate(_) => false,
             };
             assert_eq!(step.undo.is_some(), makes, "{}: {}", sample.name, step.name);
         }

@@ -69,6 +69,12 @@ pub trait LogicalUnit {
     /// All its steps, in order.
     fn steps(&self, plan: &Self::Plan) -> Vec<Step>;
 
+    /// The same for a unit whose later steps depend on how earlier ones ended. Must give the same
+    /// beginning for a longer journal.
+    fn steps_after(&self, plan: &Self::Plan, _done: &[StepRecord]) -> Vec<Step> {
+        self.steps(plan)
+    }
+
     /// Its answer, when all steps are done.
     fn result(&self, _plan: &Self::Plan) -> Value {
         Value::Null
@@ -80,6 +86,7 @@ macro_rules! dispatch {
     ($op:expr, $unit:ident => $body:expr) => {
         match $op {
             OpCode::ClusterDestroy($unit) => $body,
+            OpCode::ClusterRenewCrypto($unit) => $body,
             OpCode::NodeAdd($unit) => $body,
             OpCode::NodeRemove($unit) => $body,
             OpCode::InstanceCreate($unit) => $body,
@@ -180,7 +187,7 @@ fn next_of<U: LogicalUnit>(
     }
     let plan: U::Plan = gantry_wire::decode(&record.plan)
         .map_err(|e| Fault::from_error(FaultCode::LuDiverged, "read the plan", &e))?;
-    Ok(match unit.steps(&plan).into_iter().nth(done.len()) {
+    Ok(match unit.steps_after(&plan, done).into_iter().nth(done.len()) {
         Some(step) => Next::Step(Box::new(step)),
         None => Next::Finish(unit.result(&plan)),
     })

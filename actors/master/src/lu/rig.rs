@@ -9,7 +9,7 @@ use gantry_model::deltas::{ConfigDelta, InstanceChange};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
 use gantry_model::ids::{
-    ClusterUuid, DiskUuid, GroupUuid, InstanceUuid, NodeUuid, RunEpoch, Serial,
+    ClusterUuid, DiskUuid, GroupUuid, InstanceUuid, KeyGeneration, NodeUuid, RunEpoch, Serial,
 };
 use gantry_model::names::{ClusterName, GroupName, InstanceName, NodeName};
 use gantry_model::node_calls::{NodeCall, node_path};
@@ -23,6 +23,7 @@ use gantry_model::params::{
 };
 use gantry_model::report::{GuestReport, GuestState, NodeInfo};
 use gantry_model::steps::{Act, PlanRecord, Step, StepRecord, StepResult};
+use gantry_model::trust::{AuthorityRecord, SealedSecret, SecretName, TrustChange};
 use gantry_model::units::{MiB, Timestamp};
 use uuid::Uuid;
 
@@ -107,6 +108,18 @@ pub(super) fn token() -> JoinTokenRecord {
     }
 }
 
+pub(super) fn authority(fingerprint: &str) -> AuthorityRecord {
+    AuthorityRecord {
+        fingerprint: fingerprint.into(),
+        certificate: format!("<{fingerprint}>"),
+        cross_certificate: String::new(),
+    }
+}
+
+fn sealed() -> SealedSecret {
+    SealedSecret { generation: KeyGeneration(1), nonce: vec![0; 12], sealed: vec![1; 32] }
+}
+
 fn cluster() -> Cluster {
     Cluster {
         uuid: ClusterUuid(Uuid::from_u128(0x50_00)),
@@ -136,6 +149,10 @@ pub(super) struct Nodes {
     pub(super) images: BTreeSet<DiskUuid>,
     pub(super) guests: BTreeMap<InstanceUuid, GuestReport>,
     pub(super) left: BTreeSet<NodeUuid>,
+    /// Authorities that nodes believe, where they were told.
+    pub(super) believed: BTreeMap<NodeUuid, String>,
+    /// The authority of their certificates, where they were renewed.
+    pub(super) certified: BTreeMap<NodeUuid, String>,
 }
 
 impl Nodes {
@@ -165,6 +182,12 @@ impl Nodes {
             NodeCall::InstanceReboot(_) | NodeCall::NodeDelay(_) => {}
             NodeCall::NodeLeave(_) => {
                 self.left.insert(node);
+            }
+            NodeCall::NodeTrust(call) => {
+                self.believed.insert(node, call.bundle.clone());
+            }
+            NodeCall::NodeRenewCertificate(call) => {
+                self.certified.insert(node, call.authority.clone());
             }
         }
         Ok(())
@@ -245,6 +268,22 @@ impl Rig {
         let mut rig = Self::new();
         rig.state = ClusterState::default();
         rig.init(node(1));
+        rig
+    }
+
+    /// With authority `old`, which every node believes.
+    pub(super) fn with_authority() -> Self {
+        let mut rig = Self::new();
+        let old = authority("old");
+        let name = SecretName::authority(&old.fingerprint);
+        let expected = KeyGeneration(0);
+        let rotate =
+            TrustChange::KeyRotate { expected, secrets: BTreeMap::from([(name, sealed())]) };
+        for change in [rotate, TrustChange::AuthorityFound(old.clone())] {
+            rig.config(&[ConfigDelta::Trust(Box::new(change))]).expect("a new authority");
+        }
+        let believed = rig.state.nodes.keys().map(|node| (*node, old.certificate.clone()));
+        rig.nodes.believed = believed.collect();
         rig
     }
 
@@ -334,6 +373,9 @@ impl Rig {
             FactQuery::CanRun(_) => self.can_run.clone(),
             FactQuery::FileStorage { .. } => Fact::FileStorage { free: self.storage_free },
             FactQuery::Image { .. } => Fact::Image { size: self.image_size },
+            FactQuery::NewAuthority => {
+                Fact::NewAuthority { authority: authority("new"), secret: sealed() }
+            }
         }
     }
 

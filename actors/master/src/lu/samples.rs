@@ -6,8 +6,9 @@ use gantry_model::deltas::ConfigDelta;
 use gantry_model::ids::RunEpoch;
 use gantry_model::objects::{AdminState, DiskMode, DiskTemplate};
 use gantry_model::opcodes::{
-    ClusterDestroy, DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown,
-    InstanceStartup, NodeAdd, NodeRemove, OpCode, RebootType, TestDelay,
+    ClusterDestroy, ClusterRenewCrypto, DiskRequest, InstanceCreate, InstanceReboot,
+    InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd, NodeRemove, OpCode, RebootType,
+    TestDelay,
 };
 use gantry_model::params::BackendOverrides;
 use gantry_model::report::GuestState;
@@ -86,6 +87,14 @@ pub(super) fn delay() -> TestDelay {
     }
 }
 
+pub(super) fn renew_authority() -> ClusterRenewCrypto {
+    ClusterRenewCrypto { cluster_certificate: true, ..ClusterRenewCrypto::default() }
+}
+
+pub(super) fn renew_nodes() -> ClusterRenewCrypto {
+    ClusterRenewCrypto { node_certificates: true, ..ClusterRenewCrypto::default() }
+}
+
 pub(super) fn with_token() -> Rig {
     let mut rig = Rig::new();
     rig.config(&[ConfigDelta::TokenIssue(token())]).expect("a new token");
@@ -115,6 +124,8 @@ pub(super) fn all() -> Vec<Sample> {
     let mut down = Rig::with_running();
     down.mark(AdminState::Down);
     vec![
+        sample("renew the authority", renew_authority().into(), Rig::with_authority()),
+        sample("renew certificates", renew_nodes().into(), Rig::with_authority()),
         sample("destroy", ClusterDestroy {}.into(), Rig::alone()),
         sample("add a node", add_node().into(), with_token()),
         sample("remove a node", remove_node(3).into(), Rig::new()),

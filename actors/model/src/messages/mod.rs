@@ -4,6 +4,7 @@
 mod cluster;
 mod locks;
 mod node;
+mod trust;
 
 pub use cluster::{
     ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
@@ -15,6 +16,10 @@ pub use locks::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
 pub use node::{
     ActorRow, CallNode, ConsoleChunk, GatherFacts, InstallReign, ReadConsole, ReignInstalled,
     WriteConsole,
+};
+pub use trust::{
+    CertificateIssued, CertificateKind, CertificateRenew, ClusterKeyFetch, ClusterKeyHanded,
+    QueryTrust, TrustView,
 };
 
 use gantry_wire::ActorPath;

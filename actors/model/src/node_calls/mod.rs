@@ -11,7 +11,7 @@ mod node;
 
 pub use disk::{DiskCreate, DiskRemove, DiskWriteImage};
 pub use instance::{InstanceReboot, InstanceStart, InstanceStop};
-pub use node::{NodeDelay, NodeLeave};
+pub use node::{NodeDelay, NodeLeave, NodeRenewCertificate, NodeTrust};
 
 use std::time::Duration;
 
@@ -104,6 +104,10 @@ node_calls! {
     NodeDelay = "node.delay", Normal;
     /// The node leaves the cluster: forgets its identity and stops.
     NodeLeave = "node.leave", Normal;
+    /// The node believes these authorities.
+    NodeTrust = "node.trust", Normal;
+    /// The node gets itself a new key and certificate.
+    NodeRenewCertificate = "node.renew-certificate", Normal;
 }
 
 /// The actor that a call is for.

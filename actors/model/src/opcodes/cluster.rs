@@ -12,3 +12,31 @@ impl ClusterDestroy {
         None
     }
 }
+
+/// Replaces the certificates of nodes and, if wanted, the authority that signs them (O16,
+/// C27). Nodes that are off renew by themselves when they come back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ClusterRenewCrypto {
+    /// New keys and certificates for all nodes, the operator and the reader.
+    pub node_certificates: bool,
+    /// A new authority, which takes new certificates for all. Ganeti makes its cluster certificate
+    /// outside of the opcode, with the daemons stopped; here nothing is stopped.
+    pub cluster_certificate: bool,
+    /// Refused: there are no ssh keys.
+    pub renew_ssh_keys: bool,
+    /// Refused: there are no ssh keys.
+    pub ssh_key_type: Option<String>,
+    /// Refused: there are no ssh keys.
+    pub ssh_key_bits: Option<u32>,
+    /// More lines in the job's log.
+    pub verbose: bool,
+    /// Taken and without effect: what it does is in the journal of the job.
+    pub debug: bool,
+}
+
+impl ClusterRenewCrypto {
+    pub(super) fn summary_detail(&self) -> Option<String> {
+        None
+    }
+}

@@ -9,7 +9,7 @@ mod named;
 mod node;
 mod test;
 
-pub use cluster::ClusterDestroy;
+pub use cluster::{ClusterDestroy, ClusterRenewCrypto};
 pub use instance::{
     DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown, InstanceStartup,
     RebootType,
@@ -66,6 +66,8 @@ macro_rules! opcodes {
 opcodes! {
     /// Ends the cluster.
     ClusterDestroy = "OP_CLUSTER_DESTROY", "cluster/destroy";
+    /// Replaces certificates.
+    ClusterRenewCrypto = "OP_CLUSTER_RENEW_CRYPTO", "cluster/renew_crypto";
     /// Adds a node that holds a join token.
     NodeAdd = "OP_NODE_ADD", "node/add";
     /// Removes a node.

@@ -176,7 +176,9 @@ impl CallActor for InstanceActor {
             | NodeCall::DiskRemove(_)
             | NodeCall::DiskWriteImage(_)
             | NodeCall::NodeDelay(_)
-            | NodeCall::NodeLeave(_) => return,
+            | NodeCall::NodeLeave(_)
+            | NodeCall::NodeTrust(_)
+            | NodeCall::NodeRenewCertificate(_) => return,
         };
         let instance = self.instance;
         let stopped = matches!(message.call, NodeCall::InstanceStop(_));

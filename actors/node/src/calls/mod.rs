@@ -41,5 +41,7 @@ fn handler(call: &NodeCall) -> &dyn CallHandler {
         NodeCall::InstanceReboot(call) => call,
         NodeCall::NodeDelay(call) => call,
         NodeCall::NodeLeave(call) => call,
+        NodeCall::NodeTrust(call) => call,
+        NodeCall::NodeRenewCertificate(call) => call,
     }
 }

@@ -17,13 +17,13 @@ use gantry_model::messages::{CallNode, Report, ReportAck, cluster_path};
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::node_calls::{
     CallOutcome, DiskCreate, DiskRemove, DiskWriteImage, InstanceReboot, InstanceStart,
-    InstanceStop, NodeCall, NodeDelay, NodeLeave,
+    InstanceStop, NodeCall, NodeDelay, NodeLeave, NodeRenewCertificate, NodeTrust,
 };
 use gantry_model::objects::{Disk, DiskLocation, DiskMode, DiskTemplate, GuestSpec};
 use gantry_model::params::{FakeParams, HvParams, HypervisorKind};
 use gantry_model::report::{GuestReport, NodeInfo, ReportEvent};
 use gantry_model::steps::{Direction, StepId};
-use gantry_model::units::{MiB, Millis};
+use gantry_model::units::{MiB, Millis, Timestamp};
 use gantry_node::{CrashPoints, FixedMachine, Membership, NodeConfig, NodeSide, PlatformBlocking};
 use gantry_runtime::{
     Actor, Context, Handler, Platform, Protocol, Reply, SimNode, SpawnOptions, System, SystemConfig,
@@ -196,16 +196,26 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
+/// The authority of which its certificates are.
+pub(crate) const AUTHORITY: &str = "authority";
+
 /// A membership in memory.
 #[derive(Clone, Default)]
 pub(crate) struct FakeMembership {
     forgotten: Arc<AtomicU64>,
+    renewed: Arc<AtomicU64>,
+    pub(crate) believed: Arc<Mutex<String>>,
     /// The next one panics.
     pub(crate) panics: Arc<AtomicBool>,
     pub(crate) has_left: Arc<AtomicBool>,
 }
 
 impl FakeMembership {
+    /// How often its certificate was renewed.
+    pub(crate) fn times_renewed(&self) -> u64 {
+        self.renewed.load(Ordering::Relaxed)
+    }
+
     /// How often it was forgotten.
     pub(crate) fn times_forgotten(&self) -> u64 {
         self.forgotten.load(Ordering::Relaxed)
@@ -222,6 +232,25 @@ impl Membership for FakeMembership {
     fn is_forgotten(&self) -> BoxFuture<'_, Result<bool, Fault>> {
         let is_forgotten = self.times_forgotten() > 0;
         async move { Ok(is_forgotten) }.boxed()
+    }
+
+    fn believe<'a>(&'a self, bundle: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        *self.believed.lock().expect("no panic inside") = bundle.to_owned();
+        async { Ok(()) }.boxed()
+    }
+
+    fn renew_certificate(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        self.renewed.fetch_add(1, Ordering::Relaxed);
+        async { Ok(()) }.boxed()
+    }
+
+    fn is_renewed<'a>(
+        &'a self,
+        authority: &'a str,
+        _issued_from: Timestamp,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        let is_renewed = authority == AUTHORITY && self.times_renewed() > 0;
+        async move { Ok(is_renewed) }.boxed()
     }
 
     fn left(&self) {
@@ -386,6 +415,8 @@ pub(crate) fn every_call(bench: &Bench) -> Vec<NodeCall> {
         reboot().into(),
         NodeDelay { duration: Millis(500) }.into(),
         NodeLeave {}.into(),
+        NodeTrust { bundle: "two authorities".into() }.into(),
+        NodeRenewCertificate { authority: AUTHORITY.into(), issued_from: Timestamp(1) }.into(),
     ];
     let names: Vec<_> = calls.iter().map(NodeCall::wire_name).collect();
     assert_eq!(names, NodeCall::ALL, "every call of the table is tested");

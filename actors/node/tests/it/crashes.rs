@@ -31,7 +31,9 @@ async fn prepare(bench: &Bench, call: &NodeCall) {
         NodeCall::DiskCreate(_)
         | NodeCall::InstanceStart(_)
         | NodeCall::NodeDelay(_)
-        | NodeCall::NodeLeave(_) => {}
+        | NodeCall::NodeLeave(_)
+        | NodeCall::NodeTrust(_)
+        | NodeCall::NodeRenewCertificate(_) => {}
     }
     node.crash().await;
 }
@@ -48,6 +50,10 @@ async fn assert_effect(bench: &Bench, call: &NodeCall) {
         NodeCall::InstanceStop(_) => assert_eq!(bench.running().await, []),
         NodeCall::NodeDelay(_) => {}
         NodeCall::NodeLeave(_) => assert_eq!(bench.membership.times_forgotten(), 1),
+        NodeCall::NodeTrust(call) => {
+            assert_eq!(*bench.membership.believed.lock().expect("no panic inside"), call.bundle);
+        }
+        NodeCall::NodeRenewCertificate(_) => assert_eq!(bench.membership.times_renewed(), 1),
     }
     bench.assert_no_violation().await;
 }
@@ -136,6 +142,8 @@ crash_tests! {
     instance_reboot = "instance.reboot";
     node_delay = "node.delay";
     node_leave = "node.leave";
+    node_trust = "node.trust";
+    node_renew_certificate = "node.renew-certificate";
 }
 
 /// Hangs at this point of this effect, as an agent that is about to die does.

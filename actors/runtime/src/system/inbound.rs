@@ -39,7 +39,7 @@ fn effective_role(peer: Role, origin: Option<Role>) -> Role {
         (Role::Candidate, Some(origin)) => origin,
         (Role::Node, Some(Role::Candidate)) | (Role::Node, None) => Role::Node,
         (Role::Node, Some(origin)) => origin,
-        (Role::Candidate | Role::Admin | Role::Reader | Role::Joiner, _) => peer,
+        (Role::Candidate | Role::Admin | Role::Reader | Role::Joiner | Role::Lapsed, _) => peer,
     }
 }
 
@@ -96,6 +96,7 @@ impl Dispatcher {
             fence: envelope.fence,
             request: envelope.request,
             from: Sender::Peer(from.clone()),
+            passed_on: envelope.origin.is_some() || envelope.hops > 0,
             role,
         }))
     }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::DiskError;
 use super::checksum::{file_sum, hex};
-use crate::forms::{SNAPSHOT_VERSION, SnapshotHead, SnapshotItem};
+use crate::forms::{SNAPSHOT_VERSION, SNAPSHOT_VERSION_OLDEST, SnapshotHead, SnapshotItem};
 
 const MAGIC: &[u8; 8] = b"GANTRYSN";
 const SUM_BYTES: usize = 32;
@@ -79,7 +79,7 @@ fn split_head(bytes: &[u8]) -> Result<(SnapshotHead, &[u8]), DiskError> {
         return Err(corrupt("it ends in its version".into()));
     };
     let found = u32::from_be_bytes(*version);
-    if found != SNAPSHOT_VERSION {
+    if !(SNAPSHOT_VERSION_OLDEST..=SNAPSHOT_VERSION).contains(&found) {
         let (file, known) = ("the snapshot", SNAPSHOT_VERSION);
         return Err(DiskError::UnknownVersion { file, found, known });
     }

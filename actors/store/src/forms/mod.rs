@@ -21,7 +21,11 @@ pub use wire::{
 pub const LOG_VERSION: u32 = 1;
 
 /// Version of the snapshot file: its layout, [`SnapshotHead`] and [`SnapshotItem`].
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
+
+/// The oldest version that can still be read. Since it, variants and optional fields were added,
+/// which a reader of today knows and a reader of then does not.
+pub const SNAPSHOT_VERSION_OLDEST: u32 = 1;
 
 /// Version of a segment of the history: its layout, [`SegmentHead`], [`SegmentSeal`] and the
 /// records, which are [`gantry_engine::state::HistoryRecord`].

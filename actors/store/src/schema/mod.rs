@@ -29,7 +29,8 @@ pub fn forms() -> Vec<Form> {
         Form::of::<SnapshotHead>("snapshot-head", SNAPSHOT_VERSION),
         Form::of::<SnapshotItem>("snapshot-item", SNAPSHOT_VERSION),
         Form::of::<SegmentHead>("history-head", HISTORY_VERSION),
-        Form::of::<HistoryRecord>("history-record", HISTORY_VERSION),
+        // What stands in it is what stands in the log.
+        Form::of::<HistoryRecord>("history-record", STATE_LEVEL),
         Form::of::<SegmentSeal>("history-seal", HISTORY_VERSION),
         Form::of::<RaftRequest>("raft-request", WIRE_VERSION),
         Form::of::<RaftReply>("raft-reply", WIRE_VERSION),

@@ -4,6 +4,7 @@ mod destroy;
 mod getmaster;
 mod info;
 pub(crate) mod init;
+mod renew_crypto;
 mod version;
 
 use crate::context::Context;
@@ -19,6 +20,8 @@ pub(crate) enum ClusterCommand {
     Getmaster(getmaster::Args),
     Version(version::Args),
     Destroy(destroy::Args),
+    // In a box for the same reason.
+    RenewCrypto(Box<renew_crypto::Args>),
 }
 
 impl ClusterCommand {
@@ -29,6 +32,7 @@ impl ClusterCommand {
             Self::Getmaster(_) => getmaster::run(ctx).await,
             Self::Version(_) => version::run(ctx).await,
             Self::Destroy(args) => destroy::run(ctx, args).await,
+            Self::RenewCrypto(args) => renew_crypto::run(ctx, *args).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `gantry cluster`
 
 use gantry_commands::machine::MachineErrorKind;
+use gantry_model::opcodes::OpCode;
 
 use crate::harness::{Session, compare};
 
@@ -23,6 +24,24 @@ async fn destroy() {
     let lines = ["gnt-cluster destroy", "gnt-cluster destroy --yes-do-it"];
     session.check("cluster-destroy", &lines).await;
     assert_eq!(session.cluster.submitted().len(), 1, "only with the option");
+}
+
+// covers: C27 S187
+#[tokio::test(start_paused = true)]
+async fn renew_crypto() {
+    let session = Session::new();
+    let lines = [
+        "gnt-cluster renew-crypto",
+        "gnt-cluster renew-crypto --new-cluster-certificate",
+        "gnt-cluster renew-crypto --new-cluster-certificate --new-ssh-keys -f",
+        "gnt-cluster renew-crypto --rapi-certificate=/tmp/x --new-node-certificates -f",
+        "gnt-cluster renew-crypto --new-confd-hmac-key",
+        "gnt-cluster renew-crypto --new-cluster-certificate --new-node-certificates -f -v",
+    ];
+    session.check("cluster-renew-crypto", &lines).await;
+    let [job] = session.cluster.submitted().try_into().expect("only the last");
+    let OpCode::ClusterRenewCrypto(op) = &job.op else { panic!("{job:?}") };
+    assert!(op.cluster_certificate && op.node_certificates && op.verbose);
 }
 
 // covers: C6

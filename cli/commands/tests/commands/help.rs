@@ -78,6 +78,7 @@ fn every_link_has_the_commands_of_its_noun() {
 fn command_for(op_id: &str) -> &'static [&'static str] {
     match op_id {
         "OP_CLUSTER_DESTROY" => &["cluster", "destroy"],
+        "OP_CLUSTER_RENEW_CRYPTO" => &["cluster", "renew-crypto"],
         // Submitted by the cluster when the node shows the token of this command.
         "OP_NODE_ADD" => &["node", "add"],
         "OP_NODE_REMOVE" => &["node", "remove"],

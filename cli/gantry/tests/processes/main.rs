@@ -4,6 +4,7 @@
 //! Whatever a test starts ends with it, guests too. Deliberately absent: what the simulation does
 //! better (many seeds, many nodes, broken networks).
 
+mod certificates;
 mod client_death;
 mod commit_points;
 mod console;

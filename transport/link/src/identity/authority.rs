@@ -63,6 +63,12 @@ impl CertificateLifetime {
         }
     }
 
+    /// When it was made: validity begins a little earlier.
+    #[must_use]
+    pub fn issued_unix_s(&self) -> u64 {
+        self.not_before_unix_s.saturating_add(NOT_BEFORE_BACKDATE_HOURS * 3600)
+    }
+
     /// Whether two thirds of it are over.
     #[must_use]
     pub fn is_renewal_due(&self, now_unix_s: u64) -> bool {
@@ -87,9 +93,7 @@ impl CertificateAuthority {
         let create = |source| IdentityError::Create { what: "the cluster's authority", source };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(create)?;
         let lifetime = CertificateLifetime::starting(now_unix_s, AUTHORITY_LIFETIME_DAYS);
-        let mut params = parameters(&authority_subject(cluster), lifetime, &key, now_unix_s);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let params = authority_parameters(&authority_subject(cluster), lifetime, &key, now_unix_s);
         let certificate = params.self_signed(&key).map_err(create)?;
         Ok(Self { cluster, certificate: certificate.der().clone(), key })
     }
@@ -115,7 +119,7 @@ impl CertificateAuthority {
     /// Trust in this authority alone.
     #[must_use]
     pub fn trust(&self) -> Trust {
-        Trust { cluster: self.cluster, authorities: vec![self.certificate.clone()] }
+        Trust { cluster: self.cluster, authorities: vec![self.certificate.clone()], retiring: None }
     }
 
     /// Certifies the key of a request as `role` and `id` of this cluster. Nothing but the key is
@@ -157,6 +161,25 @@ impl CertificateAuthority {
         let issuer = Issuer::from_ca_cert_der(&self.certificate, &self.key).map_err(create)?;
         let leaf = params.signed_by(&request.public_key, &issuer).map_err(create)?;
         Ok(vec![leaf.der().to_vec(), self.certificate.to_vec()])
+    }
+
+    /// Certifies the key of another authority of the cluster, its successor. Who believes this one
+    /// believes the other's certificates through it.
+    ///
+    /// # Errors
+    /// When signing fails.
+    pub fn cross_certify(
+        &self,
+        successor: &Self,
+        now_unix_s: u64,
+    ) -> Result<CertificateDer<'static>, IdentityError> {
+        let create = |source| IdentityError::Create { what: "a cross certificate", source };
+        let lifetime = CertificateLifetime::starting(now_unix_s, AUTHORITY_LIFETIME_DAYS);
+        let subject = authority_subject(self.cluster);
+        let params = authority_parameters(&subject, lifetime, &successor.key, now_unix_s);
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, &self.key).map_err(create)?;
+        let cross = params.signed_by(&successor.key, &issuer).map_err(create)?;
+        Ok(cross.der().clone())
     }
 
     /// Makes a key and certifies it at once: the first node, admins, readers.
@@ -224,6 +247,18 @@ pub(super) fn check_authority(
 
 fn authority_subject(cluster: ClusterUuid) -> String {
     format!("gantry cluster {cluster}")
+}
+
+fn authority_parameters(
+    subject: &str,
+    lifetime: CertificateLifetime,
+    key: &impl PublicKeyData,
+    now_unix_s: u64,
+) -> CertificateParams {
+    let mut params = parameters(subject, lifetime, key, now_unix_s);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
 }
 
 fn parameters(

@@ -1,6 +1,8 @@
 //! A process's own side of an identity: its key, its certificate, and whom it trusts.
 
-use gantry_wire::Role;
+use std::collections::BTreeSet;
+
+use gantry_wire::{NodeId, Role};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -141,9 +143,35 @@ pub struct Trust {
     pub cluster: ClusterUuid,
     /// Their certificates.
     pub authorities: Vec<CertificateDer<'static>>,
+    /// An authority that is believed of some nodes, and only to renew. Not kept on disk: it is
+    /// known to whoever holds the log.
+    pub retiring: Option<Retiring>,
+}
+
+/// An authority that was replaced while nodes were off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retiring {
+    /// Its certificate.
+    pub authority: CertificateDer<'static>,
+    /// The nodes whose certificates are still of it.
+    pub nodes: BTreeSet<NodeId>,
 }
 
 impl Trust {
+    /// The same, and of these nodes also the authority with that certificate (PEM).
+    ///
+    /// # Errors
+    /// When it is not one authority of the cluster.
+    pub fn with_retiring(
+        self,
+        authority_pem: &str,
+        nodes: BTreeSet<NodeId>,
+    ) -> Result<Self, IdentityError> {
+        let mut old = Self::from_pem(self.cluster, authority_pem)?.authorities.into_iter();
+        let retiring = old.next().map(|authority| Retiring { authority, nodes });
+        Ok(Self { retiring, ..self })
+    }
+
     /// Fingerprints of the authorities, in order.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
@@ -154,7 +182,7 @@ impl Trust {
     #[must_use]
     pub fn of(credentials: &Credentials) -> Self {
         let authorities = credentials.chain.last().cloned().into_iter().collect();
-        Self { cluster: credentials.name.cluster, authorities }
+        Self { cluster: credentials.name.cluster, authorities, retiring: None }
     }
 
     /// The certificates as text.
@@ -176,7 +204,7 @@ impl Trust {
         for der in &parsed.certificates {
             check_authority(cluster, der)?;
         }
-        Ok(Self { cluster, authorities: parsed.certificates })
+        Ok(Self { cluster, authorities: parsed.certificates, retiring: None })
     }
 }
 

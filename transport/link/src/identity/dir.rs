@@ -4,6 +4,7 @@
 //! after a crash finds the old file or the new one. A key and its certificate share a file, so they
 //! cannot part. The calls block for as long as the disk takes; async callers use a blocking pool.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -12,13 +13,14 @@ use std::path::{Path, PathBuf};
 use gantry_wire::{ErrorChain, Role};
 
 use super::token::from_hex;
-use super::{CertificateAuthority, ClusterUuid, Credentials, IdentityError, Trust};
+use super::{CertificateAuthority, ClusterKey, ClusterUuid, Credentials, IdentityError, Trust};
 
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const GROUP_AND_OTHERS: u32 = 0o077;
 
 const AUTHORITY_FILE: &str = "authority.pem";
+const CLUSTER_KEY_FILE: &str = "cluster.key";
 const TRUST_FILE: &str = "trust.pem";
 const ENDPOINT_KEYS_FILE: &str = "endpoint.keys";
 const TEMPORARY_SUFFIX: &str = ".new";
@@ -168,6 +170,31 @@ impl IdentityDir {
         }
     }
 
+    /// Stores the cluster keys that this candidate holds, by generation.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn save_cluster_keys(&self, keys: &BTreeMap<u64, ClusterKey>) -> Result<(), IdentityError> {
+        let line = |(generation, key): (&u64, &ClusterKey)| {
+            format!("generation {generation} {}\n", key.to_hex())
+        };
+        self.write(CLUSTER_KEY_FILE, &keys.iter().map(line).collect::<String>())
+    }
+
+    /// The stored cluster keys; none if there is no file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or is readable by others.
+    pub fn load_cluster_keys(&self) -> Result<BTreeMap<u64, ClusterKey>, IdentityError> {
+        let keys = self.load(CLUSTER_KEY_FILE, |text| {
+            text.lines()
+                .map(cluster_key_line)
+                .collect::<Option<BTreeMap<_, _>>>()
+                .ok_or_else(|| "not lines of a generation and a key".to_owned())
+        })?;
+        Ok(keys.unwrap_or_default())
+    }
+
     /// The stored keys of the endpoint; made and stored at the first call.
     ///
     /// # Errors
@@ -236,9 +263,14 @@ impl IdentityDir {
     }
 }
 
+fn cluster_key_line(line: &str) -> Option<(u64, ClusterKey)> {
+    let (generation, key) = line.strip_prefix("generation ")?.split_once(' ')?;
+    Some((generation.parse().ok()?, ClusterKey::parse_hex(key)?))
+}
+
 fn credentials_file(role: Role) -> &'static str {
     match role {
-        Role::Node | Role::Candidate => "node.pem",
+        Role::Node | Role::Candidate | Role::Lapsed => "node.pem",
         Role::Admin => "admin.pem",
         Role::Reader => "reader.pem",
         Role::Joiner => "joiner.pem",

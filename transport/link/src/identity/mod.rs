@@ -11,15 +11,17 @@ mod credentials;
 mod dir;
 mod name;
 mod pem_text;
+mod sealing;
 mod token;
 
 pub use authority::{
     AUTHORITY_LIFETIME_DAYS, CertificateAuthority, CertificateLifetime, LEAF_LIFETIME_DAYS,
     NOT_BEFORE_BACKDATE_HOURS,
 };
-pub use credentials::{Credentials, NodeKey, Trust};
+pub use credentials::{Credentials, NodeKey, Retiring, Trust};
 pub use dir::{EndpointKeys, IdentityDir};
 pub use name::{ClusterUuid, PeerName, peer_name_of};
+pub use sealing::{CLUSTER_KEY_BYTES, ClusterKey, NONCE_BYTES, SealError};
 pub use token::{JoinToken, JoinTokenError};
 
 use std::path::PathBuf;
@@ -34,6 +36,18 @@ impl Fingerprint {
     pub fn of(certificate_der: &[u8]) -> Self {
         use sha2::{Digest, Sha256};
         Self(Sha256::digest(certificate_der).into())
+    }
+}
+
+impl std::str::FromStr for Fingerprint {
+    type Err = IdentityError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let bytes = token::from_hex(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| IdentityError::Certificate {
+            reason: "not the fingerprint of a certificate".to_owned(),
+        })
     }
 }
 

@@ -184,7 +184,7 @@ pub(super) async fn accept(
     if hello.cluster.is_some() && hello.cluster != hub.cluster {
         return Err(refuse("this is another cluster"));
     }
-    let (role, node) = identify(connection, hello.boot);
+    let (role, node) = identify(hub, connection, hello.boot);
     if node != hello.node || node == hub.node {
         return Err(refuse("the node id does not fit the certificate"));
     }

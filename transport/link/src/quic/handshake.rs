@@ -86,11 +86,11 @@ impl DialError {
 /// Who is at the other end according to its certificate. `None`: it showed none.
 pub(super) fn certified_name(
     connection: &Connection,
-) -> Option<(PeerName, CertificateDer<'static>)> {
+) -> Option<(PeerName, Vec<CertificateDer<'static>>)> {
     let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    let own = chain.first()?.clone();
     // The verifier has read it before; a name that cannot be read is no name.
-    peer_name_of(&own).ok().map(|name| (name, own))
+    let name = peer_name_of(chain.first()?).ok()?;
+    Some((name, *chain))
 }
 
 // ---- the dialing side ---------------------------------------------------------------------
@@ -279,7 +279,7 @@ async fn accept_hello(
     if hello.cluster.is_some_and(|theirs| theirs != cluster) {
         return Err(refuse(format!("this is cluster {cluster}")));
     }
-    let (role, node) = identify(connection, hello.boot);
+    let (role, node) = identify(hub, connection, hello.boot);
     if node != hello.node || node == hub.node {
         return Err(refuse("the node id does not fit the certificate".to_owned()));
     }
@@ -311,10 +311,13 @@ async fn accept_hello(
     Ok(())
 }
 
-pub(super) fn identify(connection: &Connection, boot: BootId) -> (Role, NodeId) {
+pub(super) fn identify(hub: &Hub, connection: &Connection, boot: BootId) -> (Role, NodeId) {
     match certified_name(connection) {
-        Some((name, _)) if name.is_node() => (name.role, name.node()),
-        Some((name, own)) => (name.role, derived_node_id(Some(&own), boot)),
+        Some((name, chain)) if name.is_node() => (hub.tls().role_of(&name, &chain), name.node()),
+        Some((name, chain)) => {
+            let own = chain.first().map(AsRef::as_ref);
+            (name.role, derived_node_id(own, boot))
+        }
         None => (Role::Joiner, derived_node_id(None, boot)),
     }
 }

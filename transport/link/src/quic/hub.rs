@@ -134,6 +134,11 @@ impl Hub {
         config
     }
 
+    /// What TLS is done with now.
+    pub(super) fn tls(&self) -> Tls {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Handshakes from now on use these.
     pub(super) fn replace_tls(&self, tls: Tls) {
         if let (Some(endpoint), Some(server)) = (self.endpoint(), &tls.server) {
@@ -177,7 +182,7 @@ impl Hub {
     /// Throws away the cell of a peer whose id was made for one connection. A node's stays: its
     /// next boot proves that the last one is gone.
     pub(super) fn retire(&self, cell: &PeerCell, role: Role) {
-        let is_node = matches!(role, Role::Candidate | Role::Node);
+        let is_node = matches!(role, Role::Candidate | Role::Node | Role::Lapsed);
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
         if !is_node && cell.is_spent() {
             cells.remove(&cell.node);
@@ -251,7 +256,7 @@ impl Hub {
     pub(super) fn seat_for(&self, role: Role) -> Option<Seat> {
         let mut seat = Seat(Vec::new());
         let limits = match role {
-            Role::Candidate | Role::Node => vec![],
+            Role::Candidate | Role::Node | Role::Lapsed => vec![],
             Role::Admin | Role::Reader => vec![(&self.clients, CLIENTS_MAX)],
             Role::Joiner => vec![(&self.clients, CLIENTS_MAX), (&self.joiners, JOINERS_MAX)],
         };

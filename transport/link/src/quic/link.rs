@@ -231,7 +231,8 @@ impl QuicLink {
     }
 
     /// Uses another certificate and other authorities from now on. Connections whose peer is not
-    /// accepted by them are closed; the others go on. Role and id must stay the same.
+    /// accepted by them in full are closed, and all of them where the certificate that this end
+    /// showed is not; the others go on. Role and id must stay the same.
     ///
     /// # Errors
     /// When the identity cannot be used; everything stays as it was then.
@@ -241,12 +242,18 @@ impl QuicLink {
             return Err(TlsError::Authorities { reason });
         }
         let tls = Tls::new(identity)?;
+        let shown = self.hub.tls();
         self.hub.replace_tls(tls);
         let LinkIdentity::Certified { trust, .. } = identity else { return Ok(()) };
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now_unix_s));
+        let we_are_accepted = accepts(trust, shown.own_chain(), now).is_ok();
         for session in self.sessions() {
-            let chain = session.connection.peer_identity();
-            let chain = chain.and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+            if !we_are_accepted {
+                let words = b"made with a certificate that is not accepted any more";
+                session.connection.close(CloseCode::Untrusted.number(), words);
+                continue;
+            }
+            let chain = chain_of(&session.connection);
             // A joiner shows none and is not trusted anyway.
             if let Some(chain) = chain
                 && let Err(reason) = accepts(trust, &chain, now)
@@ -257,6 +264,15 @@ impl QuicLink {
             }
         }
         Ok(())
+    }
+
+    /// The chain (DER, own certificate first) that a connected node showed; empty if it is not
+    /// connected.
+    #[must_use]
+    pub fn shown_by(&self, node: NodeId) -> Vec<Vec<u8>> {
+        let session = self.hub.cell(node).and_then(|cell| cell.session());
+        let chain = session.and_then(|session| chain_of(&session.connection)).unwrap_or_default();
+        chain.iter().map(|der| der.to_vec()).collect()
     }
 
     /// Ends at once, without a goodbye, as if the process had been killed: peers learn it by
@@ -313,6 +329,11 @@ async fn run_until_stopped(hub: Arc<Hub>, ending: watch::Sender<bool>) {
     hub.let_go();
     hub.tasks.end().await;
     ending.send_replace(true);
+}
+
+fn chain_of(connection: &quinn::Connection) -> Option<Vec<CertificateDer<'static>>> {
+    let chain: Box<Vec<_>> = connection.peer_identity()?.downcast().ok()?;
+    Some(*chain)
 }
 
 fn make_hub(

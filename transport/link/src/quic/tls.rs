@@ -5,13 +5,14 @@
 //! Resumption and early data are off: both would skip the check of a certificate that may have been
 //! replaced meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gantry_wire::NodeId;
+use gantry_wire::{NodeId, Role};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
@@ -71,19 +72,47 @@ pub(super) struct Tls {
     pub(super) client: Arc<QuicClientConfig>,
     /// Only nodes accept connections.
     pub(super) server: Option<Arc<QuicServerConfig>>,
+    /// What this end shows; a joiner shows nothing.
+    own_chain: Vec<CertificateDer<'static>>,
+    trust: Option<Trust>,
 }
 
 impl Tls {
     pub(super) fn new(identity: &LinkIdentity) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (own_chain, trust) = match identity {
+            LinkIdentity::Certified { credentials, trust } => {
+                (credentials.chain().to_vec(), Some(trust.clone()))
+            }
+            LinkIdentity::Joiner { .. } => (Vec::new(), None),
+        };
         Ok(Self {
             client: client_side(identity, &provider)?,
             server: server_side(identity, &provider)?,
+            own_chain,
+            trust,
         })
+    }
+
+    pub(super) fn own_chain(&self) -> &[CertificateDer<'static>] {
+        &self.own_chain
+    }
+
+    /// The role of a peer that was let in: less than its certificate says where only an authority
+    /// that is being retired stands for it.
+    pub(super) fn role_of(&self, name: &PeerName, chain: &[CertificateDer<'static>]) -> Role {
+        let Some(trust) = self.trust.as_ref().filter(|trust| trust.retiring.is_some()) else {
+            return name.role;
+        };
+        // The clock of the handshake itself.
+        match accepts(trust, chain, UnixTime::now()) {
+            Ok(()) => name.role,
+            Err(_) => Role::Lapsed,
+        }
     }
 }
 
-/// Whether a chain that a peer showed earlier would be accepted by `trust` now.
+/// Whether `trust` believes in full a chain that a client or a node shows.
 pub(super) fn accepts(
     trust: &Trust,
     chain: &[CertificateDer<'static>],
@@ -91,11 +120,8 @@ pub(super) fn accepts(
 ) -> Result<(), String> {
     let (own, rest) = chain.split_first().ok_or("no certificate")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = roots_of(trust).map_err(|error| error.to_string())?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| error.to_string())?;
-    verifier.verify_client_cert(own, rest, now).map(|_| ()).map_err(|error| error.to_string())
+    let roots = roots_of(&trust.authorities).map_err(|error| error.to_string())?;
+    signed_by(&roots, &provider, Side::Client, (own, rest), now).map_err(|error| error.to_string())
 }
 
 /// The server name by which our verifier learns whom to expect.
@@ -110,19 +136,11 @@ fn client_side(
     identity: &LinkIdentity,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<QuicClientConfig>, TlsError> {
-    let anchor = match identity {
-        LinkIdentity::Certified { trust, .. } => {
-            Anchor::Authorities { roots: roots_of(trust)?, cluster: trust.cluster }
-        }
-        LinkIdentity::Joiner { authority } => Anchor::Fingerprint(*authority),
-    };
-    let verifier =
-        Arc::new(ServerVerifier { anchor, algorithms: provider.signature_verification_algorithms });
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Rustls)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
+        .with_custom_certificate_verifier(Arc::new(PeerVerifier::new(identity, provider)?));
     let mut config = match identity {
         LinkIdentity::Certified { credentials, .. } => builder
             .with_client_auth_cert(credentials.chain().to_vec(), credentials.key().into())
@@ -139,20 +157,14 @@ fn server_side(
     identity: &LinkIdentity,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<QuicServerConfig>>, TlsError> {
-    let LinkIdentity::Certified { credentials, trust } = identity else { return Ok(None) };
+    let LinkIdentity::Certified { credentials, .. } = identity else { return Ok(None) };
     if !credentials.name().is_node() {
         return Ok(None);
     }
-    let chain_verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots_of(trust)?), provider.clone())
-            .allow_unauthenticated()
-            .build()
-            .map_err(|error| TlsError::Authorities { reason: error.to_string() })?;
-    let verifier = Arc::new(ClientVerifier { chain_verifier, cluster: trust.cluster });
     let mut config = rustls::ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Rustls)?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(PeerVerifier::new(identity, provider)?))
         .with_single_cert(credentials.chain().to_vec(), credentials.key().into())
         .map_err(TlsError::Rustls)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
@@ -162,53 +174,138 @@ fn server_side(
     Ok(Some(Arc::new(config)))
 }
 
-fn roots_of(trust: &Trust) -> Result<RootCertStore, TlsError> {
+fn roots_of(authorities: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
-    for authority in &trust.authorities {
+    for authority in authorities {
         roots
             .add(authority.clone())
             .map_err(|error| TlsError::Authorities { reason: error.to_string() })?;
     }
     match roots.is_empty() {
-        false => Ok(roots),
+        false => Ok(Arc::new(roots)),
         true => Err(TlsError::Authorities { reason: "there is none".to_owned() }),
     }
 }
 
-/// What the dialing side believes in.
+/// Which side of TLS a certificate is shown by; it must be good for that.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Server,
+    Client,
+}
+
+/// Own certificate and the rest of the chain.
+type Chain<'a, 'b> = (&'a CertificateDer<'b>, &'a [CertificateDer<'b>]);
+
+/// Whether a chain leads to one of these authorities and is good for that side now.
+fn signed_by(
+    roots: &Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+    side: Side,
+    (own, rest): Chain<'_, '_>,
+    now: UnixTime,
+) -> Result<(), rustls::Error> {
+    match side {
+        Side::Server => {
+            let algorithms = provider.signature_verification_algorithms.all;
+            let own = ParsedCertificate::try_from(own)?;
+            verify_server_cert_signed_by_trust_anchor(&own, roots, rest, now, algorithms)
+        }
+        Side::Client => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+                    .build()
+                    .map_err(|error| rustls::Error::General(error.to_string()))?;
+            verifier.verify_client_cert(own, rest, now).map(|_| ())
+        }
+    }
+}
+
+/// What an end believes in.
 #[derive(Debug)]
 enum Anchor {
-    Authorities { roots: RootCertStore, cluster: ClusterUuid },
+    Authorities {
+        cluster: ClusterUuid,
+        roots: Arc<RootCertStore>,
+        /// Believed of these nodes, where they are clients.
+        retiring: Option<(Arc<RootCertStore>, BTreeSet<NodeId>)>,
+    },
     Fingerprint(Fingerprint),
 }
 
-/// Checks a server: chain, cluster, role, and the node where it is known.
+/// Checks whoever is at the other end: cluster, role, the node where it is known, and the chain. A
+/// client without a certificate is a joiner.
 #[derive(Debug)]
-struct ServerVerifier {
+struct PeerVerifier {
     anchor: Anchor,
-    algorithms: WebPkiSupportedAlgorithms,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerVerifier {
-    fn check_name(&self, der: &[u8], server_name: &ServerName<'_>) -> Result<(), WrongPeer> {
+impl PeerVerifier {
+    fn new(identity: &LinkIdentity, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let anchor = match identity {
+            LinkIdentity::Certified { trust, .. } => {
+                let retiring = trust.retiring.as_ref().map(|retiring| {
+                    let roots = roots_of(std::slice::from_ref(&retiring.authority))?;
+                    Ok((roots, retiring.nodes.clone()))
+                });
+                Anchor::Authorities {
+                    cluster: trust.cluster,
+                    roots: roots_of(&trust.authorities)?,
+                    retiring: retiring.transpose()?,
+                }
+            }
+            LinkIdentity::Joiner { authority } => Anchor::Fingerprint(*authority),
+        };
+        Ok(Self { anchor, provider: provider.clone() })
+    }
+
+    fn check(
+        &self,
+        side: Side,
+        chain: Chain<'_, '_>,
+        expected: Option<NodeId>,
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        // The name first: "of another cluster" says more than "unknown issuer". Nothing is believed
+        // before both hold.
+        let found = self.check_name(side, chain.0, expected)?;
+        let roots = self.roots_for(chain.1)?;
+        let checked = signed_by(&roots, &self.provider, side, chain, now);
+        match (&self.anchor, side) {
+            (Anchor::Authorities { retiring: Some((old, nodes)), .. }, Side::Client)
+                if checked.is_err() && found.is_node() && nodes.contains(&found.node()) =>
+            {
+                signed_by(old, &self.provider, side, chain, now)
+            }
+            _ => checked,
+        }
+    }
+
+    fn check_name(
+        &self,
+        side: Side,
+        der: &[u8],
+        expected: Option<NodeId>,
+    ) -> Result<PeerName, WrongPeer> {
         let found = peer_name_of(der).map_err(WrongPeer::Name)?;
         if let Anchor::Authorities { cluster, .. } = &self.anchor
             && found.cluster != *cluster
         {
             return Err(WrongPeer::Cluster { found: found.cluster, expected: *cluster });
         }
-        if !found.is_node() {
+        if matches!(side, Side::Server) && !found.is_node() {
             return Err(WrongPeer::NotANode(found));
         }
-        match expected_node(server_name) {
+        match expected {
             Some(expected) if expected != found.node() => {
                 Err(WrongPeer::Node { found: found.node(), expected })
             }
-            _ => Ok(()),
+            _ => Ok(found),
         }
     }
 
-    fn roots_for(&self, chain: &[CertificateDer<'_>]) -> Result<RootCertStore, rustls::Error> {
+    fn roots_for(&self, chain: &[CertificateDer<'_>]) -> Result<Arc<RootCertStore>, rustls::Error> {
         match &self.anchor {
             Anchor::Authorities { roots, .. } => Ok(roots.clone()),
             Anchor::Fingerprint(fingerprint) => {
@@ -218,18 +315,54 @@ impl ServerVerifier {
                     .ok_or(WrongPeer::Authority(*fingerprint))?;
                 let mut roots = RootCertStore::empty();
                 roots.add(authority.clone().into_owned())?;
-                Ok(roots)
+                Ok(Arc::new(roots))
             }
         }
     }
+
+    fn check_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
-fn expected_node(server_name: &ServerName<'_>) -> Option<NodeId> {
-    let ServerName::DnsName(name) = server_name else { return None };
-    name.as_ref().strip_suffix(SERVER_SUFFIX)?.parse().ok().map(NodeId)
+/// The part of rustls's two verifier traits that is the same in both; version 1.2 is not spoken.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _certificate: &CertificateDer<'_>,
+            _signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Err(CertificateError::BadSignature.into())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            self.check_signature(message, certificate, signature)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.schemes()
+        }
+    };
 }
 
-impl ServerCertVerifier for ServerVerifier {
+impl ServerCertVerifier for PeerVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -238,58 +371,22 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The name first: "of another cluster" says more than "unknown issuer". Nothing is believed
-        // before both hold.
-        self.check_name(end_entity, server_name)?;
-        let roots = self.roots_for(intermediates)?;
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            &roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        )?;
+        let expected = expected_node(server_name);
+        self.check(Side::Server, (end_entity, intermediates), expected, now)?;
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(CertificateError::BadSignature.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
-/// Checks a client that shows a certificate: chain and cluster. One without is a joiner.
-#[derive(Debug)]
-struct ClientVerifier {
-    chain_verifier: Arc<dyn ClientCertVerifier>,
-    cluster: ClusterUuid,
-}
-
-impl ClientCertVerifier for ClientVerifier {
+impl ClientCertVerifier for PeerVerifier {
     fn client_auth_mandatory(&self) -> bool {
         false
     }
 
+    /// No hints: a peer has one certificate and shows it.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain_verifier.root_hint_subjects()
+        &[]
     }
 
     fn verify_client_cert(
@@ -298,33 +395,14 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let found = peer_name_of(end_entity).map_err(WrongPeer::Name)?;
-        if found.cluster != self.cluster {
-            let wrong = WrongPeer::Cluster { found: found.cluster, expected: self.cluster };
-            return Err(wrong.into());
-        }
-        self.chain_verifier.verify_client_cert(end_entity, intermediates, now)
+        self.check(Side::Client, (end_entity, intermediates), None, now)?;
+        Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(CertificateError::BadSignature.into())
-    }
+    signatures!();
+}
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain_verifier.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain_verifier.supported_verify_schemes()
-    }
+fn expected_node(server_name: &ServerName<'_>) -> Option<NodeId> {
+    let ServerName::DnsName(name) = server_name else { return None };
+    name.as_ref().strip_suffix(SERVER_SUFFIX)?.parse().ok().map(NodeId)
 }

@@ -139,7 +139,8 @@ fn an_authority_of_another_cluster_is_refused() {
     assert!(CertificateAuthority::from_pem(other, &pem).is_err());
     assert!(Trust::from_pem(other, &authority().trust().to_pem()).is_err());
     let leaf = authority().issue_new(Role::Node, id(), NOW).expect("issues");
-    let not_an_authority = Trust { cluster: cluster(), authorities: leaf.chain()[..1].to_vec() };
+    let authorities = leaf.chain()[..1].to_vec();
+    let not_an_authority = Trust { cluster: cluster(), authorities, retiring: None };
     assert!(Trust::from_pem(cluster(), &not_an_authority.to_pem()).is_err());
     assert!(Credentials::from_pem(&authority().trust().to_pem()).is_err(), "no key");
 }

@@ -4,5 +4,6 @@ mod identity;
 mod quic_clients;
 mod quic_conformance;
 mod quic_faults;
+mod retiring;
 mod rig;
 mod sim;

@@ -157,6 +157,7 @@ async fn rotation_keeps_who_is_trusted_and_closes_who_is_not() {
     let both = Trust {
         cluster,
         authorities: vec![rig.authority.certificate().clone(), next.certificate().clone()],
+        retiring: None,
     };
     let certified = |by: &CertificateAuthority, n, trust: &Trust| LinkIdentity::Certified {
         credentials: by.issue_new(Role::Node, QuicRig::node_id(n).0, now_unix_s()).expect("issues"),

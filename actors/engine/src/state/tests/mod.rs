@@ -7,3 +7,4 @@ mod find;
 mod history;
 mod jobs;
 mod replicas;
+mod trust;

@@ -1,3 +1,4 @@
 //! Units on the cluster.
 
 mod destroy;
+mod renew_crypto;

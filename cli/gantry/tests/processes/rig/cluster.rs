@@ -245,7 +245,11 @@ impl Cluster {
     }
 
     pub(crate) fn token_for(&self, node: usize) -> String {
-        let issued = self.json(&["node", "add", &self.node(node).name]);
+        self.token_for_name(&self.node(node).name)
+    }
+
+    pub(crate) fn token_for_name(&self, name: &str) -> String {
+        let issued = self.json(&["node", "add", name]);
         issued["token"].as_str().expect("a token").to_owned()
     }
 

@@ -122,6 +122,10 @@ impl Finished {
         self.status.code()
     }
 
+    pub(crate) fn is_success(&self) -> bool {
+        self.code() == Some(0)
+    }
+
     pub(crate) fn signal(&self) -> Option<i32> {
         self.status.signal()
     }

@@ -1,0 +1,135 @@
+//! An authority that was replaced while nodes were off.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gantry_link::conformance::{Recorder, await_event, envelope};
+use gantry_link::identity::{CertificateAuthority, Credentials, NodeKey, Retiring, Trust};
+use gantry_link::quic::{LinkIdentity, QuicLink};
+use gantry_link::{Link, PeerEvent};
+use gantry_wire::{NodeId, Role};
+
+use crate::rig::{QuicRig, now_unix_s};
+
+/// The cluster's old authority is the rig's; this one has taken its place.
+struct Rotation {
+    rig: QuicRig,
+    next: CertificateAuthority,
+}
+
+impl Rotation {
+    fn new() -> Self {
+        let rig = QuicRig::new();
+        let next = CertificateAuthority::create(rig.authority.cluster(), now_unix_s());
+        Self { rig, next: next.expect("authority") }
+    }
+
+    /// Of the new authority, with the certificate that the old one made for it.
+    fn issue(&self, role: Role, node: NodeId) -> Credentials {
+        let key = NodeKey::generate().expect("a key");
+        let csr = key.request().expect("a request");
+        let mut chain = self.next.issue(&csr, role, node.0, now_unix_s()).expect("issued");
+        let cross = self.rig.authority.cross_certify(&self.next, now_unix_s()).expect("signed");
+        chain.insert(1, cross.to_vec());
+        key.certified(chain).expect("for this key")
+    }
+
+    /// Believes the new one, and of these nodes the old one.
+    fn trust(&self, pending: &[usize]) -> Trust {
+        let nodes: BTreeSet<NodeId> = pending.iter().map(|n| QuicRig::node_id(*n)).collect();
+        let authority = self.rig.authority.certificate().clone();
+        Trust { retiring: Some(Retiring { authority, nodes }), ..self.next.trust() }
+    }
+
+    /// Node 0, rotated.
+    fn rotated(&self, pending: &[usize]) -> Arc<QuicLink> {
+        let node = self.rig.start_node(0, Recorder::new());
+        let identity = LinkIdentity::Certified {
+            credentials: self.issue(Role::Candidate, QuicRig::node_id(0)),
+            trust: self.trust(pending),
+        };
+        node.renew(&identity, now_unix_s()).expect("usable");
+        node
+    }
+
+    fn sleeper(&self, n: usize, to: &QuicLink) -> Arc<QuicLink> {
+        let node = self.rig.start_node(n, Recorder::new());
+        node.know(QuicRig::node_id(0), vec![to.local_addr()]);
+        node
+    }
+}
+
+fn role_at(link: &QuicLink, n: usize) -> Option<Role> {
+    let peer = link.peers().into_iter().find(|peer| peer.node == QuicRig::node_id(n));
+    peer.map(|peer| peer.role)
+}
+
+// covers: K14
+#[tokio::test]
+async fn a_node_that_slept_believes_the_new_authority_and_is_believed_as_lapsed() {
+    let rotation = Rotation::new();
+    let master = rotation.rotated(&[1]);
+    let sleeper = rotation.sleeper(1, &master);
+    let echo = || sleeper.ask(QuicRig::node_id(0), envelope("/echo", "x", 5000));
+    assert_eq!(echo().await, Ok(Bytes::from("x")));
+    assert_eq!(role_at(&master, 1), Some(Role::Lapsed));
+
+    let mut events = sleeper.events();
+    let renewed = LinkIdentity::Certified {
+        credentials: rotation.issue(Role::Node, QuicRig::node_id(1)),
+        trust: rotation.next.trust(),
+    };
+    sleeper.renew(&renewed, now_unix_s()).expect("usable");
+    await_event(&mut events, "the end of the old", |e| matches!(e, PeerEvent::Down { .. })).await;
+    assert_eq!(echo().await, Ok(Bytes::from("x")));
+    assert_eq!(role_at(&master, 1), Some(Role::Node));
+}
+
+#[tokio::test]
+async fn the_old_authority_is_believed_of_nobody_else() {
+    let rotation = Rotation::new();
+    let master = rotation.rotated(&[1]);
+    let other = rotation.sleeper(2, &master);
+    other.ask(QuicRig::node_id(0), envelope("/echo", "x", 700)).await.expect_err("not pending");
+    // Not of an operator, even one with the id of that node.
+    let admin = rotation.rig.issue(Role::Admin, QuicRig::node_id(1));
+    let admin = LinkIdentity::certified(admin);
+    let command = QuicLink::client(admin, crate::rig::new_boot(), Recorder::new()).expect("starts");
+    if command.connect(vec![master.local_addr()]).await.is_ok() {
+        let refused = command.ask(QuicRig::node_id(0), envelope("/echo", "x", 700)).await;
+        refused.expect_err("its certificate is not accepted");
+    }
+    assert_eq!(master.peers(), []);
+}
+
+#[tokio::test]
+async fn nobody_dials_a_node_by_the_old_authority() {
+    let rotation = Rotation::new();
+    let master = rotation.rotated(&[1]);
+    let sleeper = rotation.rig.start_node(1, Recorder::new());
+    master.know(QuicRig::node_id(1), vec![sleeper.local_addr()]);
+    let asked = master.ask(QuicRig::node_id(1), envelope("/echo", "x", 700)).await;
+    asked.expect_err("it has to come and renew");
+}
+
+#[tokio::test]
+async fn another_certificate_of_the_same_authority_disturbs_no_connection() {
+    let rig = QuicRig::new();
+    let (a, b) = (rig.start_node(0, Recorder::new()), rig.start_node(1, Recorder::new()));
+    a.know(QuicRig::node_id(1), vec![b.local_addr()]);
+    let echo = || a.ask(QuicRig::node_id(1), envelope("/echo", "x", 5000));
+    echo().await.expect("connects");
+    let mut events = b.events();
+    let another = rig.issue(Role::Node, QuicRig::node_id(0));
+    let shown = another.chain()[0].clone();
+    a.renew(&LinkIdentity::certified(another), now_unix_s()).expect("usable");
+    echo().await.expect("the connection lives");
+    assert!(events.try_recv().is_err(), "nobody was disconnected");
+
+    // Whoever connects now is shown the new one.
+    let asker = rig.start_node(2, Recorder::new());
+    asker.know(QuicRig::node_id(0), vec![a.local_addr()]);
+    asker.ask(QuicRig::node_id(0), envelope("/echo", "x", 5000)).await.expect("connects");
+    assert_eq!(asker.shown_by(QuicRig::node_id(0)).first(), Some(&shown.to_vec()));
+}
