@@ -1,4 +1,4 @@
-//! Guests that cannot be started or will not stop: what is said, and that nothing is left.
+//! Guests that cannot be started or will not stop: what is said, and what is left.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -16,6 +16,16 @@ fn false_qemu(cluster: &Cluster, script: &str) -> String {
     format!("kvm:kvm_path={}", path.display())
 }
 
+/// Row I1: an instance that was made and does not start stays, marked to run. Nothing of a guest
+/// is left, and it can be removed.
+fn assert_kept_without_a_guest(cluster: &Cluster) {
+    cluster.wait_status(NAME, "ERROR_down");
+    assert_eq!(cluster.qemus(1), []);
+    cluster.gantry(&["instance", "remove", "-f", NAME]).success();
+    cluster.assert_nothing_left();
+}
+
+// covers: I1
 #[test]
 fn a_missing_qemu_is_said_with_the_package_that_has_it() {
     let cluster = Cluster::of_one();
@@ -24,7 +34,7 @@ fn a_missing_qemu_is_said_with_the_package_that_has_it() {
     for word in ["/nonexistent", "qemu-system-x86"] {
         assert!(text.contains(word), "{word}: {refused}");
     }
-    cluster.assert_nothing_left();
+    assert_kept_without_a_guest(&cluster);
 }
 
 #[test]
@@ -34,7 +44,7 @@ fn a_qemu_that_does_not_run_at_all_is_quoted() {
     let refused = cluster.add(NAME, &["-H", &qemu]);
     let text = refused.failure(1);
     assert!(text.contains("no such luck"), "{refused}");
-    cluster.assert_nothing_left();
+    assert_kept_without_a_guest(&cluster);
 }
 
 #[test]
@@ -46,7 +56,7 @@ fn a_qemu_that_dies_at_the_start_of_a_guest_is_quoted() {
     let refused = cluster.add(NAME, &["-H", &qemu]);
     let text = refused.failure(1);
     assert!(text.contains("could not set up the machine"), "{refused}");
-    cluster.assert_nothing_left();
+    assert_kept_without_a_guest(&cluster);
 }
 
 #[test]
