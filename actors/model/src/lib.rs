@@ -18,5 +18,6 @@ pub mod params;
 pub mod query;
 pub mod report;
 pub mod steps;
+pub mod transitions;
 pub mod trust;
 pub mod units;

@@ -15,3 +15,4 @@ mod partitions;
 mod roles;
 mod scenario;
 mod slow_disk;
+mod transitions;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
+use gantry_engine::state::ClusterState;
 use gantry_model::ids::{InstanceUuid, JobId};
 use gantry_model::messages::{
     AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateRenew,
@@ -112,6 +113,8 @@ fn every_message_is_refused_to_every_role_without_its_right_and_to_no_other() {
         // One that outlasts all this, so that there is an actor of a job.
         let job = cluster.client().submit_one(ops::delay_on(MachineNumber(2), 600_000)).await;
         cluster.wait_for_state("it acts", |state| state.locks.contains_key(&job)).await;
+        let noted = |state: &ClusterState| state.transitions.contains_key(&instance);
+        cluster.wait_for_state("its start is noted", noted).await;
         let entries = every_message(&cluster, instance, job);
         let before = cluster.state();
         for role in [Role::Reader, Role::Joiner, Role::Admin, Role::Lapsed] {

@@ -10,9 +10,11 @@ mod lock;
 mod nice_sort;
 mod node;
 mod picture;
+mod sightings;
 mod table;
 
 pub use picture::{NodePicture, Picture};
+pub use sightings::Sightings;
 pub use table::{Live, Names, fields, table};
 
 #[cfg(test)]

@@ -2,5 +2,6 @@
 
 mod columns;
 mod pictures;
+mod sightings;
 mod statuses;
 mod view;

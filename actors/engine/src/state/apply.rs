@@ -57,6 +57,10 @@ impl ClusterState {
                 .check_reign(*reign)
                 .and_then(|()| self.change_config(deltas, entry.at))
                 .map(|()| Applied::Done),
+            Command::Transitions { reign, seen } => self
+                .check_reign(*reign)
+                .and_then(|()| self.note_transitions(seen, entry.at, out))
+                .map(|()| Applied::Done),
             Command::Cancel { reign, job } => self
                 .check_reign(*reign)
                 .and_then(|()| self.cancel(*job, entry.at))

@@ -8,6 +8,7 @@ use gantry_model::locks::{LockMode, LockName};
 use gantry_model::messages::NewJob;
 use gantry_model::objects::{Cluster, Node, NodeGroup};
 use gantry_model::steps::{PlanRecord, Step, StepResult};
+use gantry_model::transitions::GuestSeen;
 use gantry_model::units::Timestamp;
 use gantry_wire::RequestId;
 use schemars::JsonSchema;
@@ -15,13 +16,16 @@ use serde::{Deserialize, Serialize};
 
 /// The newest level of rules and variants that this program knows. It rises with every change of
 /// what [`ClusterState::apply`](super::ClusterState::apply) does.
-pub const STATE_LEVEL: u32 = 3;
+pub const STATE_LEVEL: u32 = 4;
 
 /// From this level on a job that acts can be told to stop, and its urgency can be changed.
 pub(super) const LEVEL_JOBS_TOUCHED: u32 = 2;
 
 /// From this level on jobs that leave the state go to the history.
 pub(super) const LEVEL_HISTORY: u32 = 3;
+
+/// From this level on transitions of guests are in the log; nobody proposes them below.
+pub const LEVEL_TRANSITIONS: u32 = 4;
 
 /// A decided command with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +81,13 @@ pub enum Command {
         reign: ReignId,
         /// Which; those that have not ended stay.
         jobs: Vec<JobId>,
+    },
+    /// Guests were seen to have changed. Of level 4.
+    Transitions {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// What was seen; what is no change when it is applied is left out.
+        seen: Vec<GuestSeen>,
     },
     /// A job is asked to stop.
     Cancel {

@@ -148,6 +148,7 @@ impl ClusterState {
     fn remove_instance(&mut self, uuid: InstanceUuid) -> Result<(), Fault> {
         if let Some(instance) = self.instances.remove(&uuid) {
             self.instance_names.remove(&instance.name);
+            self.transitions.remove(&uuid);
         }
         Ok(())
     }

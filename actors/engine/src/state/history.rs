@@ -1,4 +1,4 @@
-//! What leaves the state for the history: finished jobs.
+//! What leaves the state for the history: finished jobs, and what became of guests.
 //!
 //! The state keeps only how many records have left it and a hash over all of them
 //! ([`HistoryHead`]). Both are part of the state's hash, so replicas that compare their states also
@@ -7,8 +7,9 @@
 //! them out), how long they are kept there.
 
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::ids::{JobId, Revision};
+use gantry_model::ids::{InstanceUuid, JobId, Revision};
 use gantry_model::jobs::JobRecord;
+use gantry_model::transitions::Transition;
 use gantry_model::units::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,13 @@ pub enum HistoryEvent {
         /// Whether log lines or results were cut off, because it was too large.
         cut: bool,
     },
+    /// The guest of an instance changed.
+    Guest {
+        /// Which.
+        instance: InstanceUuid,
+        /// How.
+        transition: Transition,
+    },
 }
 
 impl HistoryRecord {
@@ -81,6 +89,7 @@ impl HistoryRecord {
     pub fn job(&self) -> Option<&JobRecord> {
         match &self.event {
             HistoryEvent::Job { job, .. } => Some(job),
+            HistoryEvent::Guest { .. } => None,
         }
     }
 
@@ -161,7 +170,7 @@ impl ClusterState {
         true
     }
 
-    fn emit(&mut self, event: HistoryEvent, at: Timestamp, out: &mut Vec<Emitted>) {
+    pub(super) fn emit(&mut self, event: HistoryEvent, at: Timestamp, out: &mut Vec<Emitted>) {
         let (position, revision) = (self.history.count, self.revision);
         let mut record = HistoryRecord { position, revision, at, event };
         let encode = |record: &HistoryRecord| {
@@ -176,7 +185,8 @@ impl ClusterState {
             if encoded.len() <= HISTORY_RECORD_BYTES_MAX {
                 break;
             }
-            let HistoryEvent::Job { job, cut } = &mut record.event;
+            // Nothing else is ever large.
+            let HistoryEvent::Job { job, cut } = &mut record.event else { break };
             shorten(job);
             *cut = true;
             encoded = encode(&record);

@@ -16,12 +16,16 @@ mod find;
 mod history;
 mod journal;
 mod touch;
+mod transitions;
 mod trust;
 
 pub(crate) use find::unknown;
 
-pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact, STATE_LEVEL};
+pub use command::{
+    Applied, Command, Entry, InitCluster, JobEntry, JobFact, LEVEL_TRANSITIONS, STATE_LEVEL,
+};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
+pub use transitions::TRANSITIONS_MAX;
 pub use trust::SECRETS_MAX;
 
 use std::io::{BufWriter, Write};
@@ -32,6 +36,7 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::objects::{Cluster, Instance, JoinTokenRecord, Node, NodeGroup};
+use gantry_model::transitions::Transition;
 use gantry_model::trust::{ClusterTrust, SealedSecret, SecretName};
 use gantry_wire::RequestId;
 use imbl::{OrdMap, OrdSet};
@@ -86,6 +91,10 @@ pub struct ClusterState {
     /// Instances by name.
     #[schemars(with = "std::collections::BTreeMap<String, InstanceUuid>")]
     pub instance_names: OrdMap<InstanceName, InstanceUuid>,
+    /// What last became of the guests of instances; nothing of one that was never seen.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    #[schemars(with = "std::collections::BTreeMap<InstanceUuid, Transition>")]
+    pub transitions: OrdMap<InstanceUuid, Arc<Transition>>,
     /// Join tokens, by hash of their secret.
     #[schemars(with = "std::collections::BTreeMap<String, JoinTokenRecord>")]
     pub tokens: OrdMap<String, Arc<JoinTokenRecord>>,

@@ -12,12 +12,13 @@ mod queries;
 mod reports;
 mod submit;
 mod touch;
+mod transitions;
 mod waiting;
 
 use std::collections::BTreeMap;
 
 use gantry_engine::jobs::Scheduler;
-use gantry_engine::query::Picture;
+use gantry_engine::query::{Picture, Sightings};
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::messages::{
@@ -40,6 +41,9 @@ pub(crate) struct ClusterActor {
     context: MasterContext,
     locks: LocalRef<LockActor>,
     picture: Picture,
+    /// Guests that may have changed, and whether that is being written.
+    sightings: Sightings,
+    writes_transitions: bool,
     scheduler: Scheduler,
     /// States that only the leader knows.
     live: BTreeMap<JobId, JobStatus>,
@@ -55,6 +59,8 @@ impl ClusterActor {
             context,
             locks,
             picture: Picture::default(),
+            sightings: Sightings::default(),
+            writes_transitions: false,
             scheduler: Scheduler::default(),
             live: BTreeMap::new(),
             waits: BTreeMap::new(),

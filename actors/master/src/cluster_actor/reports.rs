@@ -26,7 +26,9 @@ impl Handler<Report> for ClusterActor {
             reply.send(Ok(ReportAck::NotAMember));
             return;
         }
+        self.sightings.note(&message);
         reply.send(Ok(self.picture.report(message)));
+        self.write_transitions_later(ctx);
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn encode(mut head: SnapshotHead) -> Result<Bytes, DiskError> {
         node_names: Default::default(),
         instances: Default::default(),
         instance_names: Default::default(),
+        transitions: Default::default(),
         jobs: Default::default(),
         unfinished: Default::default(),
         locks: Default::default(),
@@ -125,6 +126,7 @@ fn items(state: &ClusterState) -> Vec<SnapshotItem> {
     items.extend(
         state.instance_names.iter().map(|(name, id)| SnapshotItem::InstanceName(name.clone(), *id)),
     );
+    items.extend(state.transitions.iter().map(|(id, t)| SnapshotItem::Transition(*id, t.clone())));
     for (id, job) in &state.jobs {
         let ops = job.ops.iter().map(|op| SnapshotItem::Op(*id, Box::new(op.clone())));
         items.push(SnapshotItem::Job(*id, Box::new(without_ops(job))));
@@ -155,6 +157,7 @@ fn add(state: &mut ClusterState, item: SnapshotItem) -> Result<(), DiskError> {
         SnapshotItem::NodeName(name, id) => drop(state.node_names.insert(name, id)),
         SnapshotItem::Instance(id, instance) => drop(state.instances.insert(id, instance)),
         SnapshotItem::InstanceName(name, id) => drop(state.instance_names.insert(name, id)),
+        SnapshotItem::Transition(id, last) => drop(state.transitions.insert(id, last)),
         SnapshotItem::Job(id, job) => drop(state.jobs.insert(id, Arc::from(job))),
         SnapshotItem::Op(id, op) => match state.jobs.get_mut(&id) {
             Some(job) => Arc::make_mut(job).ops.push(*op),

@@ -10,6 +10,7 @@ use gantry_model::jobs::{JobRecord, OpRecord};
 use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::objects::{Instance, Node};
+use gantry_model::transitions::Transition;
 use gantry_model::units::Timestamp;
 use gantry_wire::RequestId;
 use schemars::JsonSchema;
@@ -56,6 +57,8 @@ pub enum SnapshotItem {
     Instance(InstanceUuid, Arc<Instance>),
     /// An entry of the index of instances.
     InstanceName(InstanceName, InstanceUuid),
+    /// What last became of the guest of an instance.
+    Transition(InstanceUuid, Arc<Transition>),
     /// A job without its opcodes.
     Job(JobId, Box<JobRecord>),
     /// The next opcode of a job that stands before it.

@@ -40,6 +40,14 @@ fn runs_elsewhere(state: &ClusterState, live: Live<'_>, instance: &Instance) -> 
     others.any(|place| online(place) && runs(place))
 }
 
+/// Whether the last that was seen of its present start is that its user shut it down: nothing is
+/// left of such a guest once its node's daemon has restarted.
+fn was_shut_down_inside(state: &ClusterState, instance: &Instance) -> bool {
+    state.transitions.get(&instance.uuid).is_some_and(|last| {
+        last.state == Some(GuestState::Shutdown) && last.epoch == instance.run_epoch
+    })
+}
+
 /// Ganeti's words for the state of an instance.
 fn status(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
     let word = match guest(state, live, instance) {
@@ -56,6 +64,7 @@ fn status(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
             AdminState::Down | AdminState::Offline => "ERROR_up",
         },
         Ok(None) => match instance.admin_state {
+            AdminState::Up if was_shut_down_inside(state, instance) => "USER_down",
             AdminState::Up => "ERROR_down",
             AdminState::Down => "ADMIN_down",
             AdminState::Offline => "ADMIN_offline",

@@ -7,4 +7,5 @@ mod find;
 mod history;
 mod jobs;
 mod replicas;
+mod transitions;
 mod trust;

@@ -5,7 +5,9 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{JobAttempt, JobId, ReignId, RunEpoch, Serial};
 use gantry_model::jobs::{JobStatus, LogKind};
 use gantry_model::objects::AdminState;
+use gantry_model::report::GuestState;
 use gantry_model::steps::{Act, Step, StepResult};
+use gantry_model::transitions::GuestSeen;
 use gantry_model::units::{Millis, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -108,6 +110,21 @@ fn any_fact() -> impl Strategy<Value = JobFact> {
     ]
 }
 
+fn any_sight() -> impl Strategy<Value = GuestSeen> {
+    let state = prop_oneof![
+        Just(GuestState::Running),
+        Just(GuestState::Paused),
+        Just(GuestState::Shutdown)
+    ];
+    let guest = proptest::option::of((state, (0..3_u64).prop_map(RunEpoch)));
+    (1..5_u8, 1..4_u8, guest).prop_map(|(n, on, guest)| GuestSeen {
+        instance: instance_id(n),
+        node: node_id(on),
+        guest,
+        at: Timestamp(7),
+    })
+}
+
 /// A command, and whether it comes from the present reign and attempt.
 fn any_command() -> impl Strategy<Value = (Command, bool)> {
     let (reign, attempt, job) = (ReignId(0), JobAttempt(0), (1..6_u64).prop_map(JobId));
@@ -130,6 +147,7 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
             priority,
         }),
         2 => vec(job, 0..4).prop_map(move |jobs| Command::Archive { reign, jobs }),
+        2 => vec(any_sight(), 0..4).prop_map(move |seen| Command::Transitions { reign, seen }),
     ];
     (command, prop::bool::weighted(0.95))
 }
@@ -144,6 +162,7 @@ fn fenced(state: &ClusterState, mut command: Command, present: bool) -> Command 
         | Command::Config { reign, .. }
         | Command::Cancel { reign, .. }
         | Command::ChangePriority { reign, .. }
+        | Command::Transitions { reign, .. }
         | Command::Archive { reign, .. } => *reign = now,
         Command::Job(entry) => {
             entry.reign = state.reign;
@@ -188,6 +207,9 @@ fn check(state: &ClusterState) {
         assert_eq!(state.nodes.get(uuid).map(|node| &node.name), Some(name));
     }
     assert_eq!(state.instances.len(), state.instance_names.len());
+    for instance in state.transitions.keys() {
+        assert!(state.instances.contains_key(instance), "a transition of nobody");
+    }
     for (name, uuid) in &state.instance_names {
         let instance = state.instances.get(uuid).expect("named instances exist");
         assert_eq!(&instance.name, name);

@@ -1,0 +1,78 @@
+//! From reports to what is written.
+
+use gantry_model::ids::RunEpoch;
+use gantry_model::messages::Report;
+use gantry_model::report::{GuestReport, GuestState, ReportEvent};
+use gantry_model::units::Timestamp;
+
+use super::view::{boot, guest, info};
+use crate::query::{Picture, Sightings};
+use crate::state::tests::sample::{Log, instance, instance_id, node_id};
+
+struct Bench {
+    log: Log,
+    picture: Picture,
+    sightings: Sightings,
+    next: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut log = Log::new();
+        log.config(vec![gantry_model::deltas::ConfigDelta::InstanceAdd(Box::new(instance(1)))]);
+        let mut bench =
+            Self { log, picture: Picture::default(), sightings: Sightings::default(), next: 0 };
+        bench.say(ReportEvent::Full { info: info(64), guests: Vec::new() });
+        assert_eq!(bench.take(), []);
+        bench
+    }
+
+    fn say(&mut self, event: ReportEvent) {
+        let report =
+            Report { node: node_id(1), boot: boot(1), first: self.next, events: vec![event] };
+        self.next += 1;
+        self.sightings.note(&report);
+        self.picture.report(report);
+    }
+
+    fn take(&mut self) -> Vec<Option<(GuestState, RunEpoch)>> {
+        let seen = self.sightings.take(&self.log.state, &self.picture, Timestamp(5));
+        assert!(self.sightings.is_empty());
+        seen.into_iter().map(|seen| seen.guest).collect()
+    }
+}
+
+fn running() -> GuestReport {
+    guest(1, GuestState::Running)
+}
+
+#[test]
+fn a_guest_that_flaps_in_a_window_is_what_it_is_at_its_end() {
+    let mut bench = Bench::new();
+    for _ in 0..50 {
+        bench.say(ReportEvent::Guest(running()));
+        bench.say(ReportEvent::Gone(instance_id(1)));
+    }
+    bench.say(ReportEvent::Guest(running()));
+    assert_eq!(bench.take(), [Some((GuestState::Running, running().epoch))]);
+}
+
+#[test]
+fn samples_and_what_is_as_before_are_not_written() {
+    let mut bench = Bench::new();
+    bench.say(ReportEvent::Info(info(7)));
+    assert!(bench.sightings.is_empty());
+    bench.say(ReportEvent::Guest(running()));
+    bench.say(ReportEvent::Gone(instance_id(1)));
+    assert_eq!(bench.take(), []);
+}
+
+#[test]
+fn a_full_report_tells_of_everybody_at_home_there() {
+    let mut bench = Bench::new();
+    bench.say(ReportEvent::Full { info: info(64), guests: vec![running()] });
+    assert_eq!(bench.take().len(), 1);
+    bench.say(ReportEvent::Guest(running()));
+    bench.picture.disconnected(node_id(1));
+    assert_eq!(bench.take(), [], "what a node said before it went away is old");
+}
