@@ -278,12 +278,10 @@ fn credentials_file(role: Role) -> &'static str {
 }
 
 fn refuse_open_to_others(path: &Path, found: &std::fs::Metadata) -> Result<(), IdentityError> {
-    let mode = found.permissions().mode();
+    let mode = found.permissions().mode() & 0o7777;
     if mode & GROUP_AND_OTHERS == 0 {
         return Ok(());
     }
-    Err(IdentityError::Damaged {
-        path: path.to_owned(),
-        reason: format!("mode {:04o} lets others read keys", mode & 0o7777),
-    })
+    let wanted = if found.is_dir() { 0o700 } else { 0o600 };
+    Err(IdentityError::OpenToOthers { path: path.to_owned(), mode, wanted })
 }

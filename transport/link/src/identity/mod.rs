@@ -116,6 +116,19 @@ pub enum IdentityError {
         #[source]
         source: std::io::Error,
     },
+    /// A file or directory of keys that others can read.
+    #[error(
+        "{} has mode {mode:04o}, which lets others read keys; it must be {wanted:04o}",
+        path.display()
+    )]
+    OpenToOthers {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// What it should be.
+        wanted: u32,
+    },
     /// A file does not contain what it should.
     #[error("{} is damaged: {reason}", path.display())]
     Damaged {

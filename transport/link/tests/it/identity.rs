@@ -111,7 +111,12 @@ fn a_key_file_that_others_may_read_is_refused() {
     let file = dir.path().join("authority.pem");
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).expect("changes");
     let refused = dir.load_authority(cluster()).map(|_| ());
-    assert!(matches!(&refused, Err(IdentityError::Damaged { path, .. }) if *path == file));
+    let refused = refused.expect_err("others can read it").to_string();
+    let file = file.display();
+    assert_eq!(
+        refused,
+        format!("{file} has mode 0644, which lets others read keys; it must be 0600")
+    );
 }
 
 #[test]
