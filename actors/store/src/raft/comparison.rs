@@ -2,7 +2,9 @@
 //!
 //! Whenever the index of an applied entry is a multiple of the snapshot interval, every holder
 //! takes a clone of its state, hashes it off the apply path, and asks all others for the hash that
-//! theirs had at the same entry. What more than half of the holders have is right, whoever leads;
+//! theirs had at the same entry. Who holds the log is asked of the membership that was in effect
+//! at that entry, so that all of them decide alike; a lone holder has nobody to compare with, and
+//! neither clones nor hashes. What more than half of the holders have is right, whoever leads;
 //! a holder that has something else stops: it applies, votes, serves and proposes nothing any
 //! more, leaves a mark on its disk, and is not opened again until its log has been cleared. A
 //! wrong state is thereby found wherever it is, the leader's included.
@@ -54,15 +56,20 @@ impl Points {
         (Arc::new(points), waiting)
     }
 
-    /// The state after the entry of this index; a clone is taken where it is to be compared.
-    pub(crate) fn applied(&self, index: u64, state: &ClusterState) {
-        if index == 0 || !index.is_multiple_of(self.every) {
+    /// The state after the entry of this index, and how many held the log then; a clone is taken
+    /// where it is to be compared.
+    pub(crate) fn applied(&self, index: u64, n_holders: usize, state: &ClusterState) {
+        if !self.is_point(index, n_holders) {
             return;
         }
         // What is applied again after a restart comes faster than it is hashed.
         if self.queue.try_send(Point { index, state: state.clone() }).is_err() {
             tracing::debug!(index, "this state is not compared: earlier ones still are");
         }
+    }
+
+    fn is_point(&self, index: u64, n_holders: usize) -> bool {
+        index != 0 && index.is_multiple_of(self.every) && n_holders > 1
     }
 
     /// The hash of this node's state after that entry, if it was compared and is not forgotten.
@@ -293,15 +300,26 @@ mod tests {
         assert_eq!(judged("a", &[(2, "b")], 2, 1), Verdict::Open { differ: vec![node(2)] });
     }
 
+    fn taken(waiting: &mut mpsc::Receiver<Point>) -> Vec<u64> {
+        std::iter::from_fn(|| waiting.try_recv().ok()).map(|point| point.index).collect()
+    }
+
+    #[test]
+    fn a_lone_holder_clones_nothing_until_there_is_a_second_one() {
+        let (points, mut waiting) = Points::new(10);
+        for (index, n_holders) in [(10, 1), (20, 1), (30, 2), (40, 3), (50, 1), (60, 0)] {
+            points.applied(index, n_holders, &ClusterState::default());
+        }
+        assert_eq!(taken(&mut waiting), [30, 40]);
+    }
+
     #[test]
     fn a_state_is_compared_at_every_multiple_of_the_interval_and_remembered_for_a_while() {
         let (points, mut waiting) = Points::new(10);
         for index in 0..=35 {
-            points.applied(index, &ClusterState::default());
+            points.applied(index, 2, &ClusterState::default());
         }
-        let taken: Vec<u64> =
-            std::iter::from_fn(|| waiting.try_recv().ok()).map(|point| point.index).collect();
-        assert_eq!(taken, [10, 20, 30]);
+        assert_eq!(taken(&mut waiting), [10, 20, 30]);
         for index in 0..=POINTS_KEPT as u64 {
             points.keep(index, index.to_string());
         }

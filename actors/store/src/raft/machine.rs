@@ -154,7 +154,8 @@ impl RaftStateMachine<Config> for Machine {
                     Answer(None)
                 }
             };
-            self.points.applied(entry.log_id.index, &self.state);
+            let n_holders = self.membership.membership().nodes().count();
+            self.points.applied(entry.log_id.index, n_holders, &self.state);
             answers.extend(responder.map(|responder| (responder, answer)));
         }
         // Published before anybody is answered: who has an answer reads what it says.

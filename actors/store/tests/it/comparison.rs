@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gantry_model::ids::{NodeUuid, ReignId};
-use gantry_store::{Compaction, Leadership, ProposeError, Store, StoreError};
+use gantry_store::forms::{RaftAnswer, RaftCall, StateHashCall, WIRE_VERSION};
+use gantry_store::{Compaction, Leadership, ProposeError, RaftRequest, Store, StoreError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -23,6 +24,42 @@ async fn stopped(store: &Store) {
     let mut leadership = store.leadership();
     let stops = leadership.wait_for(|now| *now == Leadership::Stopped);
     tokio::time::timeout(SOON, stops).await.expect("it is found in time").expect("told");
+}
+
+/// The multiples of the interval up to the present state at which this store has hashed its state.
+async fn hashed_at(store: &Store) -> Vec<u64> {
+    let to = store.node();
+    let points = (1..).map(|n| n * OFTEN.snapshot_every);
+    let mut hashed = Vec::new();
+    for index in points.take_while(|index| *index <= store.snapshot().revision.0) {
+        let call = RaftCall::StateHash(StateHashCall { index });
+        let request = RaftRequest { version: WIRE_VERSION, from: node(9), to, call };
+        let RaftAnswer::StateHash(answer) = store.handle(request).await.answer else {
+            panic!("a question for a hash is answered with one, or with none");
+        };
+        hashed.extend(answer.hash.map(|_| index));
+    }
+    hashed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_holder_hashes_nothing_and_two_compare_from_the_next_interval_on() {
+    let (mut cluster, reign) = TestCluster::of(1, 7, OFTEN).await;
+    let first = cluster.leader_but(&[]).await;
+    submit_many(&first, reign, 0..70).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(hashed_at(&first).await, Vec::<u64>::new(), "it is alone");
+
+    let second = node(2);
+    cluster.start_anew(second).await;
+    first.add_learner(second, SOON).await.expect("catches up");
+    let joined = first.snapshot().revision.0;
+    submit_many(&first, reign, 100..145).await;
+    cluster.agree_at(first.snapshot().revision).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let hashed = hashed_at(&first).await;
+    assert!(hashed.len() >= 2 && hashed.iter().all(|index| *index > joined), "{hashed:?}");
+    assert_eq!(hashed_at(&cluster.stores[&second]).await, hashed);
 }
 
 #[tokio::test(start_paused = true)]
