@@ -17,6 +17,8 @@ use gantry_wire::{ActorPath, AskError, BootId, Envelope, FRAME_BYTES_MAX, NodeId
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 
+pub use bulk::{Taken, take_transfers};
+
 use crate::answer::Answer;
 use crate::contract::{Certainty, Inbound, Link, Peer, PeerEvent};
 use crate::hello::{FEATURES, protocol_version};

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Pair, Rig, within};
 use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkRefusal, BulkStream};
 use crate::contract::{Link, Peer};
+use crate::limits::BULK_OPEN_MAX;
 
 const MIB: usize = 1024 * 1024;
 
@@ -24,6 +25,7 @@ pub(super) async fn check(rig: &dyn Rig, first: usize) {
     messages_are_not_delayed_and_the_rate_is_kept(&Pair::start(rig, first + 4).await).await;
     giving_up(&Pair::start(rig, first + 6).await).await;
     death(&Pair::start(rig, first + 8).await).await;
+    no_more_than_so_many(&Pair::start(rig, first + 10).await).await;
 }
 
 /// Hands every transfer to the test, but those with the header `no`.
@@ -47,9 +49,11 @@ impl BulkAcceptor for Taker {
     }
 }
 
-type Taken = mpsc::UnboundedReceiver<(NodeId, Bytes, BulkStream)>;
+/// Transfers as they come: from whom, with which header.
+pub type Taken = mpsc::UnboundedReceiver<(NodeId, Bytes, BulkStream)>;
 
-fn take(link: &Arc<dyn Link>, kind: &str, access: Access) -> Taken {
+/// Takes every transfer of a kind but those with the header `no`.
+pub fn take_transfers(link: &dyn Link, kind: &str, access: Access) -> Taken {
     let (taken, all) = mpsc::unbounded_channel();
     link.accept_bulk(kind, Arc::new(Taker { access, taken }));
     all
@@ -64,7 +68,7 @@ type Opened = Result<BulkStream, BulkError>;
 
 /// A transfer from a to b, both ends.
 async fn opened(pair: &Pair<'_>, header: &'static str) -> (BulkStream, BulkStream) {
-    let mut taken = take(&pair.b, "volume", Access::Peer);
+    let mut taken = take_transfers(pair.b.as_ref(), "volume", Access::Peer);
     let ours = open(pair, "volume", header).await.expect("it is taken");
     let (from, told, theirs) = within("the transfer at b", taken.recv()).await.expect("it came");
     assert_eq!((from, told), (pair.a_id(), Bytes::from_static(header.as_bytes())));
@@ -102,8 +106,8 @@ async fn bytes_arrive_in_both_directions(pair: &Pair<'_>) {
 
 async fn refusals(pair: &Pair<'_>) {
     let node = pair.b_id().to_string();
-    let _volumes = take(&pair.b, "volume", Access::Peer);
-    let _logs = take(&pair.b, "log", Access::Consensus);
+    let _volumes = take_transfers(pair.b.as_ref(), "volume", Access::Peer);
+    let _logs = take_transfers(pair.b.as_ref(), "log", Access::Consensus);
     let refused = |why| BulkError::Refused { node: node.clone(), why };
     let kind = || "picture".to_owned();
     let unknown = open(pair, "picture", "").await.expect_err("nobody takes it");
@@ -194,4 +198,25 @@ async fn death(pair: &Pair<'_>) {
     let mut theirs = theirs;
     let read = read_all(&mut theirs).await;
     assert!(is_cut(&read), "at the dead end too: {read:?}");
+}
+
+async fn no_more_than_so_many(pair: &Pair<'_>) {
+    let mut taken = take_transfers(pair.b.as_ref(), "volume", Access::Peer);
+    let mut held = Vec::new();
+    for n in 0..BULK_OPEN_MAX {
+        let ours = open(pair, "volume", "").await;
+        let ours = ours.unwrap_or_else(|error| panic!("transfer {n} of the limit: {error}"));
+        held.push((ours, within("the transfer at b", taken.recv()).await.expect("it came")));
+    }
+    let beyond = open(pair, "volume", "").await.expect_err("beyond the limit");
+    let why = BulkRefusal::Busy { open: BULK_OPEN_MAX };
+    assert_eq!(beyond, BulkError::Refused { node: pair.b_id().to_string(), why });
+    assert!(pair.echo(b"meanwhile").await.is_ok(), "messages do not suffer");
+
+    drop(held.pop());
+    let mut ours = open(pair, "volume", "").await.expect("the place of one that is over is free");
+    let (.., mut theirs) = within("the transfer at b", taken.recv()).await.expect("it came");
+    ours.writer.write(Bytes::from_static(b"used")).await.expect("it takes them");
+    let (finished, came) = tokio::join!(ours.writer.finish(), read_all(&mut theirs));
+    assert_eq!((finished, came), (Ok(()), Ok(b"used".to_vec())));
 }

@@ -15,9 +15,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gantry_wire::NodeId;
-use quinn::{
-    Connection, ConnectionError, ReadError, RecvStream, SendStream, StoppedError, WriteError,
-};
+use quinn::{ConnectionError, ReadError, RecvStream, SendStream, StoppedError, WriteError};
 use tokio::time::timeout;
 
 use super::close_code::CloseCode;
@@ -25,6 +23,7 @@ use super::handshake::{Refusal, certified_name, identify, remote_addr};
 use super::hub::{Hub, Seat};
 use super::lane::read_frame;
 use super::tls::server_name;
+use super::transfers::Line;
 use crate::bulk::{
     BULK_FEATURE, BulkError, BulkOpen, BulkRefusal, BulkSink, BulkSource, BulkStream, check_header,
 };
@@ -33,9 +32,9 @@ use crate::frame::{Frame, FrameReader, UNPROVEN_FRAME_BYTES_MAX};
 use crate::hello::{BulkHello, BulkReply, PROTOCOL_VERSIONS, common_features, newest_common};
 use crate::limits::{BULK_LINGER, BULK_OPEN_MAX, BULK_OPEN_TIMEOUT, READ_CHUNK_BYTES};
 
-/// The connection of one transfer; ended when both halves are dropped.
+/// One transfer; its connection ends when both halves are dropped.
 struct Transfer {
-    connection: Connection,
+    line: Arc<Line>,
     hub: Weak<Hub>,
     id: u64,
     is_opener: bool,
@@ -46,10 +45,13 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn begin(hub: &Arc<Hub>, connection: Connection, seat: Option<Seat>) -> Arc<Self> {
-        let id = hub.keep_transfer(connection.clone());
+    fn begin(hub: &Arc<Hub>, line: Arc<Line>, seat: Option<Seat>) -> Arc<Self> {
+        let id = hub.transfers.keep(line.clone());
+        if let Some(words) = hub.outdated(&line.connection, &line.tls) {
+            line.end(CloseCode::Untrusted, words, "certificates changed while it was opened");
+        }
         Arc::new(Self {
-            connection,
+            line,
             hub: Arc::downgrade(hub),
             id,
             is_opener: seat.is_none(),
@@ -63,19 +65,34 @@ impl Transfer {
             true => CloseCode::BulkDone,
             false => CloseCode::BulkGivenUp,
         };
-        self.connection.close(code.number(), b"the transfer has ended");
+        self.line.connection.close(code.number(), b"the transfer has ended");
+    }
+
+    /// What the loss of the connection is to whoever reads or writes.
+    fn cut(&self, cause: &ConnectionError) -> BulkError {
+        match (cause, self.line.ended()) {
+            (ConnectionError::ApplicationClosed(close), _)
+                if CloseCode::from_number(close.error_code) == Some(CloseCode::BulkGivenUp) =>
+            {
+                given_up()
+            }
+            (ConnectionError::LocallyClosed, Some(why)) => {
+                BulkError::Cut { reason: why.to_owned() }
+            }
+            (other, _) => BulkError::Cut { reason: other.to_string() },
+        }
     }
 }
 
 impl Drop for Transfer {
     fn drop(&mut self) {
         let Some(hub) = self.hub.upgrade() else { return self.close() };
-        hub.forget_transfer(self.id);
+        hub.transfers.forget(self.id);
         if self.is_opener {
             return self.close();
         }
         // The opener closes it. Our last words on the stream must not be lost before that.
-        let connection = self.connection.clone();
+        let connection = self.line.connection.clone();
         hub.tasks.spawn(async move {
             drop(timeout(BULK_LINGER, connection.closed()).await);
             connection.close(CloseCode::BulkDone.number(), b"the transfer has ended");
@@ -133,7 +150,8 @@ async fn open_at(
 ) -> Result<BulkStream, Failure> {
     let refuse = |reason: &str| Failure::Unreachable(reason.to_owned());
     let endpoint = hub.endpoint().ok_or_else(|| refuse("the link is closed"))?;
-    let connecting = endpoint.connect_with(hub.client_config(), addr, &server_name(Some(node)))?;
+    let (config, tls) = hub.client_config();
+    let connecting = endpoint.connect_with(config, addr, &server_name(Some(node)))?;
     let connection = connecting.await?;
     if certified_name(&connection).is_none_or(|(name, _)| name.node() != node) {
         connection.close(CloseCode::HelloRefused.number(), b"another node was meant");
@@ -165,7 +183,7 @@ async fn open_at(
         connection.close(CloseCode::BulkDone.number(), b"refused");
         return Err(Failure::Refused(why));
     }
-    let transfer = Transfer::begin(hub, connection, None);
+    let transfer = Transfer::begin(hub, Line::new(connection, tls), None);
     Ok(stream(hub, &transfer, send, recv, reader.into_rest()))
 }
 
@@ -174,10 +192,11 @@ async fn open_at(
 /// Takes a connection whose first frame was a bulk hello.
 pub(super) async fn accept(
     hub: &Arc<Hub>,
-    connection: &Connection,
+    line: Arc<Line>,
     (mut send, recv): (SendStream, RecvStream),
     (hello, rest): (BulkHello, Bytes),
 ) -> Result<(), Refusal> {
+    let connection = &line.connection;
     let refuse = |reason: &str| Refusal(CloseCode::HelloRefused, reason.to_owned());
     let version = newest_common(PROTOCOL_VERSIONS, &hello.versions)
         .ok_or_else(|| refuse("no common protocol version"))?;
@@ -202,14 +221,23 @@ pub(super) async fn accept(
     send.write_chunk(reply.expect("a reply is small")).await.map_err(lost)?;
     match admitted {
         Ok((acceptor, seat)) => {
-            let transfer = Transfer::begin(hub, connection.clone(), Some(seat));
+            let transfer = Transfer::begin(hub, line, Some(seat));
             let stream = stream(hub, &transfer, send, recv, rest);
             acceptor.accept(&peer, open.header, stream);
         }
         Err(why) => {
             tracing::warn!(peer = %node, %role, kind = %open.kind, %why, "bulk data refused");
-            // The opener closes it when it has read why.
-            drop(timeout(BULK_LINGER, connection.closed()).await);
+            drop(send.finish());
+            // The opener closes it when it has read why; whoever does not holds a place among the
+            // half-open no longer than it takes to say so.
+            let heard = async {
+                tokio::select! {
+                    heard = send.stopped() => drop(heard),
+                    cause = connection.closed() => drop(cause),
+                }
+            };
+            drop(timeout(BULK_LINGER, heard).await);
+            connection.close(CloseCode::BulkDone.number(), b"refused");
         }
     }
     Ok(())
@@ -224,7 +252,7 @@ fn stream(
     recv: RecvStream,
     rest: Bytes,
 ) -> BulkStream {
-    let sink = QuicSink { send, is_finished: false, _transfer: transfer.clone() };
+    let sink = QuicSink { send, is_finished: false, transfer: transfer.clone() };
     let source = QuicSource { recv, rest, is_over: false, transfer: transfer.clone() };
     BulkStream::new(sink, source, hub.bulk_limiter.clone())
 }
@@ -232,7 +260,7 @@ fn stream(
 struct QuicSink {
     send: SendStream,
     is_finished: bool,
-    _transfer: Arc<Transfer>,
+    transfer: Arc<Transfer>,
 }
 
 impl BulkSink for QuicSink {
@@ -240,7 +268,7 @@ impl BulkSink for QuicSink {
         async move {
             self.send.write_chunk(chunk).await.map_err(|error| match error {
                 WriteError::Stopped(_) => given_up(),
-                WriteError::ConnectionLost(cause) => cut(&cause),
+                WriteError::ConnectionLost(cause) => self.transfer.cut(&cause),
                 WriteError::ClosedStream => BulkError::Finished,
                 other => BulkError::Cut { reason: other.to_string() },
             })
@@ -261,7 +289,7 @@ impl BulkSink for QuicSink {
                 {
                     Ok(())
                 }
-                Err(StoppedError::ConnectionLost(cause)) => Err(cut(&cause)),
+                Err(StoppedError::ConnectionLost(cause)) => Err(self.transfer.cut(&cause)),
                 Err(other) => Err(BulkError::Cut { reason: other.to_string() }),
             }
         }
@@ -300,7 +328,7 @@ impl BulkSource for QuicSource {
                     Ok(None)
                 }
                 Err(ReadError::Reset(_)) => Err(given_up()),
-                Err(ReadError::ConnectionLost(cause)) => Err(cut(&cause)),
+                Err(ReadError::ConnectionLost(cause)) => Err(self.transfer.cut(&cause)),
                 Err(other) => Err(BulkError::Cut { reason: other.to_string() }),
             }
         }
@@ -318,15 +346,4 @@ impl Drop for QuicSource {
 
 fn given_up() -> BulkError {
     BulkError::Cut { reason: "the other end gave it up".to_owned() }
-}
-
-fn cut(cause: &ConnectionError) -> BulkError {
-    match cause {
-        ConnectionError::ApplicationClosed(close)
-            if CloseCode::from_number(close.error_code) == Some(CloseCode::BulkGivenUp) =>
-        {
-            given_up()
-        }
-        other => BulkError::Cut { reason: other.to_string() },
-    }
 }

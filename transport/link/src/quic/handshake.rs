@@ -15,7 +15,8 @@ use super::hub::Hub;
 use super::lane::{LaneEnd, read_frame};
 use super::rivalry::Verdict;
 use super::session::Session;
-use super::tls::server_name;
+use super::tls::{Tls, server_name};
+use super::transfers::Line;
 use crate::contract::Peer;
 use crate::frame::{Frame, FrameReader, UNPROVEN_FRAME_BYTES_MAX};
 use crate::hello::{
@@ -113,8 +114,9 @@ async fn dial_patiently(
     expected: Option<NodeId>,
 ) -> Result<Arc<Session>, DialError> {
     let endpoint = hub.endpoint().ok_or(DialError::Closed)?;
+    let (config, tls) = hub.client_config();
     let connection = endpoint
-        .connect_with(hub.client_config(), addr, &server_name(expected))
+        .connect_with(config, addr, &server_name(expected))
         .map_err(|source| DialError::Address { addr, source })?
         .await
         .map_err(|source| DialError::Connection { addr, source })?;
@@ -160,7 +162,8 @@ async fn dial_patiently(
         version: reply.version,
         features: common_features(&reply.features),
     };
-    let session = Arc::new(Session::new(hub.next_session(), peer, connection.clone(), None));
+    let made = (connection.clone(), tls);
+    let session = Arc::new(Session::new(hub.next_session(), peer, made, None));
     match cell.admit_dialed(attempt.dial, &session) {
         Admission::Admitted { replaced } => {
             hub.begin_session(&cell, &session, replaced.as_deref(), true);
@@ -220,7 +223,7 @@ fn hello_failure(addr: SocketAddr, connection: &Connection, end: &LaneEnd) -> Di
 
 /// Takes a connection that somebody began, up to its session.
 pub(super) async fn accept(hub: Arc<Hub>, incoming: quinn::Incoming) {
-    let addr = incoming.remote_address();
+    let (addr, tls) = (incoming.remote_address(), hub.tls());
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,
         Err(error) => return tracing::debug!(%addr, %error, "connection refused"),
@@ -232,10 +235,11 @@ pub(super) async fn accept(hub: Arc<Hub>, incoming: quinn::Incoming) {
     };
     let greeted = match timeout(HELLO_TIMEOUT, first_frame(&connection)).await {
         Ok(Ok((Frame::Hello(hello), _, (send, _)))) => {
-            accept_hello(&hub, &connection, send, hello).await
+            accept_hello(&hub, (&connection, tls), send, hello).await
         }
         Ok(Ok((Frame::Bulk(hello), reader, streams))) => {
-            bulk::accept(&hub, &connection, streams, (hello, reader.into_rest())).await
+            let line = Line::new(connection.clone(), tls);
+            bulk::accept(&hub, line, streams, (hello, reader.into_rest())).await
         }
         Ok(Ok((other, ..))) => {
             let reason = format!("{} frame instead of a hello", other.kind());
@@ -267,7 +271,7 @@ async fn first_frame(
 
 async fn accept_hello(
     hub: &Arc<Hub>,
-    connection: &Connection,
+    (connection, tls): (&Connection, Arc<Tls>),
     mut send: SendStream,
     hello: Hello,
 ) -> Result<(), Refusal> {
@@ -291,7 +295,7 @@ async fn accept_hello(
     let addr = remote_addr(connection);
     let peer = Peer { node, role, boot: hello.boot, addr, version, features };
     let id = hub.next_session();
-    let session = Arc::new(Session::new(id, peer, connection.clone(), Some(seat)));
+    let session = Arc::new(Session::new(id, peer, (connection.clone(), tls), Some(seat)));
     let cell = hub.cell_or_new(node);
     let replaced = match cell.admit_accepted(&hello, &session) {
         Admission::Admitted { replaced } => replaced,

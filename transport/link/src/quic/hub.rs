@@ -20,6 +20,7 @@ use super::lane::{accept_lanes, keep_lane};
 use super::session::Session;
 use super::tasks::Tasks;
 use super::tls::Tls;
+use super::transfers::Transfers;
 use crate::bulk::{Acceptors, RateLimiter};
 use crate::contract::{Certainty, Inbound, Peer, PeerEvent};
 use crate::frame::{FRAME_BYTES_MAX, Lane, UNPROVEN_FRAME_BYTES_MAX};
@@ -47,7 +48,7 @@ pub(super) struct Hub {
     /// Everything that this link does runs there.
     pub(super) tasks: Arc<Tasks>,
     endpoint: Mutex<Option<Endpoint>>,
-    tls: Mutex<Tls>,
+    tls: Mutex<Arc<Tls>>,
     transport: Arc<quinn::TransportConfig>,
     cells: RwLock<BTreeMap<NodeId, Arc<PeerCell>>>,
     closed: AtomicBool,
@@ -59,9 +60,7 @@ pub(super) struct Hub {
     pub(super) acceptors: Acceptors,
     pub(super) bulk_limiter: Arc<RateLimiter>,
     bulk_open: Arc<AtomicUsize>,
-    last_transfer: AtomicU64,
-    /// To be closed with the link.
-    transfers: Mutex<BTreeMap<u64, quinn::Connection>>,
+    pub(super) transfers: Transfers,
 }
 
 /// What a hub is made from.
@@ -96,7 +95,7 @@ impl Hub {
             frame_bytes_max,
             tasks: parts.tasks,
             endpoint: Mutex::new(Some(parts.endpoint)),
-            tls: Mutex::new(parts.tls),
+            tls: Mutex::new(Arc::new(parts.tls)),
             transport: parts.transport,
             cells: RwLock::new(BTreeMap::new()),
             closed: AtomicBool::new(false),
@@ -108,8 +107,7 @@ impl Hub {
             acceptors: Acceptors::default(),
             bulk_limiter: Arc::new(RateLimiter::new()),
             bulk_open: Arc::new(AtomicUsize::new(0)),
-            last_transfer: AtomicU64::new(0),
-            transfers: Mutex::default(),
+            transfers: Transfers::default(),
         }
     }
 
@@ -124,23 +122,24 @@ impl Hub {
     pub(super) fn let_go(&self) {
         drop(self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.all_cells().iter().for_each(|cell| cell.drop_session());
-        self.close_transfers("the link has ended");
+        self.transfers.close("the link has ended");
     }
 
-    pub(super) fn client_config(&self) -> quinn::ClientConfig {
-        let tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+    /// How to dial now, and what that is done with.
+    pub(super) fn client_config(&self) -> (quinn::ClientConfig, Arc<Tls>) {
+        let tls = self.tls();
         let mut config = quinn::ClientConfig::new(tls.client.clone());
         config.transport_config(self.transport.clone());
-        config
+        (config, tls)
     }
 
     /// What TLS is done with now.
-    pub(super) fn tls(&self) -> Tls {
+    pub(super) fn tls(&self) -> Arc<Tls> {
         self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Handshakes from now on use these.
-    pub(super) fn replace_tls(&self, tls: Tls) {
+    pub(super) fn replace_tls(&self, tls: Arc<Tls>) {
         if let (Some(endpoint), Some(server)) = (self.endpoint(), &tls.server) {
             endpoint.set_server_config(Some(server_config(server.clone(), &self.transport)));
         }
@@ -248,6 +247,9 @@ impl Hub {
             let task = accept_lanes(hub.clone(), cell.clone(), session.clone());
             self.tasks.spawn(session.tasks.track_future(task));
         }
+        if let Some(words) = self.outdated(&session.connection, &session.tls) {
+            session.connection.close(CloseCode::Untrusted.number(), words.as_bytes());
+        }
         self.tasks.spawn(watch_session(hub, cell, session));
     }
 
@@ -271,25 +273,6 @@ impl Hub {
         let mut seat = Seat(Vec::new());
         seat.take(&self.bulk_open, BULK_OPEN_MAX)?;
         Some(seat)
-    }
-
-    pub(super) fn keep_transfer(&self, connection: quinn::Connection) -> u64 {
-        let id = self.last_transfer.fetch_add(1, Ordering::Relaxed);
-        self.transfers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, connection);
-        id
-    }
-
-    pub(super) fn forget_transfer(&self, id: u64) {
-        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(transfers.remove(&id));
-    }
-
-    /// Whoever reads or writes one hears that it was cut.
-    pub(super) fn close_transfers(&self, reason: &str) {
-        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
-        for connection in std::mem::take(&mut *transfers).into_values() {
-            connection.close(CloseCode::BulkGivenUp.number(), reason.as_bytes());
-        }
     }
 
     pub(super) fn set_closed(&self) -> bool {

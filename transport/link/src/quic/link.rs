@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gantry_wire::{BootId, Envelope, NodeId, NotDelivered};
-use rustls::pki_types::{CertificateDer, UnixTime};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,10 +16,11 @@ use super::bulk;
 use super::close_code::CloseCode;
 use super::handshake::DialError;
 use super::hub::{Hub, HubParts, accept_all, dial_any, server_config, sweep};
+use super::renewal::chain_of;
 use super::session::Session;
 use super::socket::{bind, endpoint_config, transport_config};
 use super::tasks::{LinkRuntime, Tasks};
-use super::tls::{Tls, TlsError, accepts};
+use super::tls::{Tls, TlsError};
 use crate::answer::Answer;
 use crate::asking::{AskResult, WaitingAsk, deadline_of};
 use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
@@ -71,7 +71,7 @@ impl LinkIdentity {
     }
 
     /// The id under which peers will know this end.
-    fn node_id(&self, boot: BootId) -> NodeId {
+    pub(super) fn node_id(&self, boot: BootId) -> NodeId {
         match self {
             Self::Certified { credentials, .. } if credentials.name().is_node() => {
                 credentials.name().node()
@@ -230,42 +230,6 @@ impl QuicLink {
         async move { dialing.await.unwrap_or(Err(DialError::Closed)) }.boxed()
     }
 
-    /// Uses another certificate and other authorities from now on. Connections whose peer is not
-    /// accepted by them in full are closed, and all of them where the certificate that this end
-    /// showed is not; the others go on. Role and id must stay the same.
-    ///
-    /// # Errors
-    /// When the identity cannot be used; everything stays as it was then.
-    pub fn renew(&self, identity: &LinkIdentity, now_unix_s: u64) -> Result<(), TlsError> {
-        if identity.node_id(self.hub.boot) != self.hub.node && self.hub.cluster.is_some() {
-            let reason = "a running link cannot become somebody else".to_owned();
-            return Err(TlsError::Authorities { reason });
-        }
-        let tls = Tls::new(identity)?;
-        let shown = self.hub.tls();
-        self.hub.replace_tls(tls);
-        let LinkIdentity::Certified { trust, .. } = identity else { return Ok(()) };
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(now_unix_s));
-        let we_are_accepted = accepts(trust, shown.own_chain(), now).is_ok();
-        for session in self.sessions() {
-            if !we_are_accepted {
-                let words = b"made with a certificate that is not accepted any more";
-                session.connection.close(CloseCode::Untrusted.number(), words);
-                continue;
-            }
-            let chain = chain_of(&session.connection);
-            // A joiner shows none and is not trusted anyway.
-            if let Some(chain) = chain
-                && let Err(reason) = accepts(trust, &chain, now)
-            {
-                tracing::info!(peer = %session.peer.node, reason, "connection ended by renewal");
-                let words = b"your certificate is not accepted any more";
-                session.connection.close(CloseCode::Untrusted.number(), words);
-            }
-        }
-        Ok(())
-    }
-
     /// The chain (DER, own certificate first) that a connected node showed; empty if it is not
     /// connected.
     #[must_use]
@@ -286,8 +250,8 @@ impl QuicLink {
         wait_until_ended(self.ended.clone()).boxed()
     }
 
-    fn sessions(&self) -> Vec<Arc<Session>> {
-        self.hub.all_cells().iter().filter_map(|cell| cell.session()).collect()
+    pub(super) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 }
 
@@ -329,11 +293,6 @@ async fn run_until_stopped(hub: Arc<Hub>, ending: watch::Sender<bool>) {
     hub.let_go();
     hub.tasks.end().await;
     ending.send_replace(true);
-}
-
-fn chain_of(connection: &quinn::Connection) -> Option<Vec<CertificateDer<'static>>> {
-    let chain: Box<Vec<_>> = connection.peer_identity()?.downcast().ok()?;
-    Some(*chain)
 }
 
 fn make_hub(
@@ -504,7 +463,7 @@ async fn say_goodbye(hub: Arc<Hub>, grace: Duration) {
             tracing::warn!(peer = %session.peer.node, "goodbye was not acknowledged in time");
         }
     }
-    hub.close_transfers("the link is closing");
+    hub.transfers.close("the link is closing");
     let Some(endpoint) = hub.endpoint() else { return };
     endpoint.close(CloseCode::Goodbye.number(), b"goodbye");
     let left = until.saturating_duration_since(Instant::now()).min(CLOSE_LINGER);

@@ -14,11 +14,13 @@ mod hub;
 mod inbound_asks;
 mod lane;
 mod link;
+mod renewal;
 mod rivalry;
 mod session;
 mod socket;
 mod tasks;
 mod tls;
+mod transfers;
 
 pub use crate::limits::PEER_SILENCE;
 pub use handshake::DialError;

@@ -1,7 +1,7 @@
 //! One connection that has had its hello: the state that its tasks and senders share.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use gantry_wire::AskError;
@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::hub::Seat;
 use super::inbound_asks::{InboundAsks, Origin};
+use super::tls::Tls;
 use crate::asking::AskResult;
 use crate::contract::Peer;
 use crate::frame::{Lane, append_reply};
@@ -22,6 +23,8 @@ pub(super) struct Session {
     pub(super) id: u64,
     pub(super) peer: Peer,
     pub(super) connection: quinn::Connection,
+    /// What its handshake was done with.
+    pub(super) tls: Arc<Tls>,
     /// Nothing that comes on this connection is taken any more.
     pub(super) stop: CancellationToken,
     /// The tasks of its lanes.
@@ -52,7 +55,7 @@ impl Session {
     pub(super) fn new(
         id: u64,
         peer: Peer,
-        connection: quinn::Connection,
+        (connection, tls): (quinn::Connection, Arc<Tls>),
         seat: Option<Seat>,
     ) -> Self {
         let stop = CancellationToken::new();
@@ -68,6 +71,7 @@ impl Session {
             id,
             peer,
             connection,
+            tls,
             lanes: [lane(), lane()],
             stop,
             tasks: TaskTracker::new(),

@@ -67,7 +67,6 @@ impl From<WrongPeer> for rustls::Error {
 }
 
 /// The two sides of TLS for one identity.
-#[derive(Clone)]
 pub(super) struct Tls {
     pub(super) client: Arc<QuicClientConfig>,
     /// Only nodes accept connections.
@@ -96,6 +95,11 @@ impl Tls {
 
     pub(super) fn own_chain(&self) -> &[CertificateDer<'static>] {
         &self.own_chain
+    }
+
+    /// Whom this end believes; a joiner only the authority of its token.
+    pub(super) fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
     }
 
     /// The role of a peer that was let in: less than its certificate says where only an authority

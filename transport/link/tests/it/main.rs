@@ -1,5 +1,6 @@
 //! Tests of the link from outside.
 
+mod bulk;
 mod identity;
 mod quic_clients;
 mod quic_conformance;

@@ -2,15 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use gantry_link::conformance::{Recorder, await_event, envelope};
+use gantry_link::conformance::{Recorder, Taken, await_event, envelope, take_transfers};
 use gantry_link::identity::{CertificateAuthority, Credentials, NodeKey, Retiring, Trust};
 use gantry_link::quic::{LinkIdentity, QuicLink};
-use gantry_link::{Link, PeerEvent};
-use gantry_wire::{NodeId, Role};
+use gantry_link::{BulkError, BulkOpen, BulkStream, Link, PeerEvent};
+use gantry_wire::{Access, NodeId, Role};
+use tokio::time::timeout;
 
-use crate::rig::{QuicRig, now_unix_s};
+use crate::rig::raw::{self, RawFrame};
+use crate::rig::{QuicRig, new_boot, now_unix_s};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const UNTRUSTED_CODE: u64 = 9;
 
 /// The cluster's old authority is the rig's; this one has taken its place.
 struct Rotation {
@@ -45,12 +52,17 @@ impl Rotation {
     /// Node 0, rotated.
     fn rotated(&self, pending: &[usize]) -> Arc<QuicLink> {
         let node = self.rig.start_node(0, Recorder::new());
+        self.rotate(&node, self.trust(pending));
+        node
+    }
+
+    /// Lets node 0 have and believe what is new.
+    fn rotate(&self, node: &QuicLink, trust: Trust) {
         let identity = LinkIdentity::Certified {
             credentials: self.issue(Role::Candidate, QuicRig::node_id(0)),
-            trust: self.trust(pending),
+            trust,
         };
         node.renew(&identity, now_unix_s()).expect("usable");
-        node
     }
 
     fn sleeper(&self, n: usize, to: &QuicLink) -> Arc<QuicLink> {
@@ -95,7 +107,7 @@ async fn the_old_authority_is_believed_of_nobody_else() {
     // Not of an operator, even one with the id of that node.
     let admin = rotation.rig.issue(Role::Admin, QuicRig::node_id(1));
     let admin = LinkIdentity::certified(admin);
-    let command = QuicLink::client(admin, crate::rig::new_boot(), Recorder::new()).expect("starts");
+    let command = QuicLink::client(admin, new_boot(), Recorder::new()).expect("starts");
     if command.connect(vec![master.local_addr()]).await.is_ok() {
         let refused = command.ask(QuicRig::node_id(0), envelope("/echo", "x", 700)).await;
         refused.expect_err("its certificate is not accepted");
@@ -132,4 +144,71 @@ async fn another_certificate_of_the_same_authority_disturbs_no_connection() {
     asker.know(QuicRig::node_id(0), vec![a.local_addr()]);
     asker.ask(QuicRig::node_id(0), envelope("/echo", "x", 5000)).await.expect("connects");
     assert_eq!(asker.shown_by(QuicRig::node_id(0)).first(), Some(&shown.to_vec()));
+}
+
+/// A transfer from one to the other, both ends.
+async fn transfer(from: &QuicLink, to: &QuicLink) -> [BulkStream; 2] {
+    let mut taken: Taken = take_transfers(to, "volume", Access::Peer);
+    from.know(to.this_node(), vec![to.local_addr()]);
+    let open = BulkOpen { kind: "volume".into(), header: Bytes::new() };
+    let ours = from.open_bulk(to.this_node(), open).await.expect("it is taken");
+    let theirs = timeout(PATIENCE, taken.recv()).await.expect("in time").expect("it came").2;
+    [ours, theirs]
+}
+
+async fn cut_reason(stream: &mut BulkStream) -> String {
+    match timeout(PATIENCE, stream.reader.read()).await {
+        Ok(Err(BulkError::Cut { reason })) => reason,
+        other => panic!("not cut: {other:?}"),
+    }
+}
+
+// covers: K14
+#[tokio::test]
+async fn transfers_made_before_a_rotation_are_closed_whoever_opened_them() {
+    let rotation = Rotation::new();
+    let [master, other] = [0, 1].map(|n| rotation.rig.start_node(n, Recorder::new()));
+    let mut opened = transfer(&master, &other).await;
+    let mut taken = transfer(&other, &master).await;
+    rotation.rotate(&master, rotation.trust(&[]));
+    for [theirs, ours] in [&mut opened, &mut taken].map(|[a, b]| [b, a]) {
+        let told = [cut_reason(theirs).await, cut_reason(ours).await];
+        assert!(told.iter().all(|why| why.contains("not accepted any more")), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_of_two_who_are_still_believed_goes_on() {
+    let rig = QuicRig::new();
+    let [a, b] = [0, 1].map(|n| rig.start_node(n, Recorder::new()));
+    let [mut ours, mut theirs] = transfer(&a, &b).await;
+    for (link, n) in [(&a, 0), (&b, 1)] {
+        let another = LinkIdentity::certified(rig.issue(Role::Node, QuicRig::node_id(n)));
+        link.renew(&another, now_unix_s()).expect("usable");
+    }
+    ours.writer.write(Bytes::from_static(b"all of it")).await.expect("it goes on");
+    let read = async { timeout(PATIENCE, theirs.reader.read()).await.expect("in time") };
+    let (finished, came) = tokio::join!(ours.writer.finish(), read);
+    assert_eq!((finished, came), (Ok(()), Ok(Some(Bytes::from_static(b"all of it")))));
+}
+
+#[tokio::test]
+async fn a_handshake_that_a_rotation_overtakes_is_judged_by_it() {
+    let rotation = Rotation::new();
+    let master = rotation.rig.start_node(0, Recorder::new());
+    let _volumes = take_transfers(master.as_ref(), "volume", Access::Peer);
+    let endpoint = raw::dialer(Some(&rotation.rig.issue(Role::Node, QuicRig::node_id(1))));
+    let node = QuicRig::node_id(1);
+    let late = [RawFrame::hello(node, new_boot()), RawFrame::bulk(node, new_boot(), "volume")];
+    let mut connections = Vec::new();
+    for _ in &late {
+        connections.push(raw::connect(&endpoint, master.local_addr()).await);
+    }
+    // Nobody is pending: nothing of the old one is believed.
+    rotation.rotate(&master, rotation.next.trust());
+    for (connection, hello) in connections.iter().zip(&late) {
+        let _answer = raw::say_hello(connection, hello).await;
+        let (code, words) = timeout(PATIENCE, raw::closed_with(connection)).await.expect("closed");
+        assert_eq!((code, words.contains("not accepted any more")), (UNTRUSTED_CODE, true));
+    }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use gantry_link::BulkRefusal;
 use gantry_link::identity::{ClusterUuid, Credentials};
 use gantry_wire::{BootId, NodeId};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -55,6 +57,19 @@ pub(crate) enum Greeting {
         boot: BootId,
         features: Vec<String>,
     },
+    Bulk {
+        versions: Vec<u16>,
+        cluster: Option<ClusterUuid>,
+        node: NodeId,
+        boot: BootId,
+        features: Vec<String>,
+        kind: String,
+        header: Bytes,
+    },
+    BulkReply {
+        version: u16,
+        refusal: Option<BulkRefusal>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,6 +108,19 @@ impl RawFrame {
             features: Vec::new(),
             dial: 1,
             accepted: None,
+        })
+    }
+
+    /// Asks for a bulk transfer, as `node`.
+    pub(crate) fn bulk(node: NodeId, boot: BootId, kind: &str) -> Self {
+        Self::Greeting(Greeting::Bulk {
+            versions: vec![2],
+            cluster: None,
+            node,
+            boot,
+            features: Vec::new(),
+            kind: kind.to_owned(),
+            header: Bytes::new(),
         })
     }
 }
