@@ -8,6 +8,7 @@ use gantry_model::opcodes::OpRequest;
 use gantry_model::steps::{Act, Direction, PlanRecord, Step, StepId, StepRecord, StepResult};
 use gantry_model::units::{Millis, Timestamp};
 
+use super::join::Joined;
 use super::protocol::{CallEnd, JobEffect, JobEvent, LockStage, Next, RETRY_FIRST, RETRY_MAX};
 use crate::state::JobFact;
 
@@ -81,6 +82,10 @@ pub struct JobMachine {
     pub(super) pending: Vec<JobFact>,
     /// Facts of the commit under way.
     pub(super) committing: Vec<JobFact>,
+    /// The steps that are not in the log yet, if there are any.
+    pub(super) joined: Option<Joined>,
+    /// Whether every step has an entry of its own, because the log refused one with several.
+    pub(super) one_by_one: bool,
 }
 
 impl JobMachine {
@@ -107,6 +112,8 @@ impl JobMachine {
             diverged: None,
             pending: Vec::new(),
             committing: Vec::new(),
+            joined: None,
+            one_by_one: false,
         }
     }
 
@@ -327,6 +334,7 @@ impl JobMachine {
     fn begin_step(&mut self, step: Step, now: Timestamp) -> Vec<JobEffect> {
         let op_idx = self.op_number();
         let seq = u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        self.open_entry();
         if let Some(text) = &step.says {
             self.log(LogKind::Message, text.clone(), now);
         }
@@ -337,7 +345,11 @@ impl JobMachine {
         self.pending.push(JobFact::StepBegan { op_idx, seq, step: step.clone() });
         let result = is_config.then(|| StepResult::Done(Default::default()));
         self.steps.push(StepRecord { step, result, undone: None });
-        self.commit(if is_config { After::Decide } else { After::Act { seq } })
+        match is_config {
+            true if self.may_join() => self.decide(),
+            true => self.commit(After::Decide),
+            false => self.commit(After::Act { seq }),
+        }
     }
 
     pub(super) fn log(&mut self, kind: LogKind, text: String, at: Timestamp) {
@@ -361,6 +373,7 @@ impl JobMachine {
             return self.on_refused(after, fault, now);
         }
         self.began = true;
+        self.joined = None;
         let mut effects: Vec<JobEffect> = self.narrowed().into_iter().collect();
         effects.extend(match after {
             After::Act { seq } => self.act(Direction::Act, seq, RETRY_FIRST, false),
@@ -377,6 +390,7 @@ impl JobMachine {
         self.plan = None;
         self.unwinding = None;
         self.began = false;
+        self.one_by_one = false;
         self.op_idx = if ok { self.op_idx + 1 } else { self.ops.len() };
         if self.op_idx >= self.ops.len() {
             return self.end();

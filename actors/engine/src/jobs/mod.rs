@@ -21,6 +21,7 @@
 //! Who may call it: the job actor of the master, and tests. Deliberately absent: what locks mean,
 //! what a plan contains, how a call travels.
 
+mod join;
 mod machine;
 mod narrow;
 mod protocol;

@@ -23,15 +23,20 @@ impl JobMachine {
             let text = format!("step '{}' keeps lock {name}, which it does not hold", step.name);
             return Err(Fault::new(FaultCode::InternalError, text));
         }
-        if keeps != self.held {
+        if keeps != *self.left() {
             self.pending.push(JobFact::Locks(keeps.clone()));
             self.narrowing = Some(keeps);
         }
         Ok(())
     }
 
+    /// What is held once the steps that have been noted so far are in the log.
+    fn left(&self) -> &Vec<(LockName, LockMode)> {
+        self.narrowing.as_ref().unwrap_or(&self.held)
+    }
+
     fn holds(&self, (name, mode): &(LockName, LockMode)) -> bool {
-        self.held.iter().any(|(held, held_mode)| held == name && held_mode >= mode)
+        self.left().iter().any(|(held, held_mode)| held == name && held_mode >= mode)
     }
 
     /// The log has what is kept: the rest is given up.

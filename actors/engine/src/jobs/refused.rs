@@ -23,14 +23,20 @@ impl JobMachine {
         if fault.code == FaultCode::StaleToken {
             return self.abandon(fault);
         }
-        let mut facts = std::mem::take(&mut self.committing);
         // It was asked to stop before the log knew that the opcode began: none of it is true.
         if fault.code == FaultCode::Canceled && !self.began {
             self.plan = None;
             self.steps.clear();
             self.narrowing = None;
+            self.joined = None;
+            self.committing.clear();
             return self.end_failed(fault);
         }
+        // Which of several steps was refused is found out one by one.
+        if let Some(effects) = self.take_apart(matches!(after, After::Act { .. } | After::Decide)) {
+            return effects;
+        }
+        let mut facts = std::mem::take(&mut self.committing);
         match after {
             // All of the entry is void, but only the beginning of the step was refused.
             After::Act { .. } | After::Decide => {

@@ -3,6 +3,7 @@
 mod canceling;
 mod crashes;
 mod driver;
+mod joining;
 mod model_check;
 mod narrowing;
 mod outcomes;

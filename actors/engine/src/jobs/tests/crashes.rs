@@ -18,6 +18,10 @@ fn stories() -> Vec<Story> {
         story("success", vec![OpScript::every_kind()]),
         story("refused by the check", vec![OpScript::refused("no")]),
         story("refused by the log", vec![OpScript::new([create(0), add(1), mark(1, 99)])]),
+        story(
+            "refused with what goes before it",
+            vec![OpScript::new([add(1), mark(1, 1), mark(1, 99), create(0)])],
+        ),
         story("nothing to do", vec![OpScript::new([]), OpScript::new([])]),
         story(
             "several opcodes",

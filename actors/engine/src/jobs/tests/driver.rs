@@ -191,11 +191,16 @@ impl Driver {
     /// All facts that the log has taken of the job, in order. Must not be called if an entry of it
     /// was refused.
     pub(super) fn facts(&self) -> Vec<JobFact> {
+        self.entries().into_iter().flatten().collect()
+    }
+
+    /// The facts of each entry of it that the log has taken.
+    pub(super) fn entries(&self) -> Vec<Vec<JobFact>> {
         let entries = self.log.entries.iter().filter_map(|(_, entry)| match &entry.command {
             Command::Job(entry) => Some(entry.facts.clone()),
             _ => None,
         });
-        entries.flatten().collect()
+        entries.collect()
     }
 
     pub(super) fn outcome(&self) -> Outcome {
