@@ -3,8 +3,8 @@
 //! Plain stores of single words, no lock: a reader may see a record that is being replaced, and
 //! throws away what was overwritten while it read.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -34,6 +34,25 @@ pub struct FlightRecord {
     pub took: Duration,
 }
 
+/// A turn that occupied its thread for longer than [`crate::STUCK_AFTER`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// Wire name of the message, or as [`FlightRecord::name`].
+    pub during: &'static str,
+    /// When it began; the watch may have seen it up to a look later.
+    pub since: Instant,
+    /// How long it took, or has taken when the watch spoke of it last.
+    pub took: Duration,
+    /// The thread has gone on since.
+    pub is_over: bool,
+}
+
+/// What the watch has said of an actor.
+struct Stalls {
+    count: u32,
+    last: Stall,
+}
+
 /// Name and start in the first word, nanoseconds in the second.
 type Record = [AtomicU64; 2];
 
@@ -45,7 +64,8 @@ pub(crate) struct Flight {
     first: Record,
     handled: AtomicU64,
     restarts: AtomicU32,
-    stalls: AtomicU32,
+    /// Made at the first: hardly any actor has one. Written by the watch.
+    stalls: OnceLock<Box<Mutex<Stalls>>>,
     /// The turn that runs now: name and start, or zero.
     busy: AtomicU64,
     slowest: [AtomicU64; SLOWEST_KEPT],
@@ -69,7 +89,7 @@ impl Flight {
             first: Record::default(),
             handled: AtomicU64::new(0),
             restarts: AtomicU32::new(0),
-            stalls: AtomicU32::new(0),
+            stalls: OnceLock::new(),
             busy: AtomicU64::new(0),
             slowest: [const { AtomicU64::new(0) }; SLOWEST_KEPT],
         }
@@ -121,13 +141,20 @@ impl Flight {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The watch has named it.
-    pub(crate) fn note_stall(&self) {
-        self.stalls.fetch_add(1, Ordering::Relaxed);
+    /// The watch has named it: another turn, or the same one again.
+    pub(crate) fn note_stall(&self, stall: Stall, is_another: bool) {
+        let first = || Box::new(Mutex::new(Stalls { count: 0, last: stall }));
+        let stalls = self.stalls.get_or_init(first);
+        let mut stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        stalls.count += u32::from(is_another);
+        stalls.last = stall;
     }
 
-    pub(crate) fn stalls(&self) -> u32 {
-        self.stalls.load(Ordering::Relaxed)
+    /// How many turns the watch has named, and the last one.
+    pub(crate) fn stalls(&self) -> (u32, Option<Stall>) {
+        let Some(stalls) = self.stalls.get() else { return (0, None) };
+        let stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        (stalls.count, Some(stalls.last))
     }
 
     pub(crate) fn handled(&self) -> u64 {
@@ -216,5 +243,25 @@ mod tests {
         let shown: Vec<_> =
             flight.slowest().into_iter().map(|(n, d)| (n, d.as_nanos() as u64)).collect();
         assert_eq!(shown, [("slow-b", 90), ("slow-a", 70), ("slow-c", 5)]);
+    }
+
+    #[test]
+    fn one_long_turn_is_one_stall_however_often_it_is_named() {
+        let epoch = Instant::now();
+        let flight = Flight::new(epoch);
+        assert_eq!(flight.stalls(), (0, None));
+        let at = |took| Stall {
+            during: "slow-a",
+            since: epoch,
+            took: Duration::from_millis(took),
+            is_over: false,
+        };
+        flight.note_stall(at(500), true);
+        flight.note_stall(at(1000), false);
+        let over = Stall { is_over: true, ..at(1200) };
+        flight.note_stall(over, false);
+        assert_eq!(flight.stalls(), (1, Some(over)));
+        flight.note_stall(at(500), true);
+        assert_eq!(flight.stalls(), (2, Some(at(500))));
     }
 }

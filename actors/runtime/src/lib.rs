@@ -39,7 +39,7 @@ pub use actor::{Actor, Handler};
 pub use bulk::{Bulk, BulkKind};
 pub use context::{Context, TASKS_MAX, TimerHandle};
 pub use delivery::{ASK_TIMEOUT, AskOptions, Deadline, Delivery, Sender, TELL_DEADLINE};
-pub use flight::{FLIGHT_RECORDS, FlightRecord, SLOWEST_KEPT};
+pub use flight::{FLIGHT_RECORDS, FlightRecord, SLOWEST_KEPT, Stall};
 pub use mailbox::{MAILBOX_BYTES, MAILBOX_MESSAGES, MailboxLimits};
 pub use once::{AnswerTable, AnswerTableError, Once, OnceGuard};
 pub use platform::{

@@ -220,8 +220,22 @@ fn a_handler_that_occupies_its_thread_is_named_while_it_does() {
     assert_eq!(named(&mut events), ("/probe/1".to_owned(), "closure"));
     let [info] = system.actors().try_into().expect("one actor");
     assert_eq!(info.stalls, 1);
+    let stall = info.last_stall.expect("it was named");
+    assert_eq!((stall.during, stall.is_over), ("closure", false));
+    assert!(stall.took >= STUCK_AFTER && stall.since.elapsed() >= STUCK_AFTER, "{stall:?}");
     assert_eq!(info.busy.map(|(name, took)| (name, took >= STUCK_AFTER)), Some(("closure", true)));
     release.send(()).expect("it still blocks");
+    // The watch looks now and then.
+    let until = tokio::time::Instant::now() + PATIENCE;
+    let over = loop {
+        let [info] = system.actors().try_into().expect("one actor");
+        match info.last_stall.expect("it is remembered") {
+            stall if stall.is_over => break (info.stalls, stall.during, stall.since),
+            _ => assert!(tokio::time::Instant::now() < until, "the watch does not see its end"),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(over, (1, "closure", stall.since));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub use cluster::{
 pub use locks::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
 pub use node::{
     ActorRow, CallNode, ConsoleChunk, GatherFacts, InstallReign, ReadConsole, ReignInstalled,
-    WriteConsole,
+    StallRow, WriteConsole,
 };
 pub use trust::{
     CertificateIssued, CertificateKind, CertificateRenew, ClusterKeyFetch, ClusterKeyHanded,

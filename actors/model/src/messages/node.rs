@@ -8,7 +8,7 @@ use crate::facts::{Fact, FactQuery};
 use crate::ids::{JobAttempt, JobId, ReignId};
 use crate::node_calls::{CallOutcome, NodeCall};
 use crate::steps::{StepId, StepResult};
-use crate::units::Millis;
+use crate::units::{Millis, Timestamp};
 
 /// A node call on its way. Sent to the path of [`NodeCall::target`].
 ///
@@ -97,6 +97,25 @@ pub struct ActorRow {
     pub restarts: u64,
     /// The slowest message kind and its microseconds.
     pub slowest: Option<(String, u64)>,
+    /// How many of its turns have held their thread for too long.
+    #[serde(default)]
+    pub stalls: u64,
+    /// The last of them.
+    #[serde(default)]
+    pub last_stall: Option<StallRow>,
+}
+
+/// A turn of an actor that held its thread for too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StallRow {
+    /// The message or continuation.
+    pub during: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// How long it took, or has taken so far.
+    pub took: Millis,
+    /// It is over.
+    pub is_over: bool,
 }
 
 super::messages! {

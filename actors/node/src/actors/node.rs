@@ -8,14 +8,15 @@ use gantry_hv::HvEvent;
 use gantry_model::errors::Fault;
 use gantry_model::facts::Fact;
 use gantry_model::messages::{
-    ActorRow, CallNode, GatherFacts, InstallReign, QueryActors, ReignInstalled,
+    ActorRow, CallNode, GatherFacts, InstallReign, QueryActors, ReignInstalled, StallRow,
 };
 use gantry_model::node_calls::{CallTarget, NodeCall};
 use gantry_model::params::HypervisorKind;
 use gantry_model::report::{GuestReport, GuestState, NodeInfo};
-use gantry_model::units::MiB;
+use gantry_model::units::{MiB, Millis, Timestamp};
 use gantry_runtime::{Actor, ActorInfo, Context, Handler, Protocol, Reply, TimerHandle};
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 use super::guests::{GuestLooks, list_all};
 use crate::calls::{Answer, CALLS_WAITING_MAX, CallActor, CallDesk, take_call};
@@ -249,12 +250,14 @@ impl Handler<QueryActors> for NodeActor {
         reply: Reply<Result<Vec<ActorRow>, Fault>>,
         ctx: &mut Context<Self>,
     ) {
-        let node = self.env.name.as_str();
-        reply.send(Ok(ctx.system().actors().iter().map(|info| row(node, info)).collect()));
+        let (node, clock) = (self.env.name.as_str(), ctx.system().platform().clock());
+        let now = (clock.now(), clock.wall());
+        reply.send(Ok(ctx.system().actors().iter().map(|info| row(node, info, now)).collect()));
     }
 }
 
-fn row(node: &str, info: &ActorInfo) -> ActorRow {
+/// `now` on both clocks: people know only the wall's.
+fn row(node: &str, info: &ActorInfo, (now, wall): (Instant, Duration)) -> ActorRow {
     let in_us = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     ActorRow {
         node: node.to_owned(),
@@ -263,5 +266,55 @@ fn row(node: &str, info: &ActorInfo) -> ActorRow {
         handled: info.handled,
         restarts: u64::from(info.restarts),
         slowest: info.slowest.first().map(|(name, took)| ((*name).to_owned(), in_us(*took))),
+        stalls: u64::from(info.stalls),
+        last_stall: info.last_stall.map(|stall| StallRow {
+            during: stall.during.to_owned(),
+            since: Timestamp(in_us(wall.saturating_sub(now.duration_since(stall.since)))),
+            took: Millis(in_us(stall.took) / 1000),
+            is_over: stall.is_over,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_runtime::{Stall, Thread};
+    use gantry_wire::ActorPath;
+
+    use super::*;
+
+    #[test]
+    fn people_are_told_of_a_stall_in_wall_time() {
+        let since = Instant::now();
+        let stall = Stall {
+            during: "node.call",
+            since,
+            took: Duration::from_micros(700_900),
+            is_over: true,
+        };
+        let info = ActorInfo {
+            path: ActorPath::new("/node/1").expect("valid"),
+            kind: "node",
+            parent: None,
+            thread: Thread::Control,
+            mailbox_messages: 0,
+            mailbox_bytes: 0,
+            handled: 7,
+            restarts: 0,
+            stalls: 3,
+            last_stall: Some(stall),
+            is_down: false,
+            busy: None,
+            slowest: Vec::new(),
+        };
+        let later = Duration::from_secs(40);
+        let row = row("node1.example", &info, (since + later, Duration::from_secs(1000)));
+        let expected = StallRow {
+            during: "node.call".to_owned(),
+            since: Timestamp(960_000_000),
+            took: Millis(700),
+            is_over: true,
+        };
+        assert_eq!((row.stalls, row.last_stall), (3, Some(expected)));
     }
 }

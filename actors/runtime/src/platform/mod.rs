@@ -23,7 +23,7 @@ pub use clock::Clock;
 pub use real::{PlatformError, RealConfig};
 pub use sim::{SimNode, simulate};
 pub use watch::STUCK_AFTER;
-pub(crate) use watch::{Pulse, Stuck, StuckListener};
+pub(crate) use watch::{Pulse, Stuck, StuckListener, Word};
 
 use blocking::Pools;
 use random::Random;

@@ -92,10 +92,22 @@ pub(crate) struct Stuck {
     pub(crate) actor: u64,
     /// Wire name of its message, name of its continuation, or source file of the task.
     pub(crate) during: &'static str,
+    /// Since when at the latest.
+    pub(crate) since: Instant,
     /// For how long at least.
     pub(crate) took: Duration,
-    /// It has gone on meanwhile; otherwise it is stuck now.
-    pub(crate) is_over: bool,
+    pub(crate) word: Word,
+}
+
+/// Which time it is that something is named for the same turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// It is stuck.
+    First,
+    /// It still is.
+    Again,
+    /// It has gone on meanwhile.
+    Over,
 }
 
 /// Whoever knows actors by their numbers.
@@ -110,6 +122,14 @@ struct Seen {
     since: Instant,
     /// Named again at twice the time, so that a hang does not fill the log.
     name_after: Duration,
+}
+
+impl Seen {
+    fn stuck(&self, took: Duration, word: Word) -> Stuck {
+        let doing = self.reading.doing;
+        let during = NameId::from_bits(doing).as_str();
+        Stuck { actor: doing >> NAME_BITS, during, since: self.since, took, word }
+    }
 }
 
 /// The judgement of the watch, without its thread.
@@ -130,18 +150,14 @@ impl Judge {
             let was_named = seen.name_after > STUCK_AFTER;
             let before =
                 std::mem::replace(seen, Seen { reading, since: now, name_after: STUCK_AFTER });
-            return was_named.then(|| Self::stuck(before.reading, took, true));
+            return was_named.then(|| before.stuck(took, Word::Over));
         }
         if reading.doing == 0 || took < seen.name_after {
             return None;
         }
+        let word = if seen.name_after > STUCK_AFTER { Word::Again } else { Word::First };
         seen.name_after *= 2;
-        Some(Self::stuck(reading, took, false))
-    }
-
-    fn stuck(reading: Reading, took: Duration, is_over: bool) -> Stuck {
-        let during = NameId::from_bits(reading.doing).as_str();
-        Stuck { actor: reading.doing >> NAME_BITS, during, took, is_over }
+        Some(seen.stuck(took, word))
     }
 }
 
@@ -171,8 +187,8 @@ impl Listeners {
             self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let known = all.iter().filter_map(Weak::upgrade).any(|listener| listener.stuck(stuck));
         if !known {
-            let Stuck { during, took, is_over, .. } = stuck;
-            let took_ms = took.as_millis() as u64;
+            let Stuck { during, took, word, .. } = stuck;
+            let (took_ms, is_over) = (took.as_millis() as u64, word == Word::Over);
             tracing::warn!(during, took_ms, is_over, "a task occupies a thread");
         }
     }
@@ -221,13 +237,14 @@ mod tests {
         pulse.begin(7, intern("watch-test"));
         assert_eq!(judge.look(0, reading(&pulse), start), None);
         let at = |n: u32| start + STUCK_AFTER * n;
-        let named = Stuck { actor: 7, during: "watch-test", took: STUCK_AFTER, is_over: false };
+        let during = "watch-test";
+        let named = Stuck { actor: 7, during, since: start, took: STUCK_AFTER, word: Word::First };
         assert_eq!(judge.look(0, reading(&pulse), at(1)), Some(named));
         assert_eq!(judge.look(0, reading(&pulse), at(1)), None, "said already");
-        let again = Stuck { took: STUCK_AFTER * 2, ..named };
+        let again = Stuck { took: STUCK_AFTER * 2, word: Word::Again, ..named };
         assert_eq!(judge.look(0, reading(&pulse), at(2)), Some(again));
         pulse.end();
-        let over = Stuck { took: STUCK_AFTER * 3, is_over: true, ..named };
+        let over = Stuck { took: STUCK_AFTER * 3, word: Word::Over, ..named };
         assert_eq!(judge.look(0, reading(&pulse), at(3)), Some(over));
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_wire::{ActorPath, NodeId};
 
-use crate::flight::FlightRecord;
+use crate::flight::{FlightRecord, Stall};
 use crate::system::Thread;
 
 /// Events kept for a listener that lags. A listener that reads at all misses nothing in ordinary
@@ -120,8 +120,10 @@ pub struct ActorInfo {
     pub handled: u64,
     /// How often it was made again.
     pub restarts: u32,
-    /// How often one of its turns was found to occupy its thread for too long.
+    /// How many of its turns were found to occupy their thread for too long.
     pub stalls: u32,
+    /// The last of them.
+    pub last_stall: Option<Stall>,
     /// It failed and waits to be made again.
     pub is_down: bool,
     /// The turn that runs now, and for how long.

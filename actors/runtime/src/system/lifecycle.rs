@@ -13,8 +13,9 @@ use super::{ActorEvent, Directory, Inner, Live, SpawnOptions, System, SystemEven
 use crate::actor::Actor;
 use crate::cell::{self, Core, Lifetime, Seat};
 use crate::delivery::Deadline;
+use crate::flight::Stall;
 use crate::mailbox::{Facts, Mailbox};
-use crate::platform::{Lane, Stuck, StuckListener};
+use crate::platform::{Lane, Stuck, StuckListener, Word};
 use crate::protocol::Protocol;
 use crate::reference::LocalRef;
 use crate::supervision::{Escalation, Strategy};
@@ -78,13 +79,14 @@ impl Inner {
 
     /// An actor occupies its thread for too long, or did until now.
     fn actor_stuck(&self, facts: &Facts, stuck: Stuck) {
-        let Stuck { during, took, is_over, .. } = stuck;
+        let Stuck { during, since, took, word, .. } = stuck;
         let (path, took_ms) = (facts.path.as_str(), took.as_millis() as u64);
+        let is_over = word == Word::Over;
+        facts.flight.note_stall(Stall { during, since, took, is_over }, word == Word::First);
         if is_over {
             tracing::info!(path, during, took_ms, "an actor has left its thread to others again");
             return;
         }
-        facts.flight.note_stall();
         tracing::warn!(path, during, took_ms, "an actor occupies its thread");
         self.say(SystemEvent::Stuck { path: facts.path.clone(), during, took });
     }

@@ -207,6 +207,7 @@ impl System {
 fn info(live: &dyn Live, now: Instant) -> ActorInfo {
     let facts = live.facts();
     let (mailbox_messages, mailbox_bytes) = live.depth();
+    let (stalls, last_stall) = facts.flight.stalls();
     ActorInfo {
         path: facts.path.clone(),
         kind: facts.kind,
@@ -216,7 +217,8 @@ fn info(live: &dyn Live, now: Instant) -> ActorInfo {
         mailbox_bytes,
         handled: facts.flight.handled(),
         restarts: facts.flight.restarts(),
-        stalls: facts.flight.stalls(),
+        stalls,
+        last_stall,
         is_down: facts.is_down(),
         busy: facts.flight.busy(now),
         slowest: facts.flight.slowest(),

@@ -1,6 +1,6 @@
 //! `gantry debug actors`
 
-use gantry_model::messages::ActorRow;
+use gantry_model::messages::{ActorRow, StallRow};
 use gantry_model::query::{Cell, FieldDef, FieldKind, Resource, Table};
 use serde_json::json;
 
@@ -9,11 +9,25 @@ use crate::error::CommandError;
 use crate::listing::show;
 use crate::options::{ListArgs, UnitsArgs};
 
-const DEFAULT_FIELDS: [&str; 6] = ["node", "path", "mailbox", "handled", "restarts", "slowest"];
+const DEFAULT_FIELDS: [&str; 11] = [
+    "node",
+    "path",
+    "mailbox",
+    "handled",
+    "restarts",
+    "slowest",
+    "stalls",
+    "stalled_in",
+    "stalled_since",
+    "stalled_ms",
+    "stuck",
+];
 
 /// List live actors and how busy they are
 ///
-/// Without a node these are the master's.
+/// Without a node these are the master's. A stall is a turn that has held its thread for half a
+/// second or longer: how many there were, and of the last one in which message, since when, for how
+/// many milliseconds, and whether it is stuck there now.
 ///
 /// Example: gantry debug actors -n node2.example
 #[derive(Clone, Debug, clap::Args)]
@@ -51,6 +65,11 @@ fn definition(name: &str) -> Option<(&'static str, FieldKind)> {
         "handled" => ("Handled", FieldKind::Number),
         "restarts" => ("Restarts", FieldKind::Number),
         "slowest" => ("Slowest", FieldKind::Text),
+        "stalls" => ("Stalls", FieldKind::Number),
+        "stalled_in" => ("Stalled_in", FieldKind::Text),
+        "stalled_since" => ("Stalled_since", FieldKind::Timestamp),
+        "stalled_ms" => ("Stalled_ms", FieldKind::Number),
+        "stuck" => ("Stuck", FieldKind::Bool),
         _ => return None,
     })
 }
@@ -79,6 +98,15 @@ fn cell(row: &ActorRow, field: &str) -> Cell {
             Some((message, micros)) => Cell::Value(json!(format!("{message} {micros}us"))),
             None => Cell::Unavailable,
         },
+        "stalls" => Cell::Value(json!(row.stalls)),
+        "stalled_in" => of_stall(row, |stall| json!(stall.during)),
+        "stalled_since" => of_stall(row, |stall| json!(stall.since)),
+        "stalled_ms" => of_stall(row, |stall| json!(stall.took)),
+        "stuck" => Cell::Value(json!(row.last_stall.as_ref().is_some_and(|s| !s.is_over))),
         _ => Cell::Unknown,
     }
+}
+
+fn of_stall(row: &ActorRow, value: impl FnOnce(&StallRow) -> serde_json::Value) -> Cell {
+    row.last_stall.as_ref().map_or(Cell::Unavailable, |stall| Cell::Value(value(stall)))
 }

@@ -13,13 +13,13 @@ use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
     ConsoleChunk, Fields, JobChange, NewJob, PriorityChanged, QueryActors, QueryCluster,
-    QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue,
+    QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, StallRow, SubmitJobs, TokenIssue,
     TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
 use gantry_model::query::{Cell, FieldKind, Resource, Table};
-use gantry_model::units::Timestamp;
+use gantry_model::units::{Millis, Timestamp};
 use gantry_wire::{AskError, Envelope, Message, NotDelivered, decode, encode};
 use serde_json::{Value, json};
 
@@ -397,13 +397,27 @@ fn locks() -> Vec<LockRow> {
     ]
 }
 
+/// One that was never stuck, one that was, one that is.
 fn actors(path: &str) -> Vec<ActorRow> {
-    vec![ActorRow {
+    let row = |path: String, last_stall: Option<StallRow>| ActorRow {
         node: "node1.example".to_owned(),
-        path: path.to_owned(),
+        path,
         mailbox: 2,
         handled: 1234,
         restarts: 0,
         slowest: Some(("cluster.query-table".to_owned(), 950)),
-    }]
+        stalls: last_stall.iter().map(|stall| 1 + u64::from(stall.is_over)).sum(),
+        last_stall,
+    };
+    let stall = |took, is_over| StallRow {
+        during: "node.call".to_owned(),
+        since: Timestamp(1_795_327_674_773_264),
+        took: Millis(took),
+        is_over,
+    };
+    vec![
+        row(path.to_owned(), None),
+        row(format!("{path}/was"), Some(stall(740, true))),
+        row(format!("{path}/is"), Some(stall(2000, false))),
+    ]
 }

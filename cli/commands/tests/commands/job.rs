@@ -143,6 +143,7 @@ async fn debug_tables() {
         "gnt-debug locks --json",
         "gantry debug actors",
         "gantry debug actors -n node2.example -o path,slowest",
+        "gantry debug actors -o path,stalls,stalled_in,stalled_since,stalled_ms,stuck --json",
         "gantry debug actors -n node9",
     ];
     Session::new().check("debug-tables", &lines).await;
