@@ -13,6 +13,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gantry-link", &["gantry-wire"]),
     ("gantry-runtime", &["gantry-link", "gantry-wire"]),
     ("gantry-host", &[]),
+    // Stands in for a crate that openraft uses.
+    ("base2histogram", &[]),
     ("gantry-hv", &["gantry-model", "gantry-host", "gantry-wire"]),
     ("gantry-storage", &["gantry-model", "gantry-host", "gantry-wire"]),
     (
