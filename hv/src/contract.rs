@@ -9,6 +9,7 @@
 //! - Changes are pushed as [`HvEvent`]s, the end of a guest included, whoever ended it.
 //! - A future may be dropped at any point: the effect is then there or not, and asking tells which.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,6 +88,16 @@ pub enum StoppedBy {
     KilledUnasked,
     /// Killed: it was asked and did not obey in time.
     KilledAfterTimeout,
+}
+
+/// All guests of a hypervisor, as far as each could be read.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Those that could, by instance.
+    pub guests: Vec<GuestReport>,
+    /// Those that are there, or may be, and of which it could not be found out. Never absent: who
+    /// takes one of these for gone may start it twice.
+    pub unreadable: BTreeMap<InstanceUuid, HvError>,
 }
 
 /// A change of a guest.
@@ -200,11 +211,12 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn query(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<Option<GuestReport>, HvError>>;
 
     /// All guests, by instance; those that an earlier daemon left are adopted: from then on their
-    /// events are pushed. Guests that ended unseen are cleaned up, with an `Exited` event each.
+    /// events are pushed. Guests that ended unseen are cleaned up, with an `Exited` event each. One
+    /// that cannot be read is named beside the others and does not hide them.
     ///
     /// # Errors
-    /// When that cannot be found out.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<GuestReport>, HvError>>;
+    /// When not even which guests there are can be found out.
+    fn list(&self) -> BoxFuture<'_, Result<Listing, HvError>>;
 
     /// Changes from now on. A receiver that lags misses the oldest; it must then list.
     fn events(&self) -> broadcast::Receiver<HvEvent>;

@@ -77,12 +77,18 @@ pub enum HvError {
         seen: RunEpoch,
     },
     /// A process of this guest is there whose start is not on record.
-    #[error("process {pid} runs instance {instance}, but the record of its start is unreadable")]
+    #[error(
+        "process {pid} runs instance {instance}, but the record of its start cannot be read; shut \
+         the guest down from inside or kill that process, then start the instance again"
+    )]
     Unrecorded {
         /// Which.
         instance: InstanceUuid,
         /// The process.
         pid: u32,
+        /// Why it cannot be read; none if it is missing.
+        #[source]
+        source: Option<Box<HvError>>,
     },
     /// The path of a socket does not fit into a socket address.
     #[error("socket path {path} has {bytes} bytes, at most {max} fit; use a shorter directory")]

@@ -21,7 +21,7 @@ mod registry;
 pub use console::{CONSOLE_KEPT_BYTES, Console, ConsoleHub};
 pub use contract::{
     Capabilities, ConsoleStream, DiskSource, EVENTS_KEPT, GuestChange, GuestIntent, HvEvent,
-    HvFacts, Hypervisor, Started, StoppedBy,
+    HvFacts, Hypervisor, Listing, Started, StoppedBy,
 };
 pub use error::HvError;
 pub use registry::HypervisorRegistry;

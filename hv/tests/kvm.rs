@@ -58,7 +58,7 @@ async fn qemus_own_words_tell_why_a_start_failed_and_nothing_is_left() {
     let mut events = hv.events();
     let error = hv.start(&bad, &disks, false).await.expect_err("no such machine");
     assert!(error.to_string().contains("unsupported machine type"), "{error}");
-    assert_eq!(hv.list().await.expect("lists"), []);
+    assert_eq!(hv.list().await.expect("lists").guests, []);
     assert!(events.try_recv().is_err(), "it never ran");
     hv.start(&good, &disks, false).await.expect("the next start is not hindered");
     hv.kill(good.instance).await.expect("killed");
@@ -73,7 +73,7 @@ async fn two_guests_cannot_have_the_same_disk() {
     let hv = bench.hypervisor();
     let error = hv.start(&two, &disks, false).await.expect_err("qemu locks its images");
     assert!(error.to_string().contains("lock"), "{error}");
-    assert_eq!(hv.list().await.expect("lists").len(), 1);
+    assert_eq!(hv.list().await.expect("lists").guests.len(), 1);
     hv.kill(one.instance).await.expect("killed");
 }
 
@@ -313,7 +313,7 @@ async fn a_program_without_kvm_is_noticed_by_the_probe() {
         chain.push_str(&source.to_string());
     }
     assert!(chain.contains("no kvm in here"), "{chain}");
-    assert_eq!(hv.list().await.expect("lists"), []);
+    assert_eq!(hv.list().await.expect("lists").guests, []);
     let fixed = AcceleratorChoice::Fixed(Accelerator::Kvm);
     let hv = KvmHypervisor::new(KvmConfig { accelerator: fixed, ..bench.config() });
     assert_eq!(hv.validate(&spec).await.expect("as told"), Vec::<String>::new());

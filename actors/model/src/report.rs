@@ -66,6 +66,18 @@ pub struct GuestReport {
     pub accelerator: String,
 }
 
+/// A guest that is there, or may be, and of which its node cannot say how it is. It counts neither
+/// as running nor as gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct UnreadableGuest {
+    /// Which.
+    pub instance: InstanceUuid,
+    /// What would run it.
+    pub hypervisor: HypervisorKind,
+    /// Why, and what to do, for people.
+    pub reason: String,
+}
+
 /// A change on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +88,10 @@ pub enum ReportEvent {
         info: NodeInfo,
         /// All its guests.
         guests: Vec<GuestReport>,
+        /// Those that could not be found out. A change of it is told by another full report. One
+        /// that is in `guests` too is there as it was last seen.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unreadable: Vec<UnreadableGuest>,
     },
     /// New resources.
     Info(NodeInfo),

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::contract::{
     Capabilities, ConsoleStream, DiskSource, EVENTS_KEPT, GuestChange, GuestIntent, HvEvent,
-    HvFacts, Hypervisor, Started, StoppedBy,
+    HvFacts, Hypervisor, Listing, Started, StoppedBy,
 };
 use crate::epoch::{other_epoch, unmarked_reboot};
 use crate::error::HvError;
@@ -54,9 +54,13 @@ impl FakeHypervisor {
     /// Asks the world, and begins to watch what is found.
     async fn look(&self, instance: InstanceUuid) -> Result<Here, HvError> {
         let (node, watch) = (self.node.clone(), Arc::clone(&self.watch));
-        self.world
+        let here = self
+            .world
             .work(move |view| {
                 let guest = view.guest(&node, instance)?;
+                if guest.as_ref().is_some_and(|guest| guest.unreadable) {
+                    return Ok(None);
+                }
                 let end = view.last_end(&node, instance)?;
                 if let Some(guest) = &guest {
                     if watch.attach(instance) && guest.began {
@@ -69,9 +73,10 @@ impl FakeHypervisor {
                         watch.push(instance, end.epoch, change);
                     }
                 }
-                Ok(Here { guest, end })
+                Ok(Some(Here { guest, end }))
             })
-            .await
+            .await?;
+        here.ok_or(HvError::Injected { attempt: "reading the record", instance })
     }
 
     /// One effect on the world, with everything that can be made to go wrong with it.
@@ -183,14 +188,20 @@ impl FakeHypervisor {
         .await
     }
 
-    async fn list_all(&self) -> Result<Vec<GuestReport>, HvError> {
+    async fn list_all(&self) -> Result<Listing, HvError> {
         let node = self.node.clone();
         let instances = self.world.work(move |view| view.guests_of(&node)).await?;
-        let mut reports = Vec::new();
+        let mut listing = Listing::default();
         for instance in instances {
-            reports.extend(self.look(instance).await?.guest.as_ref().map(report));
+            match self.look(instance).await {
+                Ok(here) => listing.guests.extend(here.guest.as_ref().map(report)),
+                Err(error @ HvError::Injected { .. }) => {
+                    listing.unreadable.insert(instance, error);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(reports)
+        Ok(listing)
     }
 
     async fn recover_start(&self, start: &InstanceStart) -> Result<Recovery, HvError> {
@@ -339,7 +350,7 @@ impl Hypervisor for FakeHypervisor {
         Box::pin(async move { Ok(self.look(instance).await?.guest.as_ref().map(report)) })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<GuestReport>, HvError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Listing, HvError>> {
         Box::pin(self.list_all())
     }
 

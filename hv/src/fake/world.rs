@@ -56,6 +56,9 @@ pub(super) struct FakeGuest {
     /// The last reset that had a mark.
     #[serde(default)]
     pub(super) reset_mark: Option<Uuid>,
+    /// It is there, and nothing can be found out of it.
+    #[serde(default)]
+    pub(super) unreadable: bool,
 }
 
 /// The last guest of an instance that ended on a node.
@@ -244,6 +247,25 @@ impl FakeWorld {
         .await
     }
 
+    /// Makes the records of the guests of an instance that exist now unreadable, or readable again.
+    /// Whoever watches is not told.
+    ///
+    /// # Errors
+    /// When the world cannot be changed.
+    pub async fn set_unreadable(
+        &self,
+        instance: InstanceUuid,
+        unreadable: bool,
+    ) -> Result<(), HvError> {
+        self.work(move |view| {
+            for node in view.nodes_with(instance)? {
+                view.change(&node, instance, |guest| guest.unreadable = unreadable)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     pub(super) fn watch(&self, node: &str, watch: &Arc<Watch>) {
         let mut watches = self.inner.watches.lock().unwrap_or_else(PoisonError::into_inner);
         watches.insert(node.to_owned(), Arc::downgrade(watch));
@@ -396,6 +418,7 @@ impl View<'_, '_> {
             deaf: false,
             asked: false,
             reset_mark: None,
+            unreadable: false,
         };
         self.put(&guest_name(node, instance), &guest)?;
         let mut consoles = self.world.inner.consoles.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::contract::{
     Capabilities, ConsoleStream, DiskSource, EVENTS_KEPT, GuestChange, GuestIntent, HvEvent,
-    HvFacts, Hypervisor, Started, StoppedBy,
+    HvFacts, Hypervisor, Listing, Started, StoppedBy,
 };
 use crate::error::HvError;
 use crate::kvm::command_line::{check, kvm_params};
@@ -193,30 +193,44 @@ impl KvmHypervisor {
             Err(_) => {
                 tracing::warn!(%instance, "a guest does not say how it is: its monitor hangs");
                 let on_record = |dir: &RunDir| Ok((dir.record()?, dir.locate()?.pop()));
-                let found = self.on_disk(&self.dir(instance), on_record).await?;
-                let (Some(record), Some(process)) = found else { return Ok(None) };
-                // It exists: never say that it does not because it would not talk.
-                Ok(Some(record.report(process.pid, GuestState::Running)))
+                match self.on_disk(&self.dir(instance), on_record).await? {
+                    // It exists: never say that it does not because it would not talk.
+                    (Some(record), Some(process)) => {
+                        Ok(Some(record.report(process.pid, GuestState::Running)))
+                    }
+                    (None, Some(process)) => {
+                        Err(HvError::Unrecorded { instance, pid: process.pid, source: None })
+                    }
+                    (_, None) => Ok(None),
+                }
             }
         }
     }
 
-    async fn list_all(&self) -> Result<Vec<GuestReport>, HvError> {
+    async fn list_all(&self) -> Result<Listing, HvError> {
         let base = self.config.base.clone();
         let dirs = run_blocking(&*self.config.blocking, move || RunDir::all(&base))
             .await
             .map_err(|source| HvError::NoThread { source })??;
         let instances: Vec<InstanceUuid> = dirs.iter().map(RunDir::instance).collect();
         let asked = futures_util::stream::iter(instances)
-            .map(|instance| self.list_one(instance))
+            .map(|instance| async move { (instance, self.list_one(instance).await) })
             .buffered(ASKED_AT_ONCE);
-        let reports: Vec<Result<Option<GuestReport>, HvError>> = asked.collect().await;
-        let reports: Vec<_> = reports.into_iter().collect::<Result<_, _>>()?;
+        let answers: Vec<(InstanceUuid, Result<_, HvError>)> = asked.collect().await;
+        let mut listing = Listing::default();
+        for (instance, answer) in answers {
+            match answer {
+                Ok(found) => listing.guests.extend(found),
+                // Nothing can be read any more: this process ends.
+                Err(error @ HvError::NoThread { .. }) => return Err(error),
+                Err(error) => drop(listing.unreadable.insert(instance, error)),
+            }
+        }
         if dirs.len() > ENDED_KEPT {
             self.forget_oldest(&dirs).await?;
         }
         self.forget_idle_slots();
-        Ok(reports.into_iter().flatten().collect())
+        Ok(listing)
     }
 
     /// Removes the directories of guests that ended longest ago, beyond those that are kept.
@@ -232,9 +246,15 @@ impl KvmHypervisor {
         for (_, dir) in ended.into_iter().take(excess) {
             let slot = self.slot(dir.instance());
             let _held = slot.lock().await;
-            self.on_disk(dir, |dir| match dir.ended()? {
-                Some(_) => dir.remove(),
-                None => Ok(()),
+            self.on_disk(dir, |dir| match dir.ended() {
+                Ok(Some(_)) => dir.remove(),
+                Ok(None) => Ok(()),
+                // Whatever it was, it is not forgotten before somebody has looked at it.
+                Err(error) => {
+                    let instance = dir.instance();
+                    tracing::warn!(%instance, %error, "the end of a guest cannot be read");
+                    Ok(())
+                }
             })
             .await?;
         }
@@ -338,8 +358,8 @@ fn look(dir: &RunDir) -> Result<Option<Found>, HvError> {
             None
         }
         (Err(error), Some(process)) => {
-            tracing::error!(%instance, %error, "the record of a guest is unreadable");
-            return Err(HvError::Unrecorded { instance: dir.instance(), pid: process.pid });
+            let source = Some(Box::new(error));
+            return Err(HvError::Unrecorded { instance, pid: process.pid, source });
         }
     };
     match (record, process) {
@@ -347,7 +367,7 @@ fn look(dir: &RunDir) -> Result<Option<Found>, HvError> {
             Ok(Some(Found::Alive { record: Box::new(record), process }))
         }
         (None, Some(process)) => {
-            Err(HvError::Unrecorded { instance: dir.instance(), pid: process.pid })
+            Err(HvError::Unrecorded { instance, pid: process.pid, source: None })
         }
         (None, None) => Ok(None),
         (Some(record), None) => {
@@ -423,7 +443,7 @@ impl Hypervisor for KvmHypervisor {
         Box::pin(self.query_one(instance))
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<GuestReport>, HvError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Listing, HvError>> {
         Box::pin(self.list_all())
     }
 

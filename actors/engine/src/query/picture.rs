@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use gantry_model::ids::{InstanceUuid, NodeUuid};
 use gantry_model::messages::{Report, ReportAck};
-use gantry_model::report::{GuestReport, NodeInfo, ReportEvent};
+use gantry_model::report::{GuestReport, NodeInfo, ReportEvent, UnreadableGuest};
 use gantry_wire::BootId;
 
 /// What is known of one node.
@@ -24,6 +24,8 @@ pub struct NodePicture {
     pub info: NodeInfo,
     /// Its guests.
     pub guests: BTreeMap<InstanceUuid, GuestReport>,
+    /// Guests of which it cannot say how they are; what `guests` has of one of these is old.
+    pub unreadable: BTreeMap<InstanceUuid, UnreadableGuest>,
 }
 
 /// What is known of all nodes.
@@ -52,10 +54,14 @@ impl Picture {
         let Report { node, boot, first, events } = report;
         for (number, event) in (first..).zip(events) {
             match event {
-                ReportEvent::Full { info, guests } => {
+                ReportEvent::Full { info, guests, unreadable } => {
                     let known = self.nodes.get(&node).filter(|known| known.boot == boot);
                     if known.is_none_or(|known| number >= known.next) {
-                        self.replace(node, boot, number + 1, info, guests);
+                        let guests = guests.into_iter().map(|g| (g.instance, g)).collect();
+                        let unreadable = unreadable.into_iter().map(|g| (g.instance, g)).collect();
+                        let (next, connected) = (number + 1, true);
+                        let said = NodePicture { boot, next, connected, info, guests, unreadable };
+                        self.replace(node, said);
                     }
                 }
                 event => match self.nodes.get(&node) {
@@ -95,22 +101,12 @@ impl Picture {
         }
     }
 
-    fn replace(
-        &mut self,
-        node: NodeUuid,
-        boot: BootId,
-        next: u64,
-        info: NodeInfo,
-        guests: Vec<GuestReport>,
-    ) {
+    fn replace(&mut self, node: NodeUuid, said: NodePicture) {
         self.forget(node);
-        let guests: BTreeMap<_, _> =
-            guests.into_iter().map(|guest| (guest.instance, guest)).collect();
-        for instance in guests.keys() {
+        for instance in said.guests.keys() {
             self.places.entry(*instance).or_default().push(node);
         }
-        let picture = NodePicture { boot, next, connected: true, info, guests };
-        self.nodes.insert(node, picture);
+        self.nodes.insert(node, said);
     }
 
     fn change(&mut self, node: NodeUuid, event: ReportEvent) {

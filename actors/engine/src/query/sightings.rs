@@ -71,7 +71,7 @@ impl Sightings {
     }
 }
 
-/// What its home says of a guest now; nothing while that is not connected.
+/// What its home says of a guest now; nothing while that is not connected or cannot say it.
 fn look(
     state: &ClusterState,
     picture: &Picture,
@@ -80,6 +80,9 @@ fn look(
 ) -> Option<GuestSeen> {
     let node = state.instances.get(&id)?.primary;
     let known = picture.node(node).filter(|known| known.connected)?;
+    if known.unreadable.contains_key(&id) {
+        return None;
+    }
     let guest = known.guests.get(&id).map(|guest| (guest.state, guest.epoch));
     Some(GuestSeen { instance: id, node, guest, at })
 }

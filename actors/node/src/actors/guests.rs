@@ -7,18 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_hv::{GuestChange, HvEvent};
+use gantry_hv::{GuestChange, HvError, HvEvent};
 use gantry_model::errors::Fault;
 use gantry_model::ids::InstanceUuid;
 use gantry_model::params::HypervisorKind;
-use gantry_model::report::{GuestReport, GuestState};
+use gantry_model::report::{GuestReport, GuestState, UnreadableGuest};
 use gantry_runtime::Context;
+use gantry_wire::ErrorChain;
 
 use super::activate;
 use super::node::NodeActor;
 use crate::calls::guest_fault;
 use crate::env::NodeEnv;
-use crate::feed::FeedEvent;
+use crate::feed::{FeedEvent, FeedState};
 
 /// How often all guests are listed without a cause. Events tell everything sooner; this bounds how
 /// long a lost one matters. Lower asks each guest's monitor more often for nothing; higher leaves a
@@ -36,14 +37,35 @@ pub(super) struct GuestLooks {
 }
 
 /// All guests of all hypervisors.
-pub(super) async fn list_all(env: &NodeEnv) -> Result<Vec<GuestReport>, Fault> {
-    let mut guests = Vec::new();
+#[derive(Debug, Default)]
+pub(super) struct AllGuests {
+    pub(super) guests: Vec<GuestReport>,
+    pub(super) unreadable: Vec<UnreadableGuest>,
+}
+
+/// Lists them. One that cannot be read hides no other; a hypervisor that cannot even say which
+/// guests it has is a failure of the whole list.
+pub(super) async fn list_all(env: &NodeEnv) -> Result<AllGuests, Fault> {
+    let mut all = AllGuests::default();
     for hypervisor in env.hypervisors.iter() {
-        let found = hypervisor.list().await;
-        let attempted = || format!("list the guests of hypervisor {}", hypervisor.kind());
-        guests.extend(found.map_err(|error| guest_fault(&error, &attempted()))?);
+        let kind = hypervisor.kind();
+        let attempted = || format!("list the guests of hypervisor {kind}");
+        let listing = hypervisor.list().await;
+        let listing = listing.map_err(|error| guest_fault(&error, &attempted()))?;
+        all.guests.extend(listing.guests);
+        let unreadable = listing.unreadable.iter();
+        all.unreadable.extend(unreadable.map(|(id, error)| unreadable_guest(*id, kind, error)));
     }
-    Ok(guests)
+    Ok(all)
+}
+
+fn unreadable_guest(
+    instance: InstanceUuid,
+    hypervisor: HypervisorKind,
+    error: &HvError,
+) -> UnreadableGuest {
+    let reason = ErrorChain(error).to_string();
+    UnreadableGuest { instance, hypervisor, reason }
 }
 
 impl NodeActor {
@@ -96,16 +118,30 @@ impl NodeActor {
             let again = actor.looks.at_work.remove(&instance).unwrap_or(false);
             match found {
                 Ok(found) => actor.guest_seen(kind, instance, found, ctx),
-                Err(error) => {
-                    // The next event or the next list will tell.
-                    let why = guest_fault(&error, "look at a guest").one_line();
-                    tracing::warn!(%instance, why, "a guest was not found out");
-                }
+                // The next event or the next list will tell.
+                Err(error) => actor.unreadable(unreadable_guest(instance, kind, &error), ctx),
             }
             if again {
                 actor.look_at(kind, instance, ctx);
             }
         });
+    }
+
+    /// A guest could not be found out: whatever was known of it stands, and the leader is told.
+    fn unreadable(&mut self, guest: UnreadableGuest, ctx: &mut Context<Self>) {
+        self.log_unreadable(std::slice::from_ref(&guest));
+        self.feed(FeedEvent::Unreadable(guest), ctx);
+    }
+
+    /// Each once, until it changes: they are looked at every minute.
+    pub(super) fn log_unreadable(&self, now: &[UnreadableGuest]) {
+        let known = self.feed.as_ref().map(FeedState::unreadable);
+        let is_new = |guest: &&UnreadableGuest| {
+            known.and_then(|known| known.get(&guest.instance)) != Some(*guest)
+        };
+        for UnreadableGuest { instance, hypervisor, reason } in now.iter().filter(is_new) {
+            tracing::error!(%instance, %hypervisor, reason, "a guest cannot be found out");
+        }
     }
 
     fn guest_seen(
@@ -126,8 +162,11 @@ impl NodeActor {
             }
             None => {
                 let known = self.feed.as_ref().and_then(|feed| feed.guest(instance));
+                let hidden = self.feed.as_ref().and_then(|feed| feed.unreadable().get(&instance));
                 // It may run under another hypervisor by now.
-                if known.is_some_and(|known| known.hypervisor == kind && !is_kept(known)) {
+                if known.is_some_and(|known| known.hypervisor == kind && !is_kept(known))
+                    || hidden.is_some_and(|hidden| hidden.hypervisor == kind)
+                {
                     self.feed(FeedEvent::Gone(instance), ctx);
                 }
             }
@@ -162,7 +201,7 @@ impl NodeActor {
         ctx.spawn_then(async move { list_all(&env).await }, |actor, listed, ctx| {
             let changed = actor.looks.changed_since_list.take().unwrap_or_default();
             match listed {
-                Ok(guests) => actor.guests_listed(guests, &changed, ctx),
+                Ok(all) => actor.guests_listed(all, &changed, ctx),
                 Err(fault) => {
                     let why = fault.one_line();
                     tracing::warn!(why, "the guests could not be listed");
@@ -177,13 +216,21 @@ impl NodeActor {
     /// Takes a list; of guests that changed while it was made, it may be older than what is known.
     fn guests_listed(
         &mut self,
-        listed: Vec<GuestReport>,
+        listed: AllGuests,
         changed: &BTreeSet<InstanceUuid>,
         ctx: &mut Context<Self>,
     ) {
+        let AllGuests { guests, mut unreadable } = listed;
+        unreadable.retain(|guest| !changed.contains(&guest.instance));
+        self.log_unreadable(&unreadable);
         let Some(feed) = &self.feed else { return };
+        unreadable.extend(changed.iter().filter_map(|id| feed.unreadable().get(id).cloned()));
         let known: BTreeMap<_, _> = feed.guests().map(|g| (g.instance, g.clone())).collect();
-        let mut now: BTreeMap<_, _> = listed.into_iter().map(|g| (g.instance, g)).collect();
+        let mut now: BTreeMap<_, _> = guests.into_iter().map(|g| (g.instance, g)).collect();
+        // Whatever was known of one that could not be read stands.
+        for guest in &unreadable {
+            now.extend(known.get(&guest.instance).map(|known| (guest.instance, known.clone())));
+        }
         for kept in known.values().filter(|report| is_kept(report)) {
             let listed = now.get(&kept.instance);
             if listed.is_none_or(|listed| listed.epoch == kept.epoch) {
@@ -207,7 +254,8 @@ impl NodeActor {
         for instance in &differs {
             self.tell_instance(*instance, runs(instance), ctx);
         }
-        self.feed(FeedEvent::Listed(now.into_values().collect()), ctx);
+        let guests = now.into_values().collect();
+        self.feed(FeedEvent::Listed { guests, unreadable }, ctx);
     }
 
     /// Tells the actor of a guest to look again. One that runs has an actor, so that its console is

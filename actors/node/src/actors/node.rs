@@ -12,13 +12,13 @@ use gantry_model::messages::{
 };
 use gantry_model::node_calls::{CallTarget, NodeCall};
 use gantry_model::params::HypervisorKind;
-use gantry_model::report::{GuestReport, GuestState, NodeInfo};
+use gantry_model::report::{GuestState, NodeInfo};
 use gantry_model::units::{MiB, Millis, Timestamp};
 use gantry_runtime::{Actor, ActorInfo, Context, Handler, Protocol, Reply, TimerHandle};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use super::guests::{GuestLooks, list_all};
+use super::guests::{AllGuests, GuestLooks, list_all};
 use crate::calls::{Answer, CALLS_WAITING_MAX, CallActor, CallDesk, take_call};
 use crate::env::NodeEnv;
 use crate::facts;
@@ -79,7 +79,7 @@ impl NodeActor {
     fn adopt(&mut self, retry: Duration, ctx: &mut Context<Self>) {
         let env = Arc::clone(&self.env);
         ctx.hold_then(find_all(env), move |actor, found, ctx| match found {
-            Ok((info, guests)) => actor.adopted(info, guests, ctx),
+            Ok((info, all)) => actor.adopted(info, all, ctx),
             Err(fault) => {
                 let why = fault.one_line();
                 tracing::error!(why, "guests of an earlier run could not be looked for");
@@ -92,13 +92,16 @@ impl NodeActor {
         });
     }
 
-    fn adopted(&mut self, info: NodeInfo, guests: Vec<GuestReport>, ctx: &mut Context<Self>) {
+    fn adopted(&mut self, info: NodeInfo, all: AllGuests, ctx: &mut Context<Self>) {
+        let AllGuests { guests, unreadable } = all;
         tracing::info!(n_guests = guests.len(), "guests were adopted");
+        self.log_unreadable(&unreadable);
         for guest in &guests {
             self.tell_instance(guest.instance, true, ctx);
         }
         let some_left_out = info.hypervisors.len() < self.env.hypervisors.iter().count();
-        self.feed = Some(FeedState::new(info, guests, self.env.feed_next.load(Ordering::Relaxed)));
+        let first = self.env.feed_next.load(Ordering::Relaxed);
+        self.feed = Some(FeedState::new(info, guests, unreadable, first));
         self.begin_reports(ctx);
         if some_left_out {
             self.measure(ctx);
@@ -139,10 +142,10 @@ impl NodeActor {
     }
 }
 
-async fn find_all(env: Arc<NodeEnv>) -> Result<(NodeInfo, Vec<GuestReport>), Fault> {
-    let guests = list_all(&env).await?;
-    let memory = MiB(guests.iter().map(|guest| guest.memory.0).sum());
-    Ok((facts::node_info(&env, memory, facts::START_PATIENCE).await?, guests))
+async fn find_all(env: Arc<NodeEnv>) -> Result<(NodeInfo, AllGuests), Fault> {
+    let all = list_all(&env).await?;
+    let memory = MiB(all.guests.iter().map(|guest| guest.memory.0).sum());
+    Ok((facts::node_info(&env, memory, facts::START_PATIENCE).await?, all))
 }
 
 impl Actor for NodeActor {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use gantry_model::ids::InstanceUuid;
 use gantry_model::messages::ReportAck;
-use gantry_model::report::{GuestReport, NodeInfo, ReportEvent};
+use gantry_model::report::{GuestReport, NodeInfo, ReportEvent, UnreadableGuest};
 
 /// Most events that wait for the leader. Beyond it they are dropped and a full report follows. A
 /// node with 1,000 guests that all start makes some 3,000. Lower sends full reports in ordinary
@@ -47,8 +47,15 @@ pub enum FeedEvent {
     Guest(GuestReport),
     /// A guest is gone.
     Gone(InstanceUuid),
-    /// All guests were listed.
-    Listed(Vec<GuestReport>),
+    /// A guest could not be found out: it stays as it was last seen.
+    Unreadable(UnreadableGuest),
+    /// All guests were listed. One that could not be found out stays as it was last seen.
+    Listed {
+        /// Those that could.
+        guests: Vec<GuestReport>,
+        /// Those that could not.
+        unreadable: Vec<UnreadableGuest>,
+    },
     /// A connection was made over which the leader may be.
     Reconnected,
     /// The leader answered this attempt.
@@ -107,6 +114,7 @@ enum Phase {
 pub struct FeedState {
     info: NodeInfo,
     guests: BTreeMap<InstanceUuid, GuestReport>,
+    unreadable: BTreeMap<InstanceUuid, UnreadableGuest>,
     /// Events that the leader has not confirmed, the last with number `next - 1`.
     queue: VecDeque<ReportEvent>,
     next: u64,
@@ -124,10 +132,16 @@ impl FeedState {
     /// a new run of the daemon, [`FeedState::next`] of the former feed in the same run. An event
     /// that is still on its way must never share its number with another.
     #[must_use]
-    pub fn new(info: NodeInfo, guests: Vec<GuestReport>, first: u64) -> Self {
+    pub fn new(
+        info: NodeInfo,
+        guests: Vec<GuestReport>,
+        unreadable: Vec<UnreadableGuest>,
+        first: u64,
+    ) -> Self {
         Self {
             info,
             guests: by_instance(guests),
+            unreadable: unreadable.into_iter().map(|guest| (guest.instance, guest)).collect(),
             queue: VecDeque::new(),
             next: first,
             sent_below: first,
@@ -143,9 +157,16 @@ impl FeedState {
     pub fn step(&mut self, event: FeedEvent) -> Vec<FeedEffect> {
         match event {
             FeedEvent::Info(info) => self.measured(info),
-            FeedEvent::Guest(report) => self.seen(report),
-            FeedEvent::Gone(instance) => self.gone(instance),
-            FeedEvent::Listed(guests) => self.listed(guests),
+            FeedEvent::Guest(report) => {
+                self.readable_again(report.instance);
+                self.seen(report);
+            }
+            FeedEvent::Gone(instance) => {
+                self.readable_again(instance);
+                self.gone(instance);
+            }
+            FeedEvent::Unreadable(guest) => self.not_found_out(guest),
+            FeedEvent::Listed { guests, unreadable } => self.listed(guests, unreadable),
             FeedEvent::Reconnected => self.reconnected(),
             FeedEvent::Answered { attempt, ack } => return self.answered(attempt, &ack),
             FeedEvent::Failed { attempt } => return self.failed(attempt),
@@ -167,6 +188,12 @@ impl FeedState {
     #[must_use]
     pub fn guest(&self, instance: InstanceUuid) -> Option<&GuestReport> {
         self.guests.get(&instance)
+    }
+
+    /// The guests that could not be found out when that was last tried.
+    #[must_use]
+    pub fn unreadable(&self) -> &BTreeMap<InstanceUuid, UnreadableGuest> {
+        &self.unreadable
     }
 
     /// Number of the next event.
@@ -207,10 +234,29 @@ impl FeedState {
         }
     }
 
-    fn listed(&mut self, guests: Vec<GuestReport>) {
+    /// Rare: a full report says it.
+    fn not_found_out(&mut self, guest: UnreadableGuest) {
+        let instance = guest.instance;
+        if self.unreadable.insert(instance, guest.clone()).as_ref() != Some(&guest) {
+            self.full_wanted = true;
+        }
+    }
+
+    fn readable_again(&mut self, instance: InstanceUuid) {
+        if self.unreadable.remove(&instance).is_some() {
+            self.full_wanted = true;
+        }
+    }
+
+    fn listed(&mut self, guests: Vec<GuestReport>, unreadable: Vec<UnreadableGuest>) {
+        let unreadable: BTreeMap<_, _> =
+            unreadable.into_iter().map(|guest| (guest.instance, guest)).collect();
+        self.full_wanted |= self.unreadable != unreadable;
+        self.unreadable = unreadable;
         let now = by_instance(guests);
-        let gone: Vec<_> =
-            self.guests.keys().filter(|key| !now.contains_key(key)).copied().collect();
+        let is_gone =
+            |key: &&InstanceUuid| !now.contains_key(key) && !self.unreadable.contains_key(key);
+        let gone: Vec<_> = self.guests.keys().filter(is_gone).copied().collect();
         for instance in gone {
             self.gone(instance);
         }
@@ -308,6 +354,7 @@ impl FeedState {
             self.enqueue(ReportEvent::Full {
                 info: self.info.clone(),
                 guests: self.guests.values().cloned().collect(),
+                unreadable: self.unreadable.values().cloned().collect(),
             });
         }
         if self.queue.is_empty() {

@@ -7,7 +7,7 @@ use gantry_model::ids::{InstanceUuid, RunEpoch};
 use gantry_model::messages::ReportAck;
 use gantry_model::names::InstanceName;
 use gantry_model::params::HypervisorKind;
-use gantry_model::report::{GuestReport, GuestState, NodeInfo, ReportEvent};
+use gantry_model::report::{GuestReport, GuestState, NodeInfo, ReportEvent, UnreadableGuest};
 use gantry_model::units::MiB;
 use proptest::prelude::*;
 
@@ -35,6 +35,18 @@ fn instance(number: u8) -> InstanceUuid {
     InstanceUuid(uuid::Uuid::from_u128(u128::from(number)))
 }
 
+fn unreadable(number: u8) -> UnreadableGuest {
+    UnreadableGuest {
+        instance: instance(number),
+        hypervisor: HypervisorKind::Fake,
+        reason: "its record cannot be read".into(),
+    }
+}
+
+fn listed(guests: Vec<GuestReport>, unreadable: Vec<UnreadableGuest>) -> FeedEvent {
+    FeedEvent::Listed { guests, unreadable }
+}
+
 /// The only report among the effects.
 fn sent(effects: &[FeedEffect]) -> (u64, u64, &[ReportEvent]) {
     match effects {
@@ -56,7 +68,7 @@ fn next(attempt: u64, next: u64) -> FeedEvent {
 
 /// A feed whose first full report was confirmed.
 fn confirmed() -> FeedState {
-    let mut feed = FeedState::new(info(1), vec![guest(1, 1)], 0);
+    let mut feed = FeedState::new(info(1), vec![guest(1, 1)], vec![], 0);
     let effects = feed.step(FeedEvent::Reconnected);
     let (attempt, ..) = sent(&effects);
     assert!(feed.step(next(attempt, 1)).is_empty());
@@ -65,9 +77,9 @@ fn confirmed() -> FeedState {
 
 #[test]
 fn the_first_report_is_full_and_has_number_zero() {
-    let mut feed = FeedState::new(info(1), vec![guest(1, 1)], 0);
+    let mut feed = FeedState::new(info(1), vec![guest(1, 1)], vec![], 0);
     let effects = feed.step(FeedEvent::Info(info(2)));
-    let full = ReportEvent::Full { info: info(2), guests: vec![guest(1, 1)] };
+    let full = ReportEvent::Full { info: info(2), guests: vec![guest(1, 1)], unreadable: vec![] };
     assert_eq!(sent(&effects), (1, 0, &[full][..]));
 }
 
@@ -88,15 +100,32 @@ fn what_is_known_is_not_said_again() {
     let mut feed = confirmed();
     assert!(feed.step(FeedEvent::Guest(guest(1, 1))).is_empty());
     assert!(feed.step(FeedEvent::Gone(instance(9))).is_empty());
-    assert!(feed.step(FeedEvent::Listed(vec![guest(1, 1)])).is_empty());
+    assert!(feed.step(listed(vec![guest(1, 1)], vec![])).is_empty());
 }
 
 #[test]
 fn a_list_becomes_the_difference() {
     let mut feed = confirmed();
-    let effects = feed.step(FeedEvent::Listed(vec![guest(2, 1)]));
+    let effects = feed.step(listed(vec![guest(2, 1)], vec![]));
     let events = [ReportEvent::Gone(instance(1)), ReportEvent::Guest(guest(2, 1))];
     assert_eq!(sent(&effects).2, events);
+}
+
+#[test]
+fn a_guest_that_cannot_be_found_out_stays_and_is_named_in_a_full_report_once() {
+    let full = |unreadable: Vec<UnreadableGuest>| ReportEvent::Full {
+        info: info(1),
+        guests: vec![guest(1, 1)],
+        unreadable,
+    };
+    let mut feed = confirmed();
+    let effects = feed.step(listed(vec![], vec![unreadable(1)]));
+    assert_eq!(sent(&effects), (2, 1, &[full(vec![unreadable(1)])][..]));
+    assert!(feed.step(next(2, 2)).is_empty());
+    assert!(feed.step(FeedEvent::Unreadable(unreadable(1))).is_empty(), "that is known");
+    assert!(feed.step(listed(vec![], vec![unreadable(1)])).is_empty(), "that is known");
+    let effects = feed.step(FeedEvent::Guest(guest(1, 1)));
+    assert_eq!(sent(&effects).2, [full(vec![])], "it can be read again");
 }
 
 #[test]
@@ -135,7 +164,8 @@ fn a_leader_without_a_picture_gets_a_full_one() {
     let mut feed = confirmed();
     feed.step(FeedEvent::Guest(guest(2, 1)));
     let effects = feed.step(FeedEvent::Answered { attempt: 2, ack: ReportAck::Full });
-    let full = ReportEvent::Full { info: info(1), guests: vec![guest(1, 1), guest(2, 1)] };
+    let guests = vec![guest(1, 1), guest(2, 1)];
+    let full = ReportEvent::Full { info: info(1), guests, unreadable: vec![] };
     assert_eq!(sent(&effects), (3, 2, &[full][..]));
 }
 
@@ -154,7 +184,7 @@ fn a_leader_that_takes_nothing_is_not_flooded() {
     let mut feed = confirmed();
     feed.step(FeedEvent::Guest(guest(2, 1)));
     assert_eq!(waits(&feed.step(next(2, 1))).1, BACKOFF_FIRST);
-    let mut feed = FeedState::new(info(1), Vec::new(), 0);
+    let mut feed = FeedState::new(info(1), vec![], vec![], 0);
     feed.step(FeedEvent::Reconnected);
     let effects = feed.step(FeedEvent::Answered { attempt: 1, ack: ReportAck::Full });
     assert_eq!(waits(&effects).1, BACKOFF_FIRST);
@@ -238,6 +268,7 @@ fn a_storm_goes_out_in_batches() {
 #[derive(Debug, Default)]
 struct Leader {
     picture: Option<(NodeInfo, BTreeMap<InstanceUuid, GuestReport>)>,
+    unreadable: Vec<UnreadableGuest>,
     next: u64,
 }
 
@@ -248,7 +279,8 @@ impl Leader {
                 continue;
             }
             match (event, &mut self.picture) {
-                (ReportEvent::Full { info, guests }, _) => {
+                (ReportEvent::Full { info, guests, unreadable }, _) => {
+                    self.unreadable = unreadable.clone();
                     let guests = guests.iter().map(|g| (g.instance, g.clone())).collect();
                     self.picture = Some((info.clone(), guests));
                 }
@@ -295,9 +327,12 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(n, epoch)| Happening::Feed(FeedEvent::Guest(guest(n, epoch)))),
         (0_u8..4).prop_map(|n| Happening::Feed(FeedEvent::Gone(instance(n)))),
         proptest::collection::btree_set(0_u8..4, 0..4).prop_map(|set| {
-            let guests = set.into_iter().map(|n| guest(n, 0)).collect();
-            Happening::Feed(FeedEvent::Listed(guests))
+            // Some can be read, some cannot, and of one of these it is known what it was.
+            let guests = set.iter().filter(|n| **n != 2).map(|n| guest(*n, 0)).collect();
+            let hidden = set.iter().filter(|n| **n > 1).map(|n| unreadable(*n)).collect();
+            Happening::Feed(listed(guests, hidden))
         }),
+        (0_u8..4).prop_map(|n| Happening::Feed(FeedEvent::Unreadable(unreadable(n)))),
         Just(Happening::Feed(FeedEvent::Reconnected)),
         any::<usize>().prop_map(Happening::Deliver),
         any::<usize>().prop_map(Happening::Deliver),
@@ -327,7 +362,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self {
-            feed: FeedState::new(info(0), Vec::new(), 0),
+            feed: FeedState::new(info(0), vec![], vec![], 0),
             leader: Leader::default(),
             run: 0,
             reports: Vec::new(),
@@ -377,7 +412,9 @@ impl World {
             Happening::NewLeader => self.leader = Leader::default(),
             Happening::Restart => {
                 let guests = self.feed.guests().cloned().collect();
-                self.feed = FeedState::new(self.feed.info().clone(), guests, self.feed.next());
+                let unreadable = self.feed.unreadable().values().cloned().collect();
+                let (info, first) = (self.feed.info().clone(), self.feed.next());
+                self.feed = FeedState::new(info, guests, unreadable, first);
                 self.run += 1;
                 self.answers.clear();
                 self.feed(FeedEvent::Reconnected);
@@ -417,5 +454,7 @@ proptest! {
         let guests: BTreeMap<_, _> =
             world.feed.guests().map(|g| (g.instance, g.clone())).collect();
         prop_assert_eq!(world.leader.picture, Some((info(42), guests)));
+        let unreadable: Vec<_> = world.feed.unreadable().values().cloned().collect();
+        prop_assert_eq!(world.leader.unreadable, unreadable);
     }
 }

@@ -21,7 +21,7 @@ use gantry_model::node_calls::{
 };
 use gantry_model::objects::{Disk, DiskLocation, DiskMode, DiskTemplate, GuestSpec};
 use gantry_model::params::{FakeParams, HvParams, HypervisorKind};
-use gantry_model::report::{GuestReport, NodeInfo, ReportEvent};
+use gantry_model::report::{GuestReport, NodeInfo, ReportEvent, UnreadableGuest};
 use gantry_model::steps::{Direction, StepId};
 use gantry_model::units::{MiB, Millis, Timestamp};
 use gantry_node::{CrashPoints, FixedMachine, Membership, NodeConfig, NodeSide, PlatformBlocking};
@@ -265,6 +265,7 @@ pub(crate) struct Picture {
     pub(crate) next: u64,
     pub(crate) info: NodeInfo,
     pub(crate) guests: BTreeMap<InstanceUuid, GuestReport>,
+    pub(crate) unreadable: Vec<UnreadableGuest>,
     /// Every event that was applied.
     pub(crate) applied: Vec<ReportEvent>,
 }
@@ -313,8 +314,9 @@ impl Picture {
                 continue;
             }
             match &event {
-                ReportEvent::Full { info, guests } => {
+                ReportEvent::Full { info, guests, unreadable } => {
                     self.boot = Some(report.boot);
+                    self.unreadable = unreadable.clone();
                     self.info = info.clone();
                     self.guests = guests.iter().map(|g| (g.instance, g.clone())).collect();
                 }

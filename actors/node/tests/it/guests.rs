@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gantry_model::ids::RunEpoch;
 use gantry_model::node_calls::{InstanceStart, instance_path};
+use gantry_model::params::HypervisorKind;
 use gantry_model::report::GuestState;
 use gantry_runtime::simulate;
 
@@ -39,6 +40,39 @@ fn a_guest_that_ended_while_the_agent_was_away_is_not_reported() {
         bench.world.die(WEB1).await.expect("dies");
         let _node = bench.boot().await;
         eventually("it is gone", || bench.leader.epoch(WEB1).is_none()).await;
+    });
+}
+
+/// What a later full list or a new agent must not take for an end.
+#[test]
+fn a_guest_whose_record_is_unreadable_is_named_and_never_taken_for_gone() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        eventually("it is reported", || bench.leader.epoch(WEB1).is_some()).await;
+        bench.world.set_unreadable(WEB1, true).await.expect("the world takes it");
+
+        let named = || bench.leader.see(|picture| picture.unreadable.first().cloned());
+        // At the latest with the next list.
+        eventually("it is named", || named().is_some()).await;
+        let named_guest = named().expect("just seen");
+        assert_eq!((named_guest.instance, named_guest.hypervisor), (WEB1, HypervisorKind::Fake));
+        assert!(named_guest.reason.contains("reading the record"), "{}", named_guest.reason);
+        assert_eq!(bench.leader.epoch(WEB1), Some(RunEpoch(1)), "what was known stands");
+        let fault = node.failed(&message(2, start(2))).await;
+        assert!(fault.one_line().contains("reading the record"), "{}", fault.one_line());
+
+        node.crash().await;
+        bench.leader.see(|picture| *picture = Default::default());
+        let node = bench.boot().await;
+        eventually("the new agent names it", || named().is_some()).await;
+        node.failed(&message(3, start(2))).await;
+        bench.assert_no_violation().await;
+
+        bench.world.set_unreadable(WEB1, false).await.expect("the world takes it");
+        eventually("it is seen again", || bench.leader.epoch(WEB1) == Some(RunEpoch(1))).await;
+        assert_eq!(named(), None);
     });
 }
 

@@ -7,7 +7,7 @@ use gantry_host::NodeResources;
 use gantry_hv::fake::{FakeHypervisor, FakeWorld};
 use gantry_hv::{
     Capabilities, ConsoleStream, DiskSource, GuestIntent, HvError, HvEvent, HvFacts, Hypervisor,
-    HypervisorRegistry, Started, StoppedBy,
+    HypervisorRegistry, Listing, Started, StoppedBy,
 };
 use gantry_model::ids::InstanceUuid;
 use gantry_model::names::NodeName;
@@ -100,7 +100,7 @@ impl Hypervisor for Blind {
     fn query(&self, instance: InstanceUuid) -> BoxFuture<'_, Result<Option<GuestReport>, HvError>> {
         self.0.query(instance)
     }
-    fn list(&self) -> BoxFuture<'_, Result<Vec<GuestReport>, HvError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Listing, HvError>> {
         Box::pin(async { Err(HvError::NotRegistered(HypervisorKind::Fake)) })
     }
     fn events(&self) -> broadcast::Receiver<HvEvent> {

@@ -45,7 +45,7 @@ const STATIC_FIELDS: [&str; 27] = [
 ];
 
 /// What the guest does now.
-const LIVE_FIELDS: [&str; 2] = ["status", "oper_state"];
+const LIVE_FIELDS: [&str; 3] = ["status", "status.fault", "oper_state"];
 
 /// Show everything about instances
 ///
@@ -129,8 +129,11 @@ fn state(instance: &Record<'_>, is_static: bool) -> String {
         (Some(false), "USER_down") => "user down".to_owned(),
         (Some(false), "ADMIN_offline") => "offline".to_owned(),
         (Some(false), _) => "down".to_owned(),
-        // The node has not said: its status says why.
-        (None, status) => format!("unknown ({status})"),
+        // The node has not said: its status says why, or why it cannot.
+        (None, status) => match instance.text("status.fault") {
+            fault if fault.is_empty() => format!("unknown ({status})"),
+            fault => format!("unknown ({fault})"),
+        },
     };
     format!("{configured}, actual state is {actual}")
 }
@@ -221,4 +224,35 @@ fn disks(instance: &Record<'_>) -> Info {
         Info::Map(std::iter::once(head).chain(details.into_iter().flatten()).collect())
     });
     Info::List(disks.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_model::query::{Cell, FieldDef, FieldKind, Table};
+
+    use super::*;
+
+    #[test]
+    fn what_a_node_cannot_say_of_a_guest_is_said_with_its_reason() {
+        let field = |name: &str| FieldDef {
+            name: name.into(),
+            title: String::new(),
+            kind: FieldKind::Text,
+            doc: String::new(),
+        };
+        let cells = [
+            ("admin_state", Cell::Value("up".into())),
+            ("status", Cell::NoData),
+            ("status.fault", Cell::Value("process 17 runs it".into())),
+            ("oper_state", Cell::NoData),
+        ];
+        let table = Table {
+            fields: cells.iter().map(|(name, _)| field(name)).collect(),
+            rows: vec![cells.iter().map(|(_, cell)| cell.clone()).collect()],
+            unknown_fields: Vec::new(),
+        };
+        let said: Vec<String> = records(&table).map(|row| state(&row, false)).collect();
+        let expected = "configured to be up, actual state is unknown (process 17 runs it)";
+        assert_eq!(said, [expected]);
+    }
 }

@@ -105,6 +105,7 @@ fn instance_state() -> Vec<Field> {
             FieldKind::Text,
             values(["running", "ADMIN_down", "ERROR_nodedown"].map(Into::into)),
         ),
+        ("status.fault", "Status_fault", FieldKind::Text, vec![Cell::Unavailable; 3]),
         (
             "oper_ram",
             "Memory",

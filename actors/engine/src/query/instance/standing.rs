@@ -4,12 +4,23 @@ use gantry_model::ids::NodeUuid;
 use gantry_model::objects::{AdminState, Instance, NodeGroup};
 use gantry_model::params::HvParams;
 use gantry_model::query::{Cell, FieldKind};
-use gantry_model::report::{GuestReport, GuestState};
+use gantry_model::report::{GuestReport, GuestState, UnreadableGuest};
 use serde_json::json;
 
 use super::super::table::{Column, Live, column, flag, list, number, text};
 use super::params::hvparams;
 use crate::state::ClusterState;
+
+/// Why the primary node, which is connected, cannot say what the guest does.
+fn unreadable<'a>(
+    state: &ClusterState,
+    live: Live<'a>,
+    instance: &Instance,
+) -> Option<&'a UnreadableGuest> {
+    let node = live.picture.node(instance.primary).filter(|node| node.connected)?;
+    let online = !state.nodes.get(&instance.primary).is_some_and(|node| node.offline);
+    node.unreadable.get(&instance.uuid).filter(|_| online)
+}
 
 /// What the primary node says of the guest: `Err` is why it cannot be said.
 fn guest<'a>(
@@ -21,7 +32,9 @@ fn guest<'a>(
         return Err(Cell::Offline);
     }
     match live.picture.node(instance.primary) {
-        Some(node) if node.connected => Ok(node.guests.get(&instance.uuid)),
+        Some(node) if node.connected && !node.unreadable.contains_key(&instance.uuid) => {
+            Ok(node.guests.get(&instance.uuid))
+        }
         _ => Err(Cell::NoData),
     }
 }
@@ -48,8 +61,11 @@ fn was_shut_down_inside(state: &ClusterState, instance: &Instance) -> bool {
     })
 }
 
-/// Ganeti's words for the state of an instance.
+/// Ganeti's words for the state of an instance; it has none for one that cannot be found out.
 fn status(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
+    if unreadable(state, live, instance).is_some() {
+        return Cell::NoData;
+    }
     let word = match guest(state, live, instance) {
         Err(Cell::Offline) => "ERROR_nodeoffline",
         Err(_) => "ERROR_nodedown",
@@ -120,6 +136,16 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
     }),
     column!("pnode", "Primary_node", Text, "Node that it runs on", |s, _, i| node_name(s, i)),
     column!("status", "Status", Text, "Wanted and actual state", status),
+    column!(
+        "status.fault",
+        "Status_fault",
+        Text,
+        "Why its node cannot say what the guest does",
+        |s, l, i| {
+            let guest = unreadable(s, l, i);
+            guest.map_or(Cell::Unavailable, |guest| text(guest.reason.clone()))
+        }
+    ),
     column!("oper_ram", "Memory", Unit, "Memory that the guest has now", |s, l, i| {
         of_guest(s, l, i, |guest| number(guest.memory.0))
     }),

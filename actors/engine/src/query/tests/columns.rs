@@ -60,6 +60,7 @@ fn columns_of_an_instance() {
         "os": "debian",
         "pnode": "node1",
         "status": "ERROR_up",
+        "status.fault": "(unavail)",
         "oper_ram": 256,
         "oper_vcpus": 2,
         "oper_state": true,

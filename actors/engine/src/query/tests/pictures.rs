@@ -17,7 +17,7 @@ const CASES: u32 = 2_000;
 const ACTIONS: usize = 60;
 
 fn full(guests: Vec<GuestReport>) -> ReportEvent {
-    ReportEvent::Full { info: info(1), guests }
+    ReportEvent::Full { info: info(1), guests, unreadable: Vec::new() }
 }
 
 fn running(number: u8) -> ReportEvent {
@@ -143,7 +143,11 @@ impl Daemon {
 
     fn say_everything(&mut self) {
         let guests = self.guests.values().cloned().collect();
-        self.events.push(ReportEvent::Full { info: self.info.clone(), guests });
+        self.events.push(ReportEvent::Full {
+            info: self.info.clone(),
+            guests,
+            unreadable: Vec::new(),
+        });
     }
 
     fn restart(&mut self) {
@@ -257,6 +261,7 @@ proptest! {
             connected: true,
             info: daemon.info.clone(),
             guests: daemon.guests.clone(),
+            unreadable: BTreeMap::new(),
         };
         prop_assert_eq!(picture.node(node_id(1)), Some(&expected));
         for number in 1..4 {

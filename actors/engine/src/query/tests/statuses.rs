@@ -5,7 +5,7 @@ use gantry_model::objects::{AdminState, Node};
 use gantry_model::query::{Cell, Resource};
 use gantry_model::report::GuestState;
 
-use super::view::{View, guest};
+use super::view::{View, guest, unreadable};
 use crate::state::tests::sample::{instance, instance_id, node, node_id};
 
 /// Instance 1 lives on node 2, which has not said anything.
@@ -61,6 +61,26 @@ fn a_node_that_has_said_nothing_or_went_away_is_down() {
         assert_eq!(view.status(instance_id(1)), "ERROR_nodedown");
         assert_eq!(view.cell(Resource::Instance, "oper_ram", "web1"), Cell::NoData);
         assert_eq!(view.cell(Resource::Instance, "oper_state", "web1"), Cell::NoData);
+    }
+}
+
+#[test]
+fn a_guest_that_its_node_cannot_read_is_neither_up_nor_down() {
+    // Nor does it help that it was seen before.
+    for before in [vec![], vec![guest(1, GuestState::Running)]] {
+        let mut view = view(AdminState::Up);
+        view.reports_all(node_id(2), before, vec![unreadable(1)]);
+        for field in ["status", "oper_state", "oper_ram", "console"] {
+            let cell = view.cell(Resource::Instance, field, "web1");
+            assert!(matches!(cell, Cell::NoData | Cell::Unavailable), "{field}: {cell:?}");
+        }
+        assert_eq!(view.cell(Resource::Instance, "status", "web1"), Cell::NoData);
+        assert_eq!(view.cell(Resource::Instance, "oper_state", "web1"), Cell::NoData);
+        let why = view.cell(Resource::Instance, "status.fault", "web1");
+        assert_eq!(why, Cell::Value("its record cannot be read".into()));
+        view.picture.disconnected(node_id(2));
+        assert_eq!(view.status(instance_id(1)), "ERROR_nodedown");
+        assert_eq!(view.cell(Resource::Instance, "status.fault", "web1"), Cell::Unavailable);
     }
 }
 

@@ -9,7 +9,7 @@ use gantry_model::locks::LockRow;
 use gantry_model::messages::Report;
 use gantry_model::params::HypervisorKind;
 use gantry_model::query::{Cell, Resource, Table};
-use gantry_model::report::{GuestReport, GuestState, NodeInfo, ReportEvent};
+use gantry_model::report::{GuestReport, GuestState, NodeInfo, ReportEvent, UnreadableGuest};
 use gantry_model::units::{MiB, Timestamp};
 use gantry_wire::BootId;
 use uuid::Uuid;
@@ -48,6 +48,14 @@ pub(super) fn guest(instance: u8, state: GuestState) -> GuestReport {
     }
 }
 
+pub(super) fn unreadable(instance: u8) -> UnreadableGuest {
+    UnreadableGuest {
+        instance: instance_id(instance),
+        hypervisor: HypervisorKind::Fake,
+        reason: "its record cannot be read".into(),
+    }
+}
+
 #[derive(Default)]
 pub(super) struct View {
     pub(super) log: Log,
@@ -64,7 +72,17 @@ impl View {
 
     /// A node says everything.
     pub(super) fn reports(&mut self, node: NodeUuid, guests: Vec<GuestReport>) {
-        let events = vec![ReportEvent::Full { info: info(2048), guests }];
+        self.reports_all(node, guests, Vec::new());
+    }
+
+    /// The same, with guests that it cannot find out.
+    pub(super) fn reports_all(
+        &mut self,
+        node: NodeUuid,
+        guests: Vec<GuestReport>,
+        unreadable: Vec<UnreadableGuest>,
+    ) {
+        let events = vec![ReportEvent::Full { info: info(2048), guests, unreadable }];
         self.picture.report(Report { node, boot: boot(1), first: 0, events });
     }
 
