@@ -118,6 +118,21 @@ impl MasterContext {
         self.store.snapshot()
     }
 
+    /// The same, to answer somebody from.
+    ///
+    /// # Errors
+    /// When it was found to be wrong: this node leads no more, another one will answer.
+    pub(crate) fn believed_state(&self) -> Result<Snapshot, Fault> {
+        let state = self.state();
+        match state.divergence() {
+            None => Ok(state),
+            Some(reason) => {
+                let text = format!("this node is not the master any more: {reason}; ask again");
+                Err(Fault::new(FaultCode::NotMaster, text))
+            }
+        }
+    }
+
     /// Uses the keys, on the disk pool.
     pub(crate) async fn keys<T: Send + 'static>(
         &self,

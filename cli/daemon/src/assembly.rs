@@ -242,7 +242,7 @@ impl Leader {
     /// A destroyed cluster ends when its last job has.
     fn notice_destruction(&self) {
         let state = self.store.snapshot();
-        if state.destroyed && state.unfinished.is_empty() {
+        if state.divergence().is_none() && state.destroyed && state.unfinished.is_empty() {
             self.leave.send_replace(true);
         }
     }

@@ -47,6 +47,9 @@ impl ClusterRouter {
         let Some(store) = &self.store else { return self.master() };
         let uuid: Option<InstanceUuid> = path.segments().nth(1).and_then(|id| id.parse().ok());
         let state = store.snapshot();
+        if state.divergence().is_some() {
+            return self.master();
+        }
         match uuid.and_then(|uuid| state.instances.get(&uuid)) {
             Some(instance) => self.on(instance.primary),
             None => Location::Unknown(format!("there is no such instance: {path}")),

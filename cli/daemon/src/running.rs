@@ -241,7 +241,11 @@ async fn follow_trust(
     let mut followed = None;
     loop {
         revision.borrow_and_update();
-        let trust = store.snapshot().trust.clone();
+        let state = store.snapshot();
+        if state.divergence().is_some() {
+            return tracing::error!("authorities are not followed any more: the state is wrong");
+        }
+        let trust = state.trust.clone();
         if followed.as_ref() != Some(&trust) {
             match certificates.follow(&trust).await {
                 Ok(()) => followed = Some(trust),

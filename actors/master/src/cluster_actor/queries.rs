@@ -62,7 +62,7 @@ impl ClusterActor {
         archived: &[JobRecord],
         locks: &[LockRow],
     ) -> Result<Table, Fault> {
-        let state = self.context.state();
+        let state = self.context.believed_state()?;
         let live = Live { picture: &self.picture, jobs: &self.live, archived, locks };
         table(&state, live, message.resource, &message.fields, &message.names)
     }
@@ -86,7 +86,10 @@ impl Handler<QueryJobs> for ClusterActor {
         reply: Reply<Result<Vec<JobRecord>, Fault>>,
         ctx: &mut Context<Self>,
     ) {
-        let state = self.context.state();
+        let state = match self.context.believed_state() {
+            Ok(state) => state,
+            Err(fault) => return reply.send(Err(fault)),
+        };
         let found: Vec<Result<JobRecord, JobId>> = message
             .jobs
             .iter()
@@ -152,7 +155,10 @@ impl Handler<QueryCluster> for ClusterActor {
         reply: Reply<Result<ClusterInfo, Fault>>,
         _ctx: &mut Context<Self>,
     ) {
-        let state = self.context.state();
+        let state = match self.context.believed_state() {
+            Ok(state) => state,
+            Err(fault) => return reply.send(Err(fault)),
+        };
         let master = state.master.and_then(|master| state.nodes.get(&master));
         reply.send(match (&state.cluster, master) {
             (Some(cluster), Some(master)) => Ok(ClusterInfo {

@@ -123,7 +123,7 @@ impl Store {
         } else if request.to != inner.node {
             Err(format!("this is node {}, not {}", inner.node, request.to))
         } else if let Some(reason) = inner.log.divergence() {
-            Err(reason)
+            Err(reason.to_string())
         } else {
             let (incoming, points) = (&inner.incoming, &inner.points);
             let (history, node) = (&inner.history, inner.context.as_ref());

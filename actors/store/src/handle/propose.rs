@@ -195,7 +195,7 @@ impl Inner {
 
     fn propose_stopped(&self) -> ProposeError {
         if let Some(reason) = self.log.divergence() {
-            return ProposeError::Diverged { reason };
+            return ProposeError::Diverged { reason: reason.to_string() };
         }
         match self.failure() {
             Some(reason) => ProposeError::Storage { reason },
@@ -205,7 +205,7 @@ impl Inner {
 
     pub(super) fn stopped(&self) -> StoreError {
         if let Some(reason) = self.log.divergence() {
-            return StoreError::Diverged { reason };
+            return StoreError::Diverged { reason: reason.to_string() };
         }
         match self.failure() {
             Some(reason) => StoreError::Storage { reason },

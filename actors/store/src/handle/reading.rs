@@ -19,21 +19,40 @@ use crate::history::{Archived, ArchivedJobs};
 
 /// The state as of one revision. Never changes; a clone is free.
 #[derive(Clone, Debug)]
-pub struct Snapshot(Arc<ClusterState>);
+pub struct Snapshot {
+    state: Arc<ClusterState>,
+    divergence: Option<Arc<str>>,
+}
+
+impl Snapshot {
+    /// Why this state must not be believed: it was found to differ from that of the other holders
+    /// before it was read. Nobody may be answered from it, and nothing decided.
+    #[must_use]
+    pub fn divergence(&self) -> Option<&str> {
+        self.divergence.as_deref()
+    }
+}
 
 impl Deref for Snapshot {
     type Target = ClusterState;
 
     fn deref(&self) -> &ClusterState {
-        &self.0
+        &self.state
     }
 }
 
 impl Store {
-    /// The state that is applied here now. It may lag behind the leader's.
+    /// The state that is applied here now. It may lag behind the leader's; whether it is to be
+    /// believed at all, [`Snapshot::divergence`] says.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.inner.published.state.borrow().clone())
+        let state = self.inner.published.state.borrow().clone();
+        Snapshot { state, divergence: self.inner.log.divergence().cloned() }
+    }
+
+    fn believed(&self) -> Result<Snapshot, StoreError> {
+        let snapshot = self.snapshot();
+        if snapshot.divergence.is_some() { Err(self.inner.stopped()) } else { Ok(snapshot) }
     }
 
     /// The revision of [`Store::snapshot`], as it changes.
@@ -45,7 +64,7 @@ impl Store {
     /// Waits until the state is at `revision` or later.
     ///
     /// # Errors
-    /// When it is not in time.
+    /// When it is not in time, or the state here is not that of the other holders.
     pub async fn wait_for(
         &self,
         revision: Revision,
@@ -54,10 +73,11 @@ impl Store {
         let mut seen = self.revision_watch();
         let reached = seen.wait_for(|at| *at >= revision);
         match tokio::time::timeout(deadline, reached).await {
-            Ok(Ok(_)) => Ok(self.snapshot()),
+            Ok(Ok(_)) => self.believed(),
             Ok(Err(_)) => Err(self.inner.stopped()),
             Err(_) => {
-                Err(StoreError::Behind { wanted: revision, reached: self.snapshot().revision })
+                let reached = self.believed()?.revision;
+                Err(StoreError::Behind { wanted: revision, reached })
             }
         }
     }
@@ -104,7 +124,7 @@ impl Store {
                 return Err(StoreError::Timeout { what: "the read barrier", deadline });
             };
             match answer {
-                Ok(_) => return Ok(self.snapshot()),
+                Ok(_) => return self.believed(),
                 Err(RaftError::Fatal(_)) => return Err(self.inner.stopped()),
                 Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
                     return Err(StoreError::NoQuorum);

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +31,9 @@ pub(crate) struct LogShared {
     state: Mutex<State>,
     /// The latest time in any entry, in microseconds: no later entry is stamped with less.
     latest_at: AtomicU64,
+    /// How the state differs from that of the other holders. Beside the lock, because whoever
+    /// reads the state looks.
+    divergence: OnceLock<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -44,8 +47,6 @@ struct State {
     /// A commit that is not noted on disk yet.
     committed: Option<LogIdForm>,
     failure: Option<String>,
-    /// Why the failure is one of the state and not of the disk, if so.
-    divergence: Option<String>,
 }
 
 #[derive(Debug)]
@@ -63,10 +64,10 @@ impl LogShared {
             durable_end: marks.last.map_or(0, |last| last.index + 1),
             committed: None,
             failure: None,
-            divergence: None,
             marks,
         };
-        Self { file, disk, state: Mutex::new(state), latest_at }
+        let (state, divergence) = (Mutex::new(state), OnceLock::new());
+        Self { file, disk, state, latest_at, divergence }
     }
 
     /// Why nothing is written any more, if so.
@@ -116,15 +117,15 @@ impl LogShared {
     /// The state is not that of the other holders: as after a failure of the disk nothing is
     /// written, applied or acknowledged any more.
     pub(crate) fn diverge(&self, reason: &str) {
-        let mut state = self.state();
         tracing::error!(reason, "this node's state is wrong; the store stops");
-        state.divergence = Some(reason.to_owned());
-        state.failure.get_or_insert_with(|| reason.to_owned());
+        // The first one counts.
+        self.divergence.get_or_init(|| reason.into());
+        self.state().failure.get_or_insert_with(|| reason.to_owned());
     }
 
     /// How the state differs from that of the other holders, if it was found to.
-    pub(crate) fn divergence(&self) -> Option<String> {
-        self.state().divergence.clone()
+    pub(crate) fn divergence(&self) -> Option<&Arc<str>> {
+        self.divergence.get()
     }
 
     pub(super) fn note_flushed(&self, writes: &[LogWrite]) {

@@ -135,7 +135,7 @@ impl RaftStateMachine<Config> for Machine {
         let mut answers: Vec<(ApplyResponder<Config>, Answer)> = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
             if let Some(reason) = self.log.divergence() {
-                return Err(io::Error::other(reason));
+                return Err(io::Error::other(reason.to_string()));
             }
             self.applied = Some(entry.log_id);
             let answer = match entry.payload {

@@ -96,9 +96,10 @@ async fn a_follower_whose_state_was_tampered_with_stops_and_the_others_go_on() {
     let (mut cluster, reign) = TestCluster::of(3, 1, OFTEN).await;
     let leader = cluster.leader_but(&[]).await;
     let bad = node(3);
+    let store = cluster.stores[&bad].clone();
+    let before = store.snapshot();
     cluster.network.tamper(bad);
     submit_many(&leader, reign, 0..40).await;
-    let store = cluster.stores[&bad].clone();
     stopped(&store).await;
 
     let reason = store.failure().expect("says why");
@@ -107,6 +108,13 @@ async fn a_follower_whose_state_was_tampered_with_stops_and_the_others_go_on() {
     assert!(matches!(error, ProposeError::Diverged { .. }), "{error:?}");
     let error = store.read_index(SOON).await.expect_err("serves nothing");
     assert!(matches!(error, StoreError::Diverged { .. }), "{error:?}");
+
+    let said = store.snapshot();
+    assert_eq!(said.divergence(), Some(reason.as_str()), "whoever reads it is told");
+    let error = store.wait_for(said.revision, SOON).await.expect_err("it is not to be believed");
+    assert!(matches!(error, StoreError::Diverged { .. }), "{error:?}");
+    assert_eq!(before.divergence(), None, "that was read before");
+    assert_eq!(leader.snapshot().divergence(), None, "those that are right");
 
     let at = store.snapshot().revision;
     submit_many(&leader, reign, 100..150).await;
