@@ -143,6 +143,9 @@ async fn archived_jobs(
         if newest.being_fetched {
             tracing::info!("a list of archived jobs lacks what is still being fetched");
         }
+        for damage in &newest.damaged {
+            tracing::error!(damage, "a list of archived jobs lacks what nobody can read any more");
+        }
         jobs = newest.jobs;
     }
     Ok(jobs)

@@ -6,10 +6,14 @@
 //! again when the entries behind the snapshot are applied again, and is not doubled, because a
 //! record has its position. What a replica never applied, because it got a snapshot, it fetches
 //! from the others (`fetch`), newest first, each piece checked against the chain in its own state.
+//! So it does with a segment that turns out to be damaged when it is read (`damage`): the others
+//! are read on, it is fetched as a whole and takes the place of the damaged one; until then, or
+//! when nobody has it, it is named.
 //!
 //! The state machine feeds it, [`crate::Store`] reads it. Deliberately absent: what is archived
 //! (the state decides).
 
+mod damage;
 mod fetch;
 mod opening;
 mod reading;
@@ -23,6 +27,7 @@ pub use reading::{Archived, ArchivedJobs};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use damage::Damage;
 use gantry_engine::state::{Emitted, HistoryHead};
 use gantry_model::units::Timestamp;
 use segment::{Summary, file_name, head_bytes, push_record};
@@ -40,7 +45,7 @@ pub(crate) struct History {
     inner: Mutex<Inner>,
     /// Held while files change, so that nobody waits for a disk who only hands over records.
     writing: Mutex<()>,
-    /// Told when something became missing.
+    /// Told when something became missing, or was found to be damaged.
     gap: Notify,
 }
 
@@ -55,6 +60,8 @@ struct Inner {
     pending_bytes: usize,
     /// Records below this position are gone for good, here and everywhere.
     floor: u64,
+    /// By the position of their first record: segments that could not be read.
+    damaged: BTreeMap<u64, Damage>,
 }
 
 /// Records that are missing here.
@@ -140,7 +147,10 @@ impl History {
     /// The last segment gets no more records.
     fn seal_tail(&self) -> Result<(), DiskError> {
         let tail = self.inner().tail().cloned();
-        let Some(mut summary) = tail else { return Ok(()) };
+        tail.map_or(Ok(()), |tail| self.seal(tail))
+    }
+
+    fn seal(&self, mut summary: Summary) -> Result<(), DiskError> {
         let (name, bytes) = (file_name(summary.before.count), summary.seal_bytes()?);
         let sealed = self.files.append(&name, summary.len, &bytes);
         sealed.map_err(|e| DiskError::io("seal", &name, e))?;
@@ -218,6 +228,7 @@ impl Inner {
         }
         let (first, oldest) = (*first, oldest.clone());
         self.segments.remove(&first);
+        self.damaged.remove(&first);
         self.floor = self.floor.max(oldest.after.count);
         Some(oldest)
     }

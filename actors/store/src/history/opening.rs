@@ -41,8 +41,14 @@ impl History {
             let detail = format!("its {} records are not those of the snapshot", kept.count);
             return Err(DiskError::corrupt("the history", detail));
         }
-        let inner =
-            Inner { segments, durable, pending: VecDeque::new(), pending_bytes: 0, floor: 0 };
+        let inner = Inner {
+            segments,
+            durable,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            floor: 0,
+            damaged: BTreeMap::new(),
+        };
         let history =
             Self { files, inner: Mutex::new(inner), writing: Mutex::new(()), gap: Notify::new() };
         history.seal_full()?;
@@ -61,15 +67,7 @@ impl History {
             let unsealed = inner.segments.values().filter(|summary| !summary.is_sealed);
             unsealed.filter(|summary| Some(summary.before.count) != last).cloned().collect()
         };
-        for mut summary in open {
-            let (name, bytes) = (file_name(summary.before.count), summary.seal_bytes()?);
-            let sealed = self.files.append(&name, summary.len, &bytes);
-            sealed.map_err(|e| DiskError::io("seal", &name, e))?;
-            summary.len += bytes.len() as u64;
-            summary.is_sealed = true;
-            self.inner().segments.insert(summary.before.count, summary);
-        }
-        Ok(())
+        open.into_iter().try_for_each(|summary| self.seal(summary))
     }
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use gantry_engine::state::{HistoryHead, HistoryRecord};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobRecord;
+use gantry_wire::ErrorChain;
 
 use super::History;
 use super::opening::read;
@@ -17,7 +18,8 @@ use crate::forms::HistoryAnswer;
 pub enum Archived {
     /// This.
     Found(Box<JobRecord>),
-    /// Nothing yet: a part of the history is still being fetched from another replica.
+    /// Nothing yet: a part of the history is missing or damaged here, and is still being fetched
+    /// from another replica.
     BeingFetched,
     /// Nothing: it was never there, or it was removed for its age.
     Unknown,
@@ -30,6 +32,16 @@ pub struct ArchivedJobs {
     pub jobs: Vec<JobRecord>,
     /// Whether a part of the history is still being fetched, so that some may be missing.
     pub being_fetched: bool,
+    /// Parts that are damaged and that no other replica has: what is wrong with each.
+    pub damaged: Vec<String>,
+}
+
+/// What was left out while segments were read.
+struct Unread {
+    /// Some of it is missing or damaged, and another replica may have it.
+    being_fetched: bool,
+    /// What is wrong with the rest.
+    damaged: Vec<DiskError>,
 }
 
 /// The records of one segment, decoded when they are looked at.
@@ -55,7 +67,10 @@ impl Records {
 }
 
 impl History {
-    /// Looks for a job. Blocks.
+    /// Looks for a job. A damaged segment hides nothing but what is in it. Blocks.
+    ///
+    /// # Errors
+    /// When the job may be in a segment that is damaged and that no other replica has.
     pub(crate) fn find(&self, job: JobId) -> Result<Archived, DiskError> {
         let (segments, has_gap) = {
             let inner = self.inner();
@@ -70,8 +85,9 @@ impl History {
                 inner.segments.values().rev().filter(may_hold).cloned().collect();
             (segments, inner.gap().is_some())
         };
+        let mut unread = Unread { being_fetched: has_gap, damaged: Vec::new() };
         for summary in segments {
-            let Some(records) = self.records(&summary)? else { continue };
+            let Some(records) = self.records_or(&summary, &mut unread) else { continue };
             for position in records.positions().rev() {
                 let record = records.get(position)?;
                 if let Some(found) = record.job().filter(|found| found.id == job) {
@@ -79,10 +95,14 @@ impl History {
                 }
             }
         }
-        Ok(if has_gap { Archived::BeingFetched } else { Archived::Unknown })
+        match unread.damaged.into_iter().next() {
+            Some(error) => Err(error),
+            None if unread.being_fetched => Ok(Archived::BeingFetched),
+            None => Ok(Archived::Unknown),
+        }
     }
 
-    /// The newest jobs, at most `max`. Blocks.
+    /// The newest jobs, at most `max`, of the segments that can be read. Blocks.
     pub(crate) fn newest_jobs(&self, max: usize) -> Result<ArchivedJobs, DiskError> {
         let (mut jobs, segments, being_fetched) = {
             let inner = self.inner();
@@ -91,11 +111,12 @@ impl History {
             let segments: Vec<Summary> = inner.segments.values().rev().cloned().collect();
             (jobs, segments, inner.gap().is_some())
         };
+        let mut unread = Unread { being_fetched, damaged: Vec::new() };
         for summary in segments {
             if jobs.len() >= max {
                 break;
             }
-            let Some(records) = self.records(&summary)? else { continue };
+            let Some(records) = self.records_or(&summary, &mut unread) else { continue };
             for position in records.positions().rev() {
                 if jobs.len() < max
                     && let Some(job) = records.get(position)?.job()
@@ -104,7 +125,8 @@ impl History {
                 }
             }
         }
-        Ok(ArchivedJobs { jobs, being_fetched })
+        let damaged = unread.damaged.iter().map(|error| ErrorChain(error).to_string()).collect();
+        Ok(ArchivedJobs { jobs, being_fetched: unread.being_fetched, damaged })
     }
 
     /// The records before a position, for another replica: some of them, from one segment. Blocks.
@@ -122,7 +144,10 @@ impl History {
         };
         let none = HistoryAnswer { first: before, chain: String::new(), records: vec![], lowest };
         let Some(summary) = summary else { return Ok(none) };
-        let Some(records) = self.records(&summary)? else { return Ok(none) };
+        let records = self.records(&summary).inspect_err(|error| {
+            self.note_damage(&summary, error);
+        })?;
+        let Some(records) = records else { return Ok(none) };
         let (mut first, mut n_bytes) = (before, 0);
         while first > records.first && n_bytes < HISTORY_CHUNK_BYTES {
             first -= 1;
@@ -135,6 +160,16 @@ impl History {
         Ok(HistoryAnswer { first, chain: head.chain, records: copied.collect(), lowest })
     }
 
+    /// Reads a segment; notes what cannot be read and goes on without it.
+    fn records_or(&self, summary: &Summary, unread: &mut Unread) -> Option<Records> {
+        match self.records(summary) {
+            Ok(records) => return records,
+            Err(error) if self.note_damage(summary, &error) => unread.being_fetched = true,
+            Err(error) => unread.damaged.push(error),
+        }
+        None
+    }
+
     /// Reads a segment; none if it was removed for its age just now.
     fn records(&self, summary: &Summary) -> Result<Option<Records>, DiskError> {
         let first = summary.before.count;
@@ -144,16 +179,22 @@ impl History {
             Err(error) => return Err(error),
         };
         let mut frames = Frames::begin(first, &bytes)?;
-        frames.head()?;
+        let mut head = frames.head()?;
         let mut ranges = Vec::new();
         for position in first..summary.after.count {
             match frames.next(position)? {
-                Found::Record(range) => ranges.push(range),
+                Found::Record(range) => {
+                    head = head.after(&bytes[range.clone()]);
+                    ranges.push(range);
+                }
                 Found::Seal | Found::End => {
                     let detail = format!("it ends before record {position}");
                     return Err(corrupt(first, detail));
                 }
             }
+        }
+        if head != summary.after {
+            return Err(corrupt(first, "its records do not lead to its chain"));
         }
         Ok(Some(Records { first, bytes, ranges }))
     }

@@ -6,11 +6,13 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use gantry_engine::state::{HistoryHead, HistoryRecord};
 use gantry_model::ids::JobId;
 use gantry_model::units::Timestamp;
 use serde::Serialize;
 
+use super::fetch::FillError;
 use crate::disk::DiskError;
 use crate::disk::checksum::{RECORD_SUM_BYTES, record_sum};
 use crate::forms::{HISTORY_VERSION, SegmentHead, SegmentSeal};
@@ -125,6 +127,25 @@ impl Summary {
         bytes.extend(END_MAGIC);
         Ok(bytes)
     }
+}
+
+/// A whole segment of these records, as a file.
+pub(super) fn sealed_segment(
+    before: HistoryHead,
+    records: &[Bytes],
+) -> Result<(Summary, Vec<u8>), FillError> {
+    let mut bytes = head_bytes(&before).map_err(FillError::Disk)?;
+    let mut summary = Summary::empty(before, 0);
+    for encoded in records {
+        let position = summary.after.count;
+        let record = record_at(position, encoded).map_err(FillError::Wrong)?;
+        push_record(&mut bytes, position, encoded);
+        summary.add(&record, encoded);
+    }
+    bytes.extend(summary.seal_bytes().map_err(FillError::Disk)?);
+    summary.len = bytes.len() as u64;
+    summary.is_sealed = true;
+    Ok((summary, bytes))
 }
 
 /// Length of the seal in front of the trailer that ends a file, if one does.

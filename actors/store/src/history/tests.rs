@@ -6,6 +6,7 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::units::Timestamp;
 use gantry_wire::ErrorChain;
 
+use super::damage::Pieces;
 use super::fetch::FillError;
 use super::{Archived, Gap, History};
 use crate::config::{HISTORY_KEPT, HISTORY_RECORDS_MAX, SEGMENT_RECORDS};
@@ -153,10 +154,51 @@ fn a_damaged_record_of_a_sealed_segment_is_named_at_reading_and_not_read_over() 
     let (name, len) = disk.files().expect("the medium works").remove(0);
     disk.flip_bit_of(&name, len / 2, 1).expect("the medium works");
     let history = open(&disk, &source.head).expect("opens");
+    assert_eq!(history.find(JobId(SEGMENT_RECORDS)).expect("noticed"), Archived::BeingFetched);
+    history.nobody_has(&history.damaged().expect("noticed"));
     let error = ErrorChain(&history.find(JobId(SEGMENT_RECORDS)).expect_err("corrupt")).to_string();
     assert!(error.starts_with("history segment 0 is corrupt: record "), "{error}");
     let behind = history.find(JobId(SEGMENT_RECORDS + 1)).expect("the other one is whole");
     assert!(matches!(behind, Archived::Found(_)), "{behind:?}");
+    let newest = history.newest_jobs(1_000).expect("the other one is whole");
+    assert_eq!((newest.jobs.len(), newest.damaged), (10, vec![error]));
+}
+
+#[test]
+fn a_damaged_segment_is_replaced_by_what_another_replica_has_and_by_nothing_else() {
+    let source = Source::with(2 * SEGMENT_RECORDS + 10);
+    let there = filled(&FaultyDisk::in_memory(), &source);
+    let disk = FaultyDisk::in_memory();
+    drop(filled(&disk, &source));
+    let (name, len) = disk.files().expect("the medium works").remove(1);
+    disk.flip_bit_of(&name, len / 2, 1).expect("the medium works");
+    let history = open(&disk, &source.head).expect("opens");
+    let job = JobId(SEGMENT_RECORDS + 7);
+    assert_eq!(history.find(job).expect("noticed"), Archived::BeingFetched);
+    let damaged = history.damaged().expect("noticed");
+    assert_eq!(damaged.before.count, SEGMENT_RECORDS);
+
+    let mut pieces = Pieces::of(&damaged);
+    while let Some(wanted) = pieces.wanted() {
+        let answer = there.chunk_before(wanted.count).expect("reads");
+        // One record too many of the segment before it, as from segments that are cut otherwise.
+        let begin = source.head_at(answer.first - 1);
+        let before = source.all[answer.first as usize - 1].encoded.clone().into();
+        let records: Vec<_> = std::iter::once(before).chain(answer.records).collect();
+        pieces.take(begin, &records);
+    }
+    let whole = pieces.into_records();
+    let mut forged = whole.clone();
+    forged.swap(3, 4);
+    let error = history.replace(&damaged, &forged).expect_err("not what was there");
+    assert!(matches!(error, FillError::Wrong(_)), "{error:?}");
+    assert_eq!(history.find(job).expect("still damaged"), Archived::BeingFetched);
+
+    history.replace(&damaged, &whole).expect("it is what was there");
+    assert!(history.damaged().is_none());
+    check_whole(&history, &source);
+    drop(history);
+    check_whole(&open(&disk, &source.head).expect("opens"), &source);
 }
 
 #[test]

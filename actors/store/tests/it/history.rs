@@ -7,7 +7,7 @@ use gantry_store::disk::FaultyDisk;
 use gantry_store::{Archived, Compaction, Store, StoreConfig};
 
 use crate::cluster::TestCluster;
-use crate::fixtures::{SOON, bootstrapped, node, simulated, submit_one};
+use crate::fixtures::{SOON, bootstrapped, chain, node, simulated, submit_one};
 
 const OFTEN: Compaction = Compaction { snapshot_every: 40, keep: 5 };
 
@@ -119,6 +119,56 @@ async fn a_replica_that_got_a_snapshot_fetches_the_history_from_the_others() {
     cluster.start(away).await;
     for job in &jobs {
         assert!(found(&cluster.stores[&away], *job).await, "job {job} after a restart");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_segment_is_noticed_by_who_reads_it_and_fetched_again() {
+    let (mut cluster, reign) = TestCluster::of(2, 6, OFTEN).await;
+    let leader = cluster.leader_but(&[]).await;
+    let mut jobs = Vec::new();
+    for request in 0..300 {
+        jobs.push(archive_one(&leader, reign, request).await.expect("archived"));
+    }
+    cluster.agree_at(leader.snapshot().revision).await;
+    let this = leader.node();
+    let disk = cluster.disks[&this].clone();
+    let mut files = disk.files().expect("the medium works").into_iter();
+    let oldest = files.find(|(name, _)| name.contains("history-"));
+    let (name, len) = oldest.expect("a segment");
+    disk.flip_bit_of(&name, len / 2, 3).expect("the medium works");
+
+    // The other cannot be asked yet: it is said to be fetched, and nothing else is hidden.
+    cluster.network.lose_history(true);
+    let first = leader.archived_job(jobs[0]).await.expect("not hopeless yet");
+    assert_eq!(first, Archived::BeingFetched);
+    assert!(found(&leader, jobs[299]).await, "the next segment is whole");
+    let named = async {
+        loop {
+            match leader.archived_job(jobs[0]).await {
+                Err(error) => return chain(&error),
+                Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let named = tokio::time::timeout(SOON * 2, named).await.expect("named when nobody has it");
+    assert!(named.contains("history segment 0 is corrupt: record "), "{named}");
+
+    cluster.network.lose_history(false);
+    let fetched = async {
+        while leader.archived_job(jobs[0]).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON * 2, fetched).await.expect("fetched in time");
+    // It is its own again: it answers alone, after a restart.
+    drop(leader);
+    cluster.kill(this);
+    cluster.network.isolate(this, &cluster.ids());
+    cluster.start(this).await;
+    // What was committed last it applies only when it hears of the other.
+    for job in &jobs[..200] {
+        assert!(found(&cluster.stores[&this], *job).await, "job {job} after a restart");
     }
 }
 
