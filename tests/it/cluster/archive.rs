@@ -69,6 +69,46 @@ fn a_job_that_has_not_ended_is_not_archived() {
     });
 }
 
+/// Longer than the pause between two looks for old jobs.
+const A_LOOK: Duration = Duration::from_secs(6 * 60);
+
+/// The master's clock passes over that much time, which its actors need not live through.
+fn pass_minutes(cluster: &SimCluster, minutes: i64) {
+    let master = cluster.system(MachineNumber(1)).platform().sim_node();
+    master.expect("a simulated one").jump_clock(minutes * 60 * 1_000_000);
+}
+
+/// Nobody asks for it: the timer of the cluster actor does it.
+// covers: S228
+#[test]
+fn jobs_are_archived_by_themselves_six_hours_after_their_end() {
+    simulate(async {
+        let cluster = SimCluster::new(1, 1).await;
+        let client = cluster.client();
+        let old = client.done(ops::delay(10)).await.job;
+        pass_minutes(&cluster, 20);
+        let young = client.done(ops::delay(10)).await.job;
+        let are_there = || {
+            let jobs = &cluster.state().jobs;
+            (jobs.contains_key(&old), jobs.contains_key(&young))
+        };
+
+        pass_minutes(&cluster, 5 * 60 + 30);
+        tokio::time::sleep(A_LOOK).await;
+        assert_eq!(are_there(), (true, true), "none is six hours old");
+        pass_minutes(&cluster, 10);
+        tokio::time::sleep(A_LOOK).await;
+        assert_eq!(are_there(), (false, true));
+        let found = client.jobs(vec![old]).await.expect("it is in the history");
+        assert_eq!(found[0].status(), JobStatus::Success);
+        pass_minutes(&cluster, 10);
+        tokio::time::sleep(A_LOOK).await;
+        assert_eq!(are_there(), (false, false));
+        assert_eq!(cluster.state().history.count, 2);
+        cluster.assert_all_well().await;
+    });
+}
+
 // covers: C88 S227
 #[test]
 fn autoarchive_takes_what_is_old_enough() {

@@ -12,6 +12,33 @@ const USUAL: Duration = Duration::from_millis(20);
 /// One flush, while the disk stalls. Longer than a commit may take.
 const STALL: Duration = Duration::from_secs(45);
 
+/// What the actor is not told in time comes true all the same, the end of its job too: the job was
+/// to be placed anew, and then turns out to have ended.
+#[test]
+fn a_job_whose_end_came_through_too_late_to_be_told_gives_up_its_locks() {
+    simulate(async {
+        let cluster = SimCluster::new(1, 1).await;
+        let leader = MachineNumber(1);
+        let client = cluster.client();
+        let job = client.submit_one(ops::delay_on(leader, 5_000)).await;
+        cluster.wait_for_state("it holds its lock", |state| state.locks.contains_key(&job)).await;
+        cluster.slow_flushes(leader, STALL);
+        cluster.wait_for_state("it has ended", |state| !state.unfinished.contains(&job)).await;
+        // The commit of the end is given up after 30 s, and its flush takes longer than that: the
+        // actor still tries to place the job.
+        let has_actor = |cluster: &SimCluster| {
+            cluster.system(leader).actors().into_iter().any(|actor| actor.kind == "job")
+        };
+        assert!(has_actor(&cluster), "its actor does not know it yet");
+        cluster.wait_until("its actor finds out", |cluster| !has_actor(cluster)).await;
+        let held = client.locks().await.expect("an answer");
+        assert!(held.iter().all(|row| row.owners.is_empty()), "{held:?}");
+        cluster.slow_flushes(leader, USUAL);
+        client.done(ops::delay_on(leader, 10)).await;
+        cluster.assert_all_well().await;
+    });
+}
+
 #[test]
 fn jobs_go_on_and_end_once_when_commits_are_late() {
     simulate(async {
