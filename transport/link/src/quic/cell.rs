@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gantry_wire::{AskError, BootId, Envelope, NodeId, NotDelivered};
+use gantry_wire::{AskError, BootId, Envelope, NodeId, NotDelivered, Role};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
@@ -300,6 +300,12 @@ impl PeerCell {
         state.last_failure = None;
         state.probe_until = None;
         state.session = Some(session.clone());
+        if session.peer.role == Role::Lapsed {
+            let dropped = state.refuse_queued(self.node);
+            if dropped > 0 {
+                tracing::warn!(peer = %self.node, dropped, "messages to a lapsed node dropped");
+            }
+        }
         tracing::info!(peer = %self.node, %boot, role = %session.peer.role, "peer is up");
         self.announce(PeerEvent::Up(session.peer.clone()));
         Admission::Admitted { replaced }
@@ -408,6 +414,9 @@ impl PeerState {
         if self.session.is_none() && self.addrs.is_empty() {
             return Err(unreachable(node, "it is not known and not connected".to_owned()));
         }
+        if self.session.as_ref().is_some_and(|session| session.peer.role == Role::Lapsed) {
+            return Err(lapsed(node));
+        }
         let cost = queued.envelope.cost_bytes();
         if self.is_full(cost) && self.session.is_none() {
             self.drop_expired(Instant::now());
@@ -429,6 +438,24 @@ impl PeerState {
     fn is_full(&self, cost: usize) -> bool {
         self.queue_bytes + cost > SEND_QUEUE_BYTES_MAX
             || self.queues.iter().map(VecDeque::len).sum::<usize>() >= SEND_QUEUE_MESSAGES_MAX
+    }
+
+    /// Nothing that waits may go to this peer; returns how many tells were among it.
+    fn refuse_queued(&mut self, node: NodeId) -> usize {
+        let queues = std::mem::take(&mut self.queues);
+        self.queue_bytes = 0;
+        let mut tells = 0;
+        for queued in queues.into_iter().flatten() {
+            match queued.ask {
+                None => tells += 1,
+                Some(id) => {
+                    if let Some(ask) = self.asks.remove(&id) {
+                        ask.answer(Err(lapsed(node).into()));
+                    }
+                }
+            }
+        }
+        tells
     }
 
     fn pop(&mut self, lane: Lane) -> Option<Queued> {
@@ -476,6 +503,13 @@ impl PendingAsk {
             drop(reply.send(result));
         }
     }
+}
+
+/// Only an authority that is being retired stands for it, whose key others may have: it is
+/// answered, so that it can renew, and told nothing.
+fn lapsed(node: NodeId) -> NotDelivered {
+    let reason = "its certificate is of the authority that was replaced; it has to renew it first";
+    unreachable(node, reason.to_owned())
 }
 
 pub(super) fn unreachable(node: NodeId, reason: String) -> NotDelivered {

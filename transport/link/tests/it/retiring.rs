@@ -9,7 +9,7 @@ use gantry_link::conformance::{Recorder, Taken, await_event, envelope, take_tran
 use gantry_link::identity::{CertificateAuthority, Credentials, NodeKey, Retiring, Trust};
 use gantry_link::quic::{LinkIdentity, QuicLink};
 use gantry_link::{BulkError, BulkOpen, BulkStream, Link, PeerEvent};
-use gantry_wire::{Access, NodeId, Role};
+use gantry_wire::{Access, AskError, NodeId, NotDelivered, Role};
 use tokio::time::timeout;
 
 use crate::rig::raw::{self, RawFrame};
@@ -66,7 +66,11 @@ impl Rotation {
     }
 
     fn sleeper(&self, n: usize, to: &QuicLink) -> Arc<QuicLink> {
-        let node = self.rig.start_node(n, Recorder::new());
+        self.sleeper_with(n, to, Recorder::new())
+    }
+
+    fn sleeper_with(&self, n: usize, to: &QuicLink, inbound: Arc<Recorder>) -> Arc<QuicLink> {
+        let node = self.rig.start_node(n, inbound);
         node.know(QuicRig::node_id(0), vec![to.local_addr()]);
         node
     }
@@ -96,6 +100,45 @@ async fn a_node_that_slept_believes_the_new_authority_and_is_believed_as_lapsed(
     await_event(&mut events, "the end of the old", |e| matches!(e, PeerEvent::Down { .. })).await;
     assert_eq!(echo().await, Ok(Bytes::from("x")));
     assert_eq!(role_at(&master, 1), Some(Role::Node));
+}
+
+#[tokio::test]
+async fn a_lapsed_node_is_answered_and_told_nothing() {
+    let rotation = Rotation::new();
+    let master = rotation.rotated(&[1]);
+    let inbound = Recorder::new();
+    let sleeper = rotation.sleeper_with(1, &master, inbound.clone());
+    // This one waits for a connection.
+    master.know(QuicRig::node_id(1), vec![sleeper.local_addr()]);
+    let waits = tokio::spawn(master.ask(QuicRig::node_id(1), envelope("/echo", "early", 20_000)));
+    let echo = || sleeper.ask(QuicRig::node_id(0), envelope("/echo", "x", 5000));
+    assert_eq!(echo().await, Ok(Bytes::from("x")));
+    assert_eq!(role_at(&master, 1), Some(Role::Lapsed));
+    let told = master.tell(QuicRig::node_id(1), envelope("/echo", "told", 5000));
+    let asked = master.ask(QuicRig::node_id(1), envelope("/echo", "asked", 5000)).await;
+    for refused in
+        [waits.await.expect("no panic").map(drop), asked.map(drop), told.map_err(Into::into)]
+    {
+        match refused {
+            Err(AskError::NotDelivered(NotDelivered::Unreachable { reason, .. })) => {
+                assert!(reason.contains("has to renew"), "{reason}");
+            }
+            other => panic!("it must be refused with the reason: {other:?}"),
+        }
+    }
+    assert_eq!(echo().await, Ok(Bytes::from("x")), "answers still reach it");
+    assert!(inbound.asked().is_empty() && inbound.told().is_empty(), "nothing came");
+
+    let renewed = LinkIdentity::Certified {
+        credentials: rotation.issue(Role::Node, QuicRig::node_id(1)),
+        trust: rotation.next.trust(),
+    };
+    let mut events = sleeper.events();
+    sleeper.renew(&renewed, now_unix_s()).expect("usable");
+    await_event(&mut events, "the end of the old", |e| matches!(e, PeerEvent::Down { .. })).await;
+    assert_eq!(echo().await, Ok(Bytes::from("x")), "it comes back");
+    let asked = master.ask(QuicRig::node_id(1), envelope("/echo", "x", 5000)).await;
+    assert_eq!(asked, Ok(Bytes::from("x")), "it has renewed");
 }
 
 #[tokio::test]
