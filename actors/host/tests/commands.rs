@@ -16,6 +16,17 @@ async fn text_of(command: Command) -> String {
     RealRunner.run(command).await.expect("succeeds").text()
 }
 
+/// Waits for a condition of the machine.
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+    waited.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
 #[tokio::test]
 async fn both_outputs_of_a_success_come_back() {
     let output = RealRunner.run(shell("echo out; echo err >&2")).await.expect("succeeds");
@@ -83,12 +94,8 @@ async fn who_takes_too_long_is_killed_with_its_children() {
     let CommandError::TimedOut { stdout_tail, .. } = error else { panic!("{error}") };
     assert_eq!(stdout_tail, "begun");
     let child = format!("sleep 600; : {marker}");
-    let gone = async {
-        while !find_by_arguments(&["-c", &child]).expect("proc").is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the child was killed too");
+    let is_gone = || find_by_arguments(&["-c", &child]).expect("proc").is_empty();
+    eventually("the child was killed too", is_gone).await;
 }
 
 #[tokio::test]
@@ -112,22 +119,13 @@ async fn too_much_output_is_refused_and_does_not_block_the_program() {
 #[tokio::test]
 async fn dropping_the_future_kills_the_program() {
     let marker = "600.4712";
-    let running = async {
-        while find_by_arguments(&["/bin/sleep", marker]).expect("proc").is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
+    let is_gone = || find_by_arguments(&["/bin/sleep", marker]).expect("proc").is_empty();
     tokio::select! {
         biased;
         ended = RealRunner.run(Command::new("/bin/sleep").arg(marker)) => panic!("{ended:?}"),
-        () = running => {}
+        () = eventually("it runs", || !is_gone()) => {}
     }
-    let gone = async {
-        while !find_by_arguments(&["/bin/sleep", marker]).expect("proc").is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("killed");
+    eventually("it was killed", is_gone).await;
 }
 
 #[tokio::test]
@@ -136,12 +134,8 @@ async fn a_daemon_writes_to_its_log_and_has_its_own_group() {
     let log = dir.path().join("log");
     let command = shell("echo out; echo err >&2; exec sleep 600.4713");
     let process = RealRunner.spawn_daemon(command, &log).await.expect("starts");
-    let written = async {
-        while std::fs::read_to_string(&log).expect("reads") != "out\nerr\n" {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), written).await.expect("both lines");
+    let is_written = || std::fs::read_to_string(&log).expect("reads") == "out\nerr\n";
+    eventually("it wrote both lines", is_written).await;
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).expect("alive");
     let group = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(2));
     assert_eq!(group, Some(process.pid.to_string().as_str()));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
-use crate::options::{HeaderArgs, ListArgs, UnitsArgs};
+use crate::options::{FieldsArgs, ListArgs, UnitsArgs};
 use crate::output::cells::format_answer;
 use crate::output::json::table_document;
 use crate::output::table::{Column, format_table};
@@ -57,9 +57,9 @@ pub(crate) fn show(
 pub(crate) async fn list_fields(
     ctx: &mut Context<'_>,
     resource: Resource,
-    names: &[String],
-    args: &HeaderArgs,
+    wanted: &FieldsArgs,
 ) -> Result<(), CommandError> {
+    let FieldsArgs { fields: names, headers: args } = wanted;
     let answer = ctx.client().await?.fields(resource, names).await?;
     warn_unknown(ctx, &answer.unknown_fields)?;
     let kind = |field: &FieldDef| match answer.unknown_fields.contains(&field.name) {

@@ -116,6 +116,16 @@ pub(crate) struct HeaderArgs {
     pub separator: Option<String>,
 }
 
+/// Options of the commands that list fields.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct FieldsArgs {
+    /// Only these
+    #[arg(value_name = "FIELD")]
+    pub(crate) fields: Vec<String>,
+    #[command(flatten)]
+    pub(crate) headers: HeaderArgs,
+}
+
 /// In which unit sizes are written.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct UnitsArgs {

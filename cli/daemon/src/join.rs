@@ -89,18 +89,9 @@ async fn present(token: &JoinToken, request: &Join) -> Result<Joined, DaemonErro
         .map_err(DaemonError::part("reach the cluster of the token"))?
         .map_err(DaemonError::part("reach the cluster of the token"))?;
     let body = gantry_wire::encode(request).map_err(DaemonError::part("encode the request"))?;
-    let envelope = Envelope {
-        to: cluster_path(),
-        message: Join::WIRE_NAME.into(),
-        body: body.into(),
-        deadline_ms: u32::try_from(ADMISSION.as_millis()).unwrap_or(u32::MAX),
-        trace: None,
-        request: None,
-        fence: None,
-        incarnation: None,
-        origin: None,
-        hops: 0,
-    };
+    let deadline_ms = u32::try_from(ADMISSION.as_millis()).unwrap_or(u32::MAX);
+    let message = Join::WIRE_NAME.into();
+    let envelope = Envelope::new(cluster_path(), message, body.into(), deadline_ms);
     let answer = link.ask(peer.node, envelope).await;
     link.close(GOODBYE).await;
     let answer = answer.map_err(DaemonError::part("present the join token"))?;

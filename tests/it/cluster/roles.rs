@@ -73,19 +73,8 @@ fn messages_of_the_log() -> Vec<Entry> {
 }
 
 fn envelope(entry: &Entry) -> Envelope {
-    Envelope {
-        to: entry.to.clone(),
-        message: entry.name.to_owned().into(),
-        // Nothing that any of them could be read from: what is let through fails later.
-        body: Bytes::new(),
-        deadline_ms: 5_000,
-        trace: None,
-        request: None,
-        fence: None,
-        incarnation: None,
-        origin: None,
-        hops: 0,
-    }
+    // Nothing that any of them could be read from: what is let through fails later.
+    Envelope::new(entry.to.clone(), entry.name.to_owned().into(), Bytes::new(), 5_000)
 }
 
 async fn check(cluster: &SimCluster, role: Role, door: MachineNumber, entries: &[Entry]) {

@@ -105,18 +105,10 @@ impl Client {
     ) -> Result<M::Reply, ClientError> {
         let codec = |action, source| ClientError::Codec { action, message: M::WIRE_NAME, source };
         let body = gantry_wire::encode(message).map_err(|source| codec("encode", source))?;
-        let envelope = Envelope {
-            to: to.clone(),
-            message: M::WIRE_NAME.into(),
-            body: Bytes::from(body),
-            deadline_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
-            trace: None,
-            request,
-            fence: None,
-            incarnation: None,
-            origin: None,
-            hops: 0,
-        };
+        let deadline_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        let (message, body) = (M::WIRE_NAME.into(), Bytes::from(body));
+        let plain = Envelope::new(to.clone(), message, body, deadline_ms);
+        let envelope = Envelope { request, ..plain };
         let path = to.to_string();
         let reply = self.transport.ask(envelope).await.map_err(|source| ClientError::Ask {
             message: M::WIRE_NAME,

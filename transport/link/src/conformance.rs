@@ -138,18 +138,8 @@ impl Inbound for Recorder {
 /// A message for the suite's recorder.
 #[must_use]
 pub fn envelope(path: &str, body: impl Into<Bytes>, deadline_ms: u32) -> Envelope {
-    Envelope {
-        to: ActorPath::new(path).expect("the suite's paths are valid"),
-        message: "conformance".into(),
-        body: body.into(),
-        deadline_ms,
-        trace: None,
-        request: None,
-        fence: None,
-        incarnation: None,
-        origin: None,
-        hops: 0,
-    }
+    let to = ActorPath::new(path).expect("the suite's paths are valid");
+    Envelope::new(to, "conformance".into(), body.into(), deadline_ms)
 }
 
 /// Waits for the event that `wanted` accepts, and gives back all that came, it last.

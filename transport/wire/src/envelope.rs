@@ -108,6 +108,23 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// One with nothing beside what every message has.
+    #[must_use]
+    pub fn new(to: ActorPath, message: WireName, body: Bytes, deadline_ms: u32) -> Self {
+        Self {
+            to,
+            message,
+            body,
+            deadline_ms,
+            trace: None,
+            request: None,
+            fence: None,
+            incarnation: None,
+            origin: None,
+            hops: 0,
+        }
+    }
+
     /// Bytes that this envelope is charged in queues: its body and the fixed part.
     #[must_use]
     pub fn cost_bytes(&self) -> usize {

@@ -5,20 +5,17 @@ use gantry_model::query::Resource;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::listing::list_fields;
-use crate::options::HeaderArgs;
+use crate::options::FieldsArgs;
 
 /// List the fields that a list of instances can have
 ///
 /// Example: gantry instance list-fields name status
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these
-    #[arg(value_name = "FIELD")]
-    fields: Vec<String>,
     #[command(flatten)]
-    headers: HeaderArgs,
+    wanted: FieldsArgs,
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
-    list_fields(ctx, Resource::Instance, &args.fields, &args.headers).await
+    list_fields(ctx, Resource::Instance, &args.wanted).await
 }

@@ -19,24 +19,6 @@ const COMMITS_MAX: u64 = 60;
 
 const NAME: &str = "web1.t";
 
-fn create_words() -> Vec<&'static str> {
-    vec![
-        "instance",
-        "add",
-        "-n",
-        "node1.t",
-        "--no-nics",
-        "-H",
-        "fake",
-        "-t",
-        "fake",
-        "-s",
-        "4M",
-        "--no-install",
-        NAME,
-    ]
-}
-
 /// How the daemon and the command ended that ran at the same time.
 enum Ended {
     /// The daemon killed itself, was started again, and the command went on.
@@ -141,7 +123,7 @@ fn remove_if_there(cluster: &Cluster) {
 }
 
 fn creating(moment: &str) {
-    at_every_commit(moment, &create_words(), remove_if_there, |cluster| {
+    at_every_commit(moment, &Cluster::fake_words(NAME), remove_if_there, |cluster| {
         cluster.wait_status(NAME, "running");
         assert_worlds(cluster, 1, 1);
     });
@@ -150,7 +132,7 @@ fn creating(moment: &str) {
 fn starting(moment: &str) {
     let stopped = |cluster: &Cluster| {
         if cluster.instances().is_empty() {
-            let mut words = create_words();
+            let mut words = Cluster::fake_words(NAME);
             words.push("--no-start");
             cluster.gantry(&words).success();
         } else {
@@ -166,7 +148,7 @@ fn starting(moment: &str) {
 
 fn removing(moment: &str) {
     let running = |cluster: &Cluster| {
-        cluster.gantry(&create_words()).success();
+        cluster.gantry(&Cluster::fake_words(NAME)).success();
         assert_worlds(cluster, 1, 1);
     };
     let words = ["instance", "remove", "-f", "--shutdown-timeout", "1", NAME];

@@ -32,27 +32,13 @@ impl Seeded {
 fn words(n: usize) -> Vec<String> {
     let every = (N_DELAYS + N_INSTANCES) / N_INSTANCES;
     let name = format!("web{n}.t");
-    let words: &[&str] = match n % every {
-        0 => &[
-            "instance",
-            "add",
-            "-n",
-            "node1.t",
-            "--no-nics",
-            "-H",
-            "fake",
-            "-t",
-            "fake",
-            "-s",
-            "4M",
-            "--no-install",
-            &name,
-        ],
-        remainder if remainder % 3 == 0 => &["debug", "delay", "-n", "node1.t", "0.05"],
-        _ => &["debug", "delay", "0.1"],
+    let mut words = match n % every {
+        0 => Cluster::fake_words(&name),
+        remainder if remainder % 3 == 0 => vec!["debug", "delay", "-n", "node1.t", "0.05"],
+        _ => vec!["debug", "delay", "0.1"],
     };
-    let submit = ["--submit", "--print-jobid"];
-    words.iter().chain(&submit).map(|&word| word.to_owned()).collect()
+    words.extend(["--submit", "--print-jobid"]);
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// The number that a submission printed first.

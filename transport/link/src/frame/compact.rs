@@ -207,18 +207,7 @@ impl EnvelopeReader {
             })?;
         let deadline_ms = u32::try_from(take_number(&mut frame, "deadline")?)
             .map_err(|_| CompactError::OutOfRange("deadline"))?;
-        let mut envelope = Envelope {
-            to,
-            message,
-            body: Bytes::new(),
-            deadline_ms,
-            trace: None,
-            request: None,
-            fence: None,
-            incarnation: None,
-            origin: None,
-            hops: 0,
-        };
+        let mut envelope = Envelope::new(to, message, Bytes::new(), deadline_ms);
         if flags & HAS_EXTRAS != 0 {
             take_extras(&mut envelope, &mut frame)?;
         }
@@ -327,18 +316,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn envelope(path: &str, name: &'static str) -> Envelope {
-        Envelope {
-            to: ActorPath::new(path).expect("valid"),
-            message: name.into(),
-            body: Bytes::from_static(b"body"),
-            deadline_ms: 1000,
-            trace: None,
-            request: None,
-            fence: None,
-            incarnation: None,
-            origin: None,
-            hops: 0,
-        }
+        let to = ActorPath::new(path).expect("valid");
+        Envelope::new(to, name.into(), Bytes::from_static(b"body"), 1000)
     }
 
     fn written(writer: &mut EnvelopeWriter, envelope: &Envelope) -> Bytes {

@@ -437,18 +437,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn envelope(body: Vec<u8>) -> Envelope {
-        Envelope {
-            to: ActorPath::new("/cluster").expect("valid"),
-            message: "ping".into(),
-            body: body.into(),
-            deadline_ms: 1000,
-            trace: None,
-            request: None,
-            fence: None,
-            incarnation: None,
-            origin: None,
-            hops: 0,
-        }
+        let to = ActorPath::new("/cluster").expect("valid");
+        Envelope::new(to, "ping".into(), body.into(), 1000)
     }
 
     fn frames() -> impl Strategy<Value = Frame> {

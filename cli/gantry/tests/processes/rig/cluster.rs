@@ -282,6 +282,14 @@ impl Cluster {
         words.into_iter().map(str::to_owned).collect()
     }
 
+    /// The words that create a fake instance with one fake disk on the first node of a cluster of
+    /// one.
+    pub(crate) fn fake_words(name: &str) -> Vec<&str> {
+        let place = ["instance", "add", "-n", "node1.t", "--no-nics"];
+        let parts = ["-H", "fake", "-t", "fake", "-s", "4M", "--no-install", name];
+        place.into_iter().chain(parts).collect()
+    }
+
     /// Creates a real instance.
     pub(crate) fn add(&self, name: &str, more: &[&str]) -> Finished {
         self.add_sized(name, "4M", more)
