@@ -29,8 +29,9 @@ pub struct FlightRecord {
     pub name: &'static str,
     /// When it began, since the system was made.
     pub at: Duration,
-    /// How long it took. In a burst of turns that are all shorter than 4 ms the clock is read for
-    /// every eighth: that one has the mean of its group, the others have zero.
+    /// How long it took. In a burst of short turns of one name the clock is read for every eighth
+    /// at least: that one has the mean of its group, or all of its time if the group took 4 ms or
+    /// more and so had a long turn in it; the others have zero.
     pub took: Duration,
 }
 
@@ -105,6 +106,11 @@ impl Flight {
         self.busy.store(pack(name, at_us), Ordering::Relaxed);
     }
 
+    /// The turn that began was none.
+    pub(crate) fn cancel(&self) {
+        self.busy.store(0, Ordering::Relaxed);
+    }
+
     /// The turn that began is over.
     pub(crate) fn end(&self, name: NameId, took_ns: u64) {
         let begun = self.busy.load(Ordering::Relaxed);
@@ -122,10 +128,13 @@ impl Flight {
         }
     }
 
-    /// Keeps `slowest` sorted, one entry per name.
+    /// Keeps `slowest` sorted, one entry per name. An actor that knows fewer messages than are kept
+    /// comes here at every measured turn, and mostly for nothing.
     fn note_slow(&self, name: NameId, took_ns: u64) {
-        let mut kept: Vec<u64> =
-            self.slowest.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        let mut kept = [0; SLOWEST_KEPT];
+        for (kept, word) in kept.iter_mut().zip(&self.slowest) {
+            *kept = word.load(Ordering::Relaxed);
+        }
         match kept.iter_mut().find(|w| **w != 0 && **w >> NAME_SHIFT == name.bits()) {
             Some(word) if *word & TIME_MASK >= took_ns => return,
             Some(word) => *word = pack(name, took_ns),

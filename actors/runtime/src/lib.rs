@@ -32,6 +32,7 @@ mod protocol;
 mod quick;
 mod reference;
 mod reply;
+mod segments;
 mod supervision;
 mod system;
 

@@ -6,7 +6,6 @@
 //! until a message *starts*; the actor publishes what it has started in two words that only it
 //! writes.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -17,7 +16,9 @@ use tokio::time::Instant;
 use crate::actor::Actor;
 use crate::cell::{Letter, Seat};
 use crate::flight::Flight;
+use crate::names::NameId;
 use crate::protocol::Protocol;
+use crate::segments::Segments;
 use crate::system::{SpawnOptions, Thread};
 
 /// Messages a mailbox holds by default. A node with 1,000 guests reports to one actor in bursts of
@@ -31,6 +32,10 @@ pub const MAILBOX_BYTES: usize = 2 * gantry_wire::FRAME_BYTES_MAX;
 /// Slots that an empty queue keeps. Bursts beyond give their memory back when they are over; lower
 /// would allocate on every small burst, higher costs 16 bytes per slot in each idle actor.
 const SLOTS_KEPT: usize = 16;
+
+/// Largest letter, whatever its mailbox may hold. What is charged for one is kept in four bytes;
+/// frames, and so remote messages, are smaller by far.
+const LETTER_BYTES_MAX: usize = u32::MAX as usize;
 
 /// How much a mailbox may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,14 +153,17 @@ pub(crate) struct Mailbox<A: Actor> {
     interrupt: AtomicBool,
 }
 
-/// A letter, and what was charged for it.
+/// A letter, and what is to be known of it without opening it.
 pub(crate) struct Queued<A: Actor> {
-    pub(crate) cost_bytes: u64,
+    /// What was charged for it.
+    pub(crate) cost_bytes: u32,
+    pub(crate) name: NameId,
+    pub(crate) has_deadline: bool,
     pub(crate) letter: Box<dyn Letter<A>>,
 }
 
 /// Letters in the order of their turns.
-pub(crate) type Batch<A> = VecDeque<Queued<A>>;
+pub(crate) type Batch<A> = Segments<Queued<A>>;
 
 struct Queue<A: Actor> {
     letters: Batch<A>,
@@ -179,13 +187,24 @@ pub(crate) enum Asleep {
     ForOrders,
 }
 
+/// What looking into the mailbox led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    /// There is something to do.
+    Letters,
+    /// There is nothing, and whoever brings something wakes the actor.
+    Asleep,
+    /// There are orders to follow first.
+    Orders,
+}
+
 impl<A: Actor> Mailbox<A> {
     pub(crate) fn new(facts: Facts, protocol: Arc<Protocol<A>>) -> Self {
         Self {
             facts,
             protocol,
             queue: Mutex::new(Queue {
-                letters: VecDeque::new(),
+                letters: Segments::new(),
                 admitted: 0,
                 admitted_bytes: 0,
                 closed: None,
@@ -206,12 +225,13 @@ impl<A: Actor> Mailbox<A> {
         &self,
         letter: Box<L>,
     ) -> Result<(), (Refusal, Box<L>)> {
-        let cost = letter.cost_bytes() as u64;
-        let limits = self.facts.limits;
-        if cost > limits.bytes as u64 {
-            let why = Refusal::TooLarge { bytes: cost as usize, bytes_max: limits.bytes };
-            return Err((why, letter));
+        let (bytes, limits) = (letter.cost_bytes(), self.facts.limits);
+        let bytes_max = limits.bytes.min(LETTER_BYTES_MAX);
+        if bytes > bytes_max {
+            return Err((Refusal::TooLarge { bytes, bytes_max }, letter));
         }
+        let (cost, cost_bytes) = (bytes as u64, bytes as u32);
+        let (name, has_deadline) = (letter.name(), letter.has_deadline());
         let mut queue = self.lock();
         if let Some(why) = &queue.closed {
             return Err((Refusal::Stopped(why.clone()), letter));
@@ -223,7 +243,7 @@ impl<A: Actor> Mailbox<A> {
         }
         queue.admitted += 1;
         queue.admitted_bytes += cost;
-        queue.letters.push_back(Queued { cost_bytes: cost, letter });
+        queue.letters.push_back(Queued { cost_bytes, name, has_deadline, letter });
         if queue.asleep == Asleep::ForMessages {
             queue.wake();
         }
@@ -232,13 +252,25 @@ impl<A: Actor> Mailbox<A> {
 
     /// Moves everything queued into `batch`, which is empty.
     pub(crate) fn take(&self, batch: &mut Batch<A>) -> bool {
+        self.lock().take(batch)
+    }
+
+    /// As [`Mailbox::take`]; if nothing is queued, the actor sleeps until there is, under the same
+    /// lock. An actor that waits for nothing else does both at every message.
+    pub(crate) fn take_or_park(&self, batch: &mut Batch<A>, waker: &Waker) -> Fetched {
         let mut queue = self.lock();
-        std::mem::swap(&mut queue.letters, batch);
-        !batch.is_empty()
+        if queue.take(batch) {
+            return Fetched::Letters;
+        }
+        match queue.park(Asleep::ForMessages, waker) {
+            true => Fetched::Asleep,
+            false => Fetched::Orders,
+        }
     }
 
     /// A letter has left the queue for good. Called by the actor's thread only.
-    pub(crate) fn settle(&self, cost_bytes: u64) {
+    pub(crate) fn settle(&self, cost_bytes: u32) {
+        let cost_bytes = u64::from(cost_bytes);
         let started = self.facts.started.load(Ordering::Relaxed);
         let bytes = self.facts.started_bytes.load(Ordering::Relaxed);
         self.facts.started_bytes.store(bytes + cost_bytes, Ordering::Release);
@@ -247,24 +279,7 @@ impl<A: Actor> Mailbox<A> {
 
     /// The actor wants to sleep until what `asleep` says. Refused when that is already there.
     pub(crate) fn park(&self, asleep: Asleep, waker: &Waker) -> bool {
-        let mut queue = self.lock();
-        if queue.orders.is_some() || asleep == Asleep::ForMessages && !queue.letters.is_empty() {
-            return false;
-        }
-        match &mut queue.waker {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-        queue.asleep = asleep;
-        if queue.letters.is_empty() && queue.letters.capacity() > SLOTS_KEPT {
-            queue.letters.shrink_to(SLOTS_KEPT);
-        }
-        true
-    }
-
-    /// The actor runs again.
-    pub(crate) fn unpark(&self) {
-        self.lock().asleep = Asleep::No;
+        self.lock().park(asleep, waker)
     }
 
     /// Closes the gate if nothing is queued. What was accepted is never lost to passivation.
@@ -283,7 +298,7 @@ impl<A: Actor> Mailbox<A> {
         queue.closed.get_or_insert_with(|| why.into());
         queue.waker = None;
         queue.asleep = Asleep::No;
-        std::mem::take(&mut queue.letters)
+        std::mem::replace(&mut queue.letters, Segments::new())
     }
 
     /// Whether orders wait: one load, for every turn.
@@ -325,6 +340,28 @@ impl<A: Actor> Mailbox<A> {
 }
 
 impl<A: Actor> Queue<A> {
+    fn take(&mut self, batch: &mut Batch<A>) -> bool {
+        // Whoever looks is not asleep, whatever has woken it.
+        self.asleep = Asleep::No;
+        std::mem::swap(&mut self.letters, batch);
+        !batch.is_empty()
+    }
+
+    fn park(&mut self, asleep: Asleep, waker: &Waker) -> bool {
+        if self.orders.is_some() || asleep == Asleep::ForMessages && !self.letters.is_empty() {
+            return false;
+        }
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        self.asleep = asleep;
+        if self.letters.is_empty() {
+            self.letters.shrink_to(SLOTS_KEPT);
+        }
+        true
+    }
+
     /// Under the lock: waking only marks the task, it runs nothing here.
     fn wake(&mut self) {
         if self.asleep != Asleep::No {

@@ -366,16 +366,19 @@ impl<R: Send + 'static> Future for Ask<R> {
 
 impl<R> LocalAsk<R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        if matches!(self.patience, Patience::Fresh) {
+            self.patience = Patience::Yielded;
+            // It is polled again in any case: nobody needs to wake it before.
+            if self.slot.stage.load(Ordering::Acquire) != ENDED {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
         if let Some(answer) = self.take_or_register(cx) {
             return Poll::Ready(answer);
         }
         match &mut self.patience {
-            Patience::Fresh => {
-                self.patience = Patience::Yielded;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Patience::Yielded => {
+            Patience::Fresh | Patience::Yielded => {
                 self.patience = Patience::Armed(Box::pin(tokio::time::sleep_until(self.deadline)));
             }
             Patience::Armed(_) => {}

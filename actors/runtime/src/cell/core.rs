@@ -11,7 +11,6 @@
 //!
 //! It knows nothing of actix: it is polled with a waker, and that is all.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -21,11 +20,11 @@ use futures_util::Stream;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, Sleep};
 
-use super::Seat;
 use super::turn_clock::TurnClock;
+use super::{Opened, Seat};
 use crate::actor::Actor;
 use crate::context::{Context, Step};
-use crate::mailbox::{Asleep, Batch, Mailbox, Orders, Queued};
+use crate::mailbox::{Asleep, Batch, Fetched, Mailbox, Orders, Queued};
 use crate::names::NameId;
 use crate::platform::Pulse;
 use crate::reply::{catch, ending_with};
@@ -54,8 +53,6 @@ pub(crate) struct Core<A: Actor> {
     batch: Batch<A>,
     clock: TurnClock,
     passivation: Option<Box<Passivation>>,
-    /// It is woken for orders only, or not asleep: see [`Asleep`].
-    asleep: Asleep,
     /// What the watch sees of the thread it runs on.
     pulse: Arc<Pulse>,
 }
@@ -90,6 +87,8 @@ struct Passivation {
 enum Next {
     Again,
     Sleep(Asleep),
+    /// It sleeps already.
+    Asleep,
     /// Let others run, then go on.
     Yield,
     End(Ending),
@@ -117,10 +116,9 @@ impl<A: Actor> Core<A> {
             supervision: (supervision != Supervision::default()).then(|| Box::new(supervision)),
             history: None,
             phase: Phase::New,
-            batch: VecDeque::new(),
+            batch: Batch::new(),
             clock: TurnClock::default(),
             passivation,
-            asleep: Asleep::No,
             pulse,
         }
     }
@@ -139,10 +137,6 @@ impl<A: Actor> Core<A> {
     }
 
     fn run(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        if self.asleep != Asleep::No {
-            self.asleep = Asleep::No;
-            self.mailbox.unpark();
-        }
         self.clock.forget();
         let mut turns_left = TURNS_PER_POLL;
         loop {
@@ -154,10 +148,10 @@ impl<A: Actor> Core<A> {
                 Next::Again => {}
                 Next::Sleep(asleep) => {
                     if self.mailbox.park(asleep, cx.waker()) {
-                        self.asleep = asleep;
                         return Poll::Pending;
                     }
                 }
+                Next::Asleep => return Poll::Pending,
                 Next::Yield => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
@@ -213,12 +207,16 @@ impl<A: Actor> Core<A> {
             return next;
         }
         let wants_letters = self.context.has_room();
-        if wants_letters
-            && *turns_left > 0
-            && (!self.batch.is_empty() || self.mailbox.take(&mut self.batch))
-        {
-            *turns_left -= 1;
-            return self.handle_one();
+        if wants_letters && *turns_left > 0 {
+            match self.fetch(cx) {
+                Fetched::Letters => {
+                    *turns_left -= 1;
+                    return self.handle_one();
+                }
+                Fetched::Asleep if self.waits_for_letters_only() => return Next::Asleep,
+                Fetched::Asleep => {}
+                Fetched::Orders => return Next::Again,
+            }
         }
         if let Some(next) = self.poll_tasks(cx) {
             // A flood of either kind of work must not starve the other: both count.
@@ -234,16 +232,30 @@ impl<A: Actor> Core<A> {
         Next::Sleep(if wants_letters { Asleep::ForMessages } else { Asleep::ForOrders })
     }
 
+    /// Nothing but a letter or an order can give it something to do.
+    fn waits_for_letters_only(&self) -> bool {
+        self.context.tasks.is_none() && self.passivation.is_none()
+    }
+
+    /// Looks whether there is a letter to open. `Asleep`, where it waits for other things too, says
+    /// only that there is none just now.
+    fn fetch(&mut self, cx: &TaskContext<'_>) -> Fetched {
+        if !self.batch.is_empty() {
+            return Fetched::Letters;
+        }
+        if self.waits_for_letters_only() {
+            return self.mailbox.take_or_park(&mut self.batch, cx.waker());
+        }
+        if self.mailbox.take(&mut self.batch) { Fetched::Letters } else { Fetched::Asleep }
+    }
+
     fn handle_one(&mut self) -> Next {
-        let Some(Queued { cost_bytes, mut letter }) = self.batch.pop_front() else {
+        let Some(Queued { cost_bytes, name, has_deadline, letter }) = self.batch.pop_front() else {
             return Next::Again;
         };
         self.mailbox.settle(cost_bytes);
-        let (now, _) = self.clock.now(&self.mailbox.facts.flight);
-        if !letter.begin(now) {
-            return Next::Again;
-        }
-        self.turn(letter.name(), move |actor, ctx| letter.open(actor, ctx, now))
+        let now = if has_deadline { self.clock.fresh() } else { self.clock.now() };
+        self.turn(name, move |actor, ctx| letter.open(actor, ctx, now))
     }
 
     /// `None` when nothing is held.
@@ -284,37 +296,44 @@ impl<A: Actor> Core<A> {
         let Step { name, terms, run } = step;
         // What was polled took its time.
         self.clock.forget();
-        let (now, _) = self.clock.now(&self.mailbox.facts.flight);
-        self.context.enter(terms, now);
-        self.turn(name, run)
+        self.context.enter(terms, self.clock.now());
+        self.turn(name, |actor, ctx| {
+            run(actor, ctx);
+            Opened::Handled
+        })
     }
 
     /// Runs code of the actor; a panic fails it.
-    fn turn(&mut self, name: NameId, run: impl FnOnce(&mut A, &mut Context<A>)) -> Next {
+    fn turn(&mut self, name: NameId, run: impl FnOnce(&mut A, &mut Context<A>) -> Opened) -> Next {
         match self.timed(name, run) {
             None | Some(Ok(())) => Next::Again,
             Some(Err(text)) => self.fail(name.as_str(), text),
         }
     }
 
-    /// Runs code of the actor, if it is up, and records that.
+    /// Runs code of the actor, if it is up, and records that. A letter that came too late is no
+    /// turn.
     fn timed(
         &mut self,
         name: NameId,
-        run: impl FnOnce(&mut A, &mut Context<A>),
+        run: impl FnOnce(&mut A, &mut Context<A>) -> Opened,
     ) -> Option<Result<(), String>> {
         let Phase::Up(actor) = &mut self.phase else { return None };
         self.pulse.begin(self.mailbox.facts.order, name);
         let flight = &self.mailbox.facts.flight;
-        let (_, at_us) = self.clock.now(flight);
-        flight.begin(name, at_us);
+        flight.begin(name, self.clock.now_us(flight));
         let context = &mut self.context;
         let outcome = catch(|| run(actor, context));
-        flight.end(name, self.clock.end_turn(self.batch.is_empty(), flight));
-        if let Some(passivation) = &mut self.passivation {
-            passivation.idle_since = self.clock.now(flight).0;
+        if outcome == Ok(Opened::TooLate) {
+            flight.cancel();
+            return Some(Ok(()));
         }
-        Some(outcome)
+        let ends_group = self.batch.front().is_none_or(|next| next.name != name);
+        flight.end(name, self.clock.end_turn(ends_group));
+        if let Some(passivation) = &mut self.passivation {
+            passivation.idle_since = self.clock.now();
+        }
+        Some(outcome.map(|_| ()))
     }
 
     /// Makes the actor: the first time, or again (`seat` is given back when it is done).
@@ -328,7 +347,10 @@ impl<A: Actor> Core<A> {
         self.phase = Phase::Up(made);
         self.context.enter(crate::delivery::Terms::PLAIN, Instant::now());
         self.clock.forget();
-        let next = self.turn(NameId::STARTED, A::started);
+        let next = self.turn(NameId::STARTED, |actor, ctx| {
+            actor.started(ctx);
+            Opened::Handled
+        });
         if again.is_some() && matches!(self.phase, Phase::Up(_)) {
             self.mailbox.facts.flight.note_restart();
             self.system.actor_restarted(&self.mailbox.facts);
@@ -414,7 +436,11 @@ impl<A: Actor> Core<A> {
 
     fn run_stopping(&mut self) {
         self.clock.forget();
-        if let Some(Err(text)) = self.timed(NameId::STOPPING, A::stopping) {
+        let stopped = self.timed(NameId::STOPPING, |actor, ctx| {
+            actor.stopping(ctx);
+            Opened::Handled
+        });
+        if let Some(Err(text)) = stopped {
             self.system.actor_failed(&self.mailbox.facts, NameId::STOPPING.as_str(), &text);
         }
     }
@@ -433,8 +459,8 @@ impl<A: Actor> Core<A> {
     fn discard(&mut self, queued: Batch<A>, why: &str) {
         drop(self.mailbox.orders());
         let reason = format!("the actor stopped before its turn: {why}");
-        for Queued { cost_bytes, letter } in
-            std::mem::take(&mut self.batch).into_iter().chain(queued)
+        for Queued { cost_bytes, letter, .. } in
+            std::mem::replace(&mut self.batch, Batch::new()).into_iter().chain(queued)
         {
             self.mailbox.settle(cost_bytes);
             if let Err(text) = ending_with(&reason, || catch(|| drop(letter))) {

@@ -17,11 +17,21 @@ pub(crate) trait Letter<A: Actor>: Send {
     /// What it is charged in the mailbox.
     fn cost_bytes(&self) -> usize;
 
-    /// Its turn has come: whether it may still start. Says so to its sender if not.
-    fn begin(&mut self, now: Instant) -> bool;
+    /// Whether it may come too late.
+    fn has_deadline(&self) -> bool;
 
-    /// Handles it. Called once, after `begin` agreed at `now`.
-    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>, now: Instant);
+    /// Its turn has come, at `now`: handles it, if it may still start. If not, says so to its
+    /// sender.
+    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>, now: Instant) -> Opened;
+}
+
+/// What became of a letter whose turn had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It was handled.
+    Handled,
+    /// It came too late, and no code of the actor has seen it.
+    TooLate,
 }
 
 /// A message with its way back.
@@ -41,14 +51,18 @@ impl<A: Handler<M>, M: Message> Letter<A> for MessageLetter<M> {
         self.message.cost_bytes().max(size_of::<Self>())
     }
 
-    fn begin(&mut self, now: Instant) -> bool {
-        self.reply.begin(now, self.terms.deadline)
+    fn has_deadline(&self) -> bool {
+        self.terms.deadline.is_some()
     }
 
-    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>, now: Instant) {
-        let Self { message, reply, terms, .. } = *self;
+    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>, now: Instant) -> Opened {
+        let Self { message, mut reply, terms, .. } = *self;
+        if !reply.begin(now, terms.deadline) {
+            return Opened::TooLate;
+        }
         ctx.enter(terms, now);
         actor.handle(message, reply, ctx);
+        Opened::Handled
     }
 }
 
@@ -68,12 +82,13 @@ where
         size_of::<Self>().max(size_of::<usize>())
     }
 
-    fn begin(&mut self, _now: Instant) -> bool {
-        true
+    fn has_deadline(&self) -> bool {
+        false
     }
 
-    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>, now: Instant) {
+    fn open(self: Box<Self>, actor: &mut A, ctx: &mut Context<A>, now: Instant) -> Opened {
         ctx.enter(Terms::PLAIN, now);
         (self.0)(actor, ctx);
+        Opened::Handled
     }
 }

@@ -1,4 +1,4 @@
-//! The cell: what runs one actor. [`Core`] is the machine, `shell` puts it into an actix actor.
+//! The cell: what runs one actor. [`Core`] is the machine, `shell` makes it a task.
 
 mod core;
 mod group;
@@ -8,5 +8,5 @@ mod turn_clock;
 
 pub(crate) use self::core::{Core, Lifetime};
 pub(crate) use group::Seat;
-pub(crate) use letter::{ClosureLetter, Letter, MessageLetter};
+pub(crate) use letter::{ClosureLetter, Letter, MessageLetter, Opened};
 pub(crate) use shell::run;
