@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::errors::Fault;
 use crate::ids::{JobAttempt, JobId};
@@ -182,6 +183,23 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
+    /// What was asked for, by opcode. The reason trail of each ends with the opcode itself, in its
+    /// place of the job (Q42); that is derived, because only here the number is known.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<Value> {
+        let inputs = self.ops.iter().enumerate().map(|(index, op)| {
+            let mut fields = op.input.input_fields();
+            let name = op.input.op.op_id().trim_start_matches("OP_").to_lowercase();
+            let source = format!("gnt:opcode:{name}");
+            let place = format!("job={};index={index}", self.id);
+            if let Some(Value::Array(trail)) = fields.get_mut("reason") {
+                trail.push(json!([source, place, self.received.0.saturating_mul(1_000)]));
+            }
+            fields
+        });
+        inputs.collect()
+    }
+
     /// Its state (Q21).
     #[must_use]
     pub fn status(&self) -> JobStatus {

@@ -100,7 +100,7 @@ const TABLE: &[Column<JobRecord>] = &[
         flag(!s.jobs.contains_key(&j.id))
     }),
     column!("ops", "OpCodes", Other, "List of all opcodes", |_, _, j| {
-        of_ops(j, |op| op.input.input_fields())
+        list(j.inputs().into_iter())
     }),
     column!("opstatus", "OpCode_status", Other, "List of opcodes status", |_, _, j| {
         of_ops(j, |op| json!(op.status.as_str()))

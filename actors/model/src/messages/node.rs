@@ -69,7 +69,7 @@ pub struct ConsoleChunk {
     #[serde(with = "serde_bytes")]
     #[schemars(with = "Vec<u8>")]
     pub bytes: Vec<u8>,
-    /// The guest is gone, nothing more will come.
+    /// There is no guest: nothing will come after these bytes.
     pub closed: bool,
 }
 

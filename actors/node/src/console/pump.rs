@@ -82,10 +82,16 @@ impl Console {
 
     fn look(&self, offset: u64) -> Option<ConsoleChunk> {
         self.with(|output| {
-            let chunk = output.ring.read(offset);
-            let end = output.ring.end();
-            let closed = || ConsoleChunk { offset: end, bytes: Vec::new(), closed: true };
-            chunk.or_else(|| output.closed.then(closed))
+            let closed = output.closed;
+            match output.ring.read(offset) {
+                // The ring gives all that it has.
+                Some(chunk) => Some(ConsoleChunk { closed, ..chunk }),
+                None if closed => {
+                    let offset = output.ring.end();
+                    Some(ConsoleChunk { offset, bytes: Vec::new(), closed })
+                }
+                None => None,
+            }
         })
     }
 

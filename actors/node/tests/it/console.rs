@@ -85,6 +85,19 @@ fn a_waiting_reader_does_not_hold_up_a_call_and_learns_the_end() {
 }
 
 #[test]
+fn what_a_guest_said_last_is_read_after_its_end() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        read_until(&node, 0, "boot=1").await;
+        node.done(&message(2, stop(0))).await;
+        let chunk = read(&node, 0, 30_000).await;
+        assert!(chunk.closed && !chunk.bytes.is_empty(), "{chunk:?}");
+    });
+}
+
+#[test]
 fn the_count_goes_on_over_a_new_start() {
     simulate(async {
         let bench = Bench::new();

@@ -1,5 +1,6 @@
 //! `gantry instance console` (C62)
 
+use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::names::InstanceName;
 use gantry_model::query::Resource;
 use serde_json::json;
@@ -11,7 +12,8 @@ use crate::error::{CommandError, CommandErrorKind, Failure};
 /// Connect to the serial console of an instance
 ///
 /// Keys go to the guest; Ctrl-] ends the connection. When standard input is not a terminal, what it
-/// has is sent to the guest, and the output is printed until the guest is gone.
+/// has is sent to the guest, and the output is printed until the guest is gone. Of an instance that
+/// is not running the last output is printed, and the command fails.
 ///
 /// Example: gantry instance console web1
 #[derive(Clone, Debug, clap::Args)]
@@ -55,6 +57,12 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     match end? {
         End::Escaped => ctx.warn(&format!("\nDisconnected from the console of {name}.")),
         End::Closed => ctx.warn(&format!("\nInstance {name} is not running any more.")),
+        End::NotRunning => {
+            let fault =
+                Fault::new(FaultCode::WrongState, format!("instance {name} is not running"));
+            let error = CommandError::new(CommandErrorKind::Failed, Failure::Refused(fault));
+            Err(error.hint(format!("start it with `gantry instance startup {name}`")))
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) enum End {
     Escaped,
     /// The guest is gone.
     Closed,
+    /// There was none from the beginning; what it said when there was has been printed.
+    NotRunning,
 }
 
 type Reading = BoxFuture<'static, Result<ConsoleChunk, ClientError>>;
@@ -48,6 +50,7 @@ pub(super) async fn attach(
     escapes: bool,
 ) -> Result<End, CommandError> {
     let mut offset = 0;
+    let mut is_first = true;
     let mut reading = read(client, instance, offset);
     let mut typed = vec![0; INPUT_BYTES_MAX];
     let mut stdin_open = true;
@@ -58,8 +61,9 @@ pub(super) async fn attach(
                 let chunk = chunk?;
                 offset = print_chunk(ctx, &chunk, offset)?;
                 if chunk.closed {
-                    return Ok(End::Closed);
+                    return Ok(if is_first { End::NotRunning } else { End::Closed });
                 }
+                is_first = false;
                 reading = read(client, instance, offset);
             }
             n_read = ctx.io.stdin.read(&mut typed), if stdin_open => {

@@ -1,5 +1,7 @@
 //! `gantry job info` (C90)
 
+use gantry_client::{Client, ClientError};
+use gantry_model::errors::FaultCode;
 use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobRecord, LogLine, OpRecord};
 use gantry_model::units::Timestamp;
@@ -25,14 +27,46 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     let client = ctx.client().await?;
-    let jobs = client.jobs(args.jobs).await?;
+    let jobs = find(&client, args.jobs).await?;
     if ctx.json() {
-        ctx.set_document(Value::Array(jobs.iter().map(document).collect()));
+        let documents = jobs.iter().map(|found| match found {
+            Ok(job) => document(job),
+            Err(unknown) => json!({ "id": unknown, "status": null }),
+        });
+        ctx.set_document(Value::Array(documents.collect()));
         return Ok(());
     }
     let zone = ctx.io.time_zone.clone();
-    let trees = jobs.iter().map(|job| tree(job, &zone)).collect();
-    ctx.print(&Info::List(trees).to_text())
+    let trees = jobs.iter().map(|found| match found {
+        Ok(job) => tree(job, &zone),
+        Err(unknown) => Info::Text(format!("Job ID {unknown} not found")),
+    });
+    ctx.print(&Info::List(trees.collect()).to_text())
+}
+
+/// All of them at once; one by one when there is one that does not exist, which is no failure
+/// (Ganeti's scripts look at the text).
+async fn find(
+    client: &Client,
+    ids: Vec<JobId>,
+) -> Result<Vec<Result<JobRecord, JobId>>, ClientError> {
+    let is_unknown = |error: &ClientError| {
+        error.fault().is_some_and(|fault| fault.code == FaultCode::UnknownEntity)
+    };
+    match client.jobs(ids.clone()).await {
+        Ok(jobs) => return Ok(jobs.into_iter().map(Ok).collect()),
+        Err(error) if is_unknown(&error) => {}
+        Err(error) => return Err(error),
+    }
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        match client.jobs(vec![id]).await {
+            Ok(jobs) => found.extend(jobs.into_iter().map(Ok)),
+            Err(error) if is_unknown(&error) => found.push(Err(id)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// The title column of the three moments of a job, and of an opcode: Ganeti aligns the times.
@@ -55,6 +89,7 @@ fn tree(job: &JobRecord, zone: &TimeZone) -> Info {
         Some(end) => format!("{} seconds", seconds(end.micros_since(job.received))),
         None => "N/A".to_owned(),
     };
+    let ops = job.ops.iter().zip(job.inputs()).map(|(op, input)| op_tree(op, &input, zone));
     Info::Map(vec![
         ("Job ID".to_owned(), Info::text(job.id)),
         ("Status".to_owned(), Info::text(job.status())),
@@ -62,7 +97,7 @@ fn tree(job: &JobRecord, zone: &TimeZone) -> Info {
         moment("Processing start", &at(job.start, Some(job.received))),
         moment("Processing end", &at(job.end, job.start)),
         ("Total processing time".to_owned(), Info::Text(total)),
-        ("Opcodes".to_owned(), Info::List(job.ops.iter().map(|op| op_tree(op, zone)).collect())),
+        ("Opcodes".to_owned(), Info::List(ops.collect())),
     ])
 }
 
@@ -70,7 +105,7 @@ fn seconds(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-fn op_tree(op: &OpRecord, zone: &TimeZone) -> Info {
+fn op_tree(op: &OpRecord, input: &Value, zone: &TimeZone) -> Info {
     let at = |at: Option<Timestamp>| {
         at.map_or_else(|| "N/A".to_owned(), |at| format_time_exact(at, zone))
     };
@@ -85,7 +120,7 @@ fn op_tree(op: &OpRecord, zone: &TimeZone) -> Info {
         moment("Processing start", &at(op.start)),
         moment("Execution start", &at(op.exec)),
         moment("Processing end", &at(op.end)),
-        ("Input fields".to_owned(), Info::json(&op.input.input_fields())),
+        ("Input fields".to_owned(), Info::json(input)),
         ("Result".to_owned(), result),
         ("Execution log".to_owned(), Info::List(log)),
     ])
@@ -104,9 +139,10 @@ fn document(job: &JobRecord) -> Value {
     let ops: Vec<Value> = job
         .ops
         .iter()
-        .map(|op| {
+        .zip(job.inputs())
+        .map(|(op, input)| {
             json!({
-                "input": op.input.input_fields(),
+                "input": input,
                 "status": op.status.as_str(),
                 "result": op.result,
                 "fault": op.fault.as_ref().map(fault_document),

@@ -28,6 +28,8 @@ async fn info() {
         "gnt-job info 3",
         "gnt-job info",
         "gnt-job info --json 101",
+        "gnt-job info 3 101",
+        "gnt-job info --json 3",
     ];
     Session::new().check("job-info", &lines).await;
 }

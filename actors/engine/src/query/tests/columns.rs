@@ -206,19 +206,21 @@ fn columns_of_a_job() {
         fault: Some(Fault::new(FaultCode::WrongState, "no")),
     };
     view.log.job(job, vec![end]);
-    let input = json!({
-        "OP_ID": "OP_TEST_DELAY",
-        "comment": null,
-        "depends": null,
-        "dry_run": false,
-        "priority": 0,
-        "reason": [],
-        "duration": 1,
-        "on_master": true,
-        "on_nodes": [],
-        "repeat": 0,
-        "no_locks": true,
-    });
+    let input = |index: u32| {
+        json!({
+            "OP_ID": "OP_TEST_DELAY",
+            "comment": null,
+            "depends": null,
+            "dry_run": false,
+            "priority": 0,
+            "reason": [["gnt:opcode:test_delay", format!("job=1;index={index}"), 2_000_000]],
+            "duration": 1,
+            "on_master": true,
+            "on_nodes": [],
+            "repeat": 0,
+            "no_locks": true,
+        })
+    };
     let expected = json!({
         "id": 1,
         "status": "error",
@@ -228,7 +230,7 @@ fn columns_of_a_job() {
         "start_ts": [0, 5],
         "end_ts": [0, 2_002],
         "archived": false,
-        "ops": [input, input],
+        "ops": [input(0), input(1)],
         "opstatus": ["success", "error"],
         "opresult": [["node1"], null],
         "oplog": [[[1, [0, 9], "message", "said"]], []],
