@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 
 use crate::cluster::ClusterCommand;
 use crate::context::Context;
@@ -155,7 +155,19 @@ pub fn command_of(program: Program) -> Command {
         Program::Debug => (DebugCommand::augment_subcommands(base), "Test and look inside"),
     };
     // Last, because the definitions above bring descriptions of their own.
-    command.about(about).long_about(about)
+    take_what_follows(command.about(about).long_about(about))
+}
+
+/// The value of an option is what follows it, even if it begins with a hyphen, as with Ganeti's
+/// parser: `-s -1G` is a size that is refused, not an option that nobody knows.
+fn take_what_follows(command: Command) -> Command {
+    let one = |arg: &Arg| arg.get_num_args().is_none_or(|range| range == 1.into());
+    let take = |arg: Arg| match arg.is_positional() {
+        true => arg.allow_negative_numbers(true),
+        false if arg.get_action().takes_values() && one(&arg) => arg.allow_hyphen_values(true),
+        false => arg,
+    };
+    command.mut_args(take).mut_subcommands(take_what_follows)
 }
 
 /// Reads arguments; the first is the name of the program.
@@ -166,9 +178,9 @@ pub(crate) fn parse(args: &[OsString], io: &Io) -> Result<Invocation, NoCommand>
         command = command.term_width(HELP_COLUMNS);
     }
     // The name in the help is that of the program, not the path that led to it.
-    let args = std::iter::once(program.name().into()).chain(args.iter().skip(1).cloned());
-    let no_command = |error: clap::Error| no_command(program, &error, io);
-    let matches = command.try_get_matches_from(args).map_err(no_command)?;
+    let given = std::iter::once(program.name().into()).chain(args.iter().skip(1).cloned());
+    let no_command = |error: clap::Error| no_command(program, args, &error, io);
+    let matches = command.try_get_matches_from(given).map_err(no_command)?;
     let globals = GlobalArgs::from_arg_matches(&matches).map_err(no_command)?;
     let command = command_from(program, &matches).map_err(no_command)?;
     let verb = deepest_name(&matches);
@@ -194,7 +206,17 @@ fn deepest_name(matches: &ArgMatches) -> String {
     }
 }
 
-fn no_command(program: Program, error: &clap::Error, io: &Io) -> NoCommand {
+/// What clap says of a text that is none, without saying which.
+const NO_TEXT: &str = "invalid UTF-8 was detected in one or more arguments";
+
+/// The same with the arguments that are meant.
+fn name_no_text(usage: &str, args: &[OsString]) -> String {
+    let bad = args.iter().filter(|arg| arg.to_str().is_none());
+    let bad: Vec<String> = bad.map(|arg| format!("{arg:?}")).collect();
+    usage.replace(NO_TEXT, &format!("{} is not text in UTF-8", bad.join(", ")))
+}
+
+fn no_command(program: Program, args: &[OsString], error: &clap::Error, io: &Io) -> NoCommand {
     let rendered = error.render();
     let text = |coloured: bool| match coloured {
         true => rendered.ansi().to_string(),
@@ -208,6 +230,9 @@ fn no_command(program: Program, error: &clap::Error, io: &Io) -> NoCommand {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         | ErrorKind::MissingSubcommand
         | ErrorKind::InvalidSubcommand => NoCommand::NoSubcommand(text(io.stderr_is_coloured())),
+        ErrorKind::InvalidUtf8 => {
+            NoCommand::Usage(name_no_text(&text(io.stderr_is_coloured()), args))
+        }
         _ => NoCommand::Usage(text(io.stderr_is_coloured())),
     }
 }

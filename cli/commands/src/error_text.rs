@@ -142,6 +142,7 @@ fn params_text(error: &ParamsError) -> String {
         }
         ParamsError::Param(bad @ ParamError::BadValue { .. }) => format!("Parameter Error: {bad}"),
         ParamsError::Value(error) => format!("Parameter Error: {error}"),
+        ParamsError::NoValue(_) => format!("Parameter Error: {error}"),
         ParamsError::Hypervisor { .. } | ParamsError::Removed(_) => wrong_input(&error.to_string()),
     }
 }

@@ -105,7 +105,12 @@ fn kind_word(kind: FieldKind) -> &'static str {
 fn warn_unknown(ctx: &mut Context<'_>, unknown: &[String]) -> Result<(), CommandError> {
     match unknown {
         [] => Ok(()),
-        some => ctx.warn(&format!("Warning: Queried for unknown fields {}", some.join(", "))),
+        some => {
+            // Ganeti's words; only what would not be seen is quoted.
+            let seen = |name: &String| if name.is_empty() { "''".into() } else { name.clone() };
+            let names: Vec<String> = some.iter().map(seen).collect();
+            ctx.warn(&format!("Warning: Queried for unknown fields {}", names.join(", ")))
+        }
     }
 }
 

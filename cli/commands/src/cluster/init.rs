@@ -52,7 +52,7 @@ pub(crate) struct Args {
     mac_prefix: String,
     /// Keep the cluster's state on so many nodes, as far as there are
     #[arg(short = 'C', long, value_name = "N", default_value_t = 10,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(u32::MAX)))]
+        value_parser = pool_size_argument)]
     candidate_pool_size: u32,
     /// Set defaults of a hypervisor's parameters, such as kvm:acpi=false
     #[arg(short = 'H', long, value_name = "HV:KEY=VALUE,...",
@@ -88,6 +88,11 @@ pub(crate) fn address_argument(text: &str) -> Result<String, ParseError> {
         Ok(port) if port > 0 && !host.is_empty() => Ok(text.to_owned()),
         _ => Err(refuse()),
     }
+}
+
+fn pool_size_argument(text: &str) -> Result<u32, ParseError> {
+    let size = text.parse().ok().filter(|size| *size > 0);
+    size.ok_or_else(|| ParseError::new("size", text, "a whole number of nodes from 1 on"))
 }
 
 fn mac_prefix_argument(text: &str) -> Result<String, ParseError> {

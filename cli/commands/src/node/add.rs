@@ -8,6 +8,7 @@ use crate::context::{Context, DEFAULT_STATE_DIR};
 use crate::error::CommandError;
 use crate::machine::DEFAULT_PORT;
 use crate::output::time::format_time;
+use crate::parse::ParseError;
 use crate::parse::duration::parse_duration;
 
 /// Let a machine join the cluster as a node
@@ -21,8 +22,14 @@ pub(crate) struct Args {
     /// Name of the new node
     node_name: NodeName,
     /// Accept the token for so long
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = valid_argument)]
     valid: Millis,
+}
+
+/// A token that has expired when it is printed helps nobody.
+fn valid_argument(text: &str) -> Result<Millis, ParseError> {
+    let refuse = || ParseError::new("time", text, "more than 0");
+    parse_duration(text).and_then(|time| if time.0 > 0 { Ok(time) } else { Err(refuse()) })
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {

@@ -26,6 +26,9 @@ pub enum ParamsError {
         /// All there are.
         known: String,
     },
+    /// A name alone, of a parameter that is neither on nor off.
+    #[error("parameter {0} needs a value: {0}=VALUE")]
+    NoValue(String),
     /// Nothing to take away.
     #[error("parameter {0} cannot be removed from something that is being created")]
     Removed(String),
@@ -39,23 +42,40 @@ pub fn backend_overrides(pairs: &KeyValues) -> Result<BackendOverrides, ParamsEr
     let mut overrides = BackendOverrides::default();
     for (name, value) in pairs {
         let Some(text) = text_of(name, value)? else { continue };
-        let memory = |name: &str| match parse_size(&text) {
-            Ok(size) => Ok(size.0.to_string()),
-            Err(error) => Err(ParamsError::Value(ParseError { what: name.to_owned(), ..error })),
-        };
-        let mut set =
-            |name: &str, text: &str| overrides.set(name, text).map_err(ParamsError::Param);
-        match name.as_str() {
-            "memory" => {
-                let size = memory("memory")?;
-                set("minmem", &size)?;
-                set("maxmem", &size)?;
-            }
-            "minmem" | "maxmem" => set(name, &memory(name)?)?,
-            _ => set(name, &text)?,
-        }
+        set_backend(&mut overrides, name, &text).map_err(|error| refused(name, value, error))?;
     }
     Ok(overrides)
+}
+
+fn set_backend(
+    overrides: &mut BackendOverrides,
+    name: &str,
+    text: &str,
+) -> Result<(), ParamsError> {
+    let memory = || match parse_size(text) {
+        Ok(size) => Ok(size.0.to_string()),
+        Err(error) => Err(ParamsError::Value(ParseError { what: name.to_owned(), ..error })),
+    };
+    let mut set = |name: &str, text: &str| overrides.set(name, text).map_err(ParamsError::Param);
+    match name {
+        "memory" => {
+            let size = memory()?;
+            set("minmem", &size)?;
+            set("maxmem", &size)
+        }
+        "minmem" | "maxmem" => set(name, &memory()?),
+        _ => set(name, text),
+    }
+}
+
+/// Nobody has written the value of a name that stands alone: it is not repeated as wrong.
+fn refused(name: &str, value: &KeyValue, error: ParamsError) -> ParamsError {
+    let bad = ParamsError::NoValue(name.to_owned());
+    match (value, &error) {
+        (KeyValue::Text(_) | KeyValue::Removed, _) => error,
+        (_, ParamsError::Param(ParamError::BadValue { .. }) | ParamsError::Value(_)) => bad,
+        _ => error,
+    }
 }
 
 /// Hypervisor parameters: which hypervisor, and how it differs.
@@ -66,7 +86,8 @@ pub fn hypervisor_overrides(name: &str, pairs: &KeyValues) -> Result<HvOverrides
     let mut overrides = HvOverrides::none(hypervisor(name)?);
     for (name, value) in pairs {
         if let Some(text) = text_of(name, value)? {
-            overrides.set(name, &text).map_err(ParamsError::Param)?;
+            let set = overrides.set(name, &text).map_err(ParamsError::Param);
+            set.map_err(|error| refused(name, value, error))?;
         }
     }
     Ok(overrides)

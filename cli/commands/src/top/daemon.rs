@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::machine::DaemonArgs;
+use crate::parse::ParseError;
 
 /// Run the daemon of this node in the foreground
 ///
@@ -15,11 +16,16 @@ use crate::machine::DaemonArgs;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Listen here in place of the address that the cluster knows
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = listen_argument)]
     listen: Option<SocketAddr>,
     /// Log lines as JSON
     #[arg(long)]
     log_json: bool,
+}
+
+fn listen_argument(text: &str) -> Result<SocketAddr, ParseError> {
+    let expected = "IP:PORT, such as 192.0.2.1:1811 or [::]:1811";
+    text.parse().map_err(|_| ParseError::new("address", text, expected))
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {

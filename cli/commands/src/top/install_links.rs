@@ -48,9 +48,17 @@ fn make_link(program: &Path, path: &Path) -> Result<(), CommandError> {
             ))),
         },
         Err(source) => {
+            let hint = match source.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                    Some("make the directory first, or name another one")
+                }
+                ErrorKind::PermissionDenied => Some("name a directory of yours, or ask as root"),
+                _ => None,
+            };
             let path = path.display().to_string();
             let error = Failure::File { action: "make the link", path, source };
-            Err(CommandError::new(CommandErrorKind::Failed, error))
+            let error = CommandError::new(CommandErrorKind::Failed, error);
+            Err(hint.into_iter().fold(error, CommandError::hint))
         }
         Ok(()) => Ok(()),
     }

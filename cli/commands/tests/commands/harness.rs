@@ -1,6 +1,7 @@
 //! Runs command lines and compares what they print with files.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -127,6 +128,15 @@ impl Session {
 
     /// With a stdout of its own; what it takes is in the result as well.
     pub(crate) async fn run_with(&self, line: &str, stdout: Box<dyn io::Write + Send>) -> Ran {
+        self.run_to(words(line).into_iter().map(Into::into).collect(), stdout).await
+    }
+
+    /// With arguments that a line of text cannot say.
+    pub(crate) async fn run_args(&self, args: Vec<OsString>) -> Ran {
+        self.run_to(args, Box::new(io::sink())).await
+    }
+
+    async fn run_to(&self, args: Vec<OsString>, stdout: Box<dyn io::Write + Send>) -> Ran {
         let shared = Written::default();
         let stderr = Written::default();
         let stdin: Box<dyn AsyncRead + Send + Unpin> = match self.stdin_is_terminal {
@@ -154,7 +164,6 @@ impl Session {
             interrupt,
             start_logging: Arc::new(|_| {}),
         };
-        let args = words(line).into_iter().map(Into::into).collect();
         let connect = Arc::new(ToFake(self.cluster.clone()));
         let code = run(args, &mut io, self.machine.clone(), connect).await;
         Ran { stdout: shared.text(), stderr: stderr.text(), code }

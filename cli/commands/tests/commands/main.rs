@@ -11,4 +11,5 @@ mod help;
 mod instance;
 mod job;
 mod node;
+mod refusals;
 mod top;

@@ -1,0 +1,162 @@
+//! Values that no command takes: what is said of each, before anything happens.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use crate::harness::Session;
+
+/// Nothing of it may reach the cluster or the machine.
+async fn refused(name: &str, lines: &[&str]) {
+    let session = Session::new();
+    session.check(name, lines).await;
+    assert!(session.cluster.submitted().is_empty(), "{:?}", session.cluster.submitted());
+    assert!(session.machine.asked.lock().expect("not poisoned").is_empty());
+}
+
+// covers: C203 C205
+#[tokio::test(start_paused = true)]
+async fn sizes_and_disks() {
+    let lines = [
+        "gnt-instance add -t file -s 0 web3",
+        "gnt-instance add -t file -s -1G web3",
+        "gnt-instance add -t file -s 1.2.3G web3",
+        "gnt-instance add -t file -s 1Q web3",
+        "gnt-instance add -t file -s 9999999999999999999T web3",
+        "gnt-instance add -t file -s '' web3",
+        "gnt-instance add -t file --disk 16:size=1G web3",
+        "gnt-instance add -t file --disk -1:size=1G web3",
+        "gnt-instance add -t file --disk one:size=1G web3",
+        "gnt-instance add -t file --disk 0 web3",
+        "gnt-instance add -t file --disk 0:size web3",
+        "gnt-instance add -t file --disk 0:size=0 web3",
+        "gnt-instance add -t file --disk 0:mode=rw web3",
+        "gnt-instance add -t file --disk 0:size=1G,size=2G web3",
+        "gnt-instance add -t file --disk 0:size=1G,mode=rx web3",
+        "gnt-instance add -t file --disk 0:size=1G,name= web3",
+        "gnt-instance add -t file --disk 0:size=1G --disk 0:size=1G web3",
+        "gnt-instance add -t file --disk 0:size=1G --disk 2:size=1G web3",
+    ];
+    refused("refused-disks", &lines).await;
+}
+
+// covers: C204
+#[tokio::test(start_paused = true)]
+async fn parameters() {
+    let lines = [
+        "gnt-instance add -t file -s 1G -B vcpus web3",
+        "gnt-instance add -t file -s 1G -B no_vcpus web3",
+        "gnt-instance add -t file -s 1G -B memory web3",
+        "gnt-instance add -t file -s 1G -B vcpus=-1 web3",
+        "gnt-instance add -t file -s 1G -B vcpus=99999999999 web3",
+        "gnt-instance add -t file -s 1G -B maxmem=lots web3",
+        "gnt-instance add -t file -s 1G -B auto_balance=maybe web3",
+        "gnt-instance add -t file -s 1G -B -vcpus web3",
+        "gnt-instance add -t file -s 1G -B vcpus=1,vcpus=2 web3",
+        "gnt-instance add -t file -s 1G -H kvm:acpi=perhaps web3",
+        "gnt-instance add -t file -s 1G -H kvm:colour=red web3",
+        "gnt-instance add -t file -s 1G -H : web3",
+        "gnt-instance add -t file -s 1G -O =x web3",
+    ];
+    refused("refused-parameters", &lines).await;
+}
+
+// covers: C202
+#[tokio::test(start_paused = true)]
+async fn names() {
+    let long = "a".repeat(300);
+    let startup = format!("gnt-instance startup {long}");
+    let lines = [
+        "gnt-instance startup ''",
+        "gnt-instance startup web/1",
+        "gnt-instance startup -- -web1",
+        "gnt-instance startup .web1",
+        "gnt-instance startup w\u{e9}b1",
+        &startup,
+        "gnt-node remove 'node 1'",
+        "gnt-node add ''",
+        "gnt-cluster init 'my cluster'",
+        "gnt-cluster init --node-name n_/1 c1",
+    ];
+    refused("refused-names", &lines).await;
+}
+
+// covers: C203
+#[tokio::test(start_paused = true)]
+async fn times_and_numbers() {
+    let lines = [
+        "gnt-debug delay -1",
+        "gnt-debug delay 1s",
+        "gnt-debug delay 99999999999999999999",
+        "gnt-debug delay 0.0000001",
+        "gnt-node add --valid 0 node3.example",
+        "gnt-node add --valid -5 node3.example",
+        "gnt-node add --valid 5y node3.example",
+        "gnt-node add --valid 99999999999w node3.example",
+        "gnt-instance shutdown --timeout -1 web1",
+        "gnt-instance shutdown --timeout soon web1",
+        "gnt-instance shutdown --timeout 99999999999999999999 web1",
+        "gnt-job info -1",
+        "gnt-job info 99999999999999999999",
+        "gnt-job info x",
+        "gnt-job cancel 1.5",
+        "gnt-job archive -- -3",
+        "gnt-job wait 0x10",
+        "gnt-job autoarchive -- -1",
+        "gnt-cluster init -C 0 c1",
+        "gnt-cluster init -C -1 c1",
+        "gnt-cluster init -C many c1",
+    ];
+    refused("refused-numbers", &lines).await;
+}
+
+// covers: C206 C207
+#[tokio::test(start_paused = true)]
+async fn options_of_lists() {
+    let lines = [
+        "gnt-instance list -o name,colour",
+        "gnt-instance list -o ''",
+        "gnt-instance list -o name,,os",
+        "gnt-instance list -o +",
+        "gnt-instance list --units x",
+        "gnt-instance list-fields colour",
+        "gnt-node list nodd1 nodd2",
+        "gnt-job list 99",
+    ];
+    refused("refused-lists", &lines).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn places() {
+    let lines = [
+        "gnt-cluster init --address n1 c1",
+        "gnt-cluster init --address n1:99999 c1",
+        "gnt-cluster init --address :1811 c1",
+        "gnt-cluster init -m zz:00:00 c1",
+        "gnt-cluster init -m aa:00 c1",
+        "gnt-cluster init --enabled-hypervisors '' c1",
+        "gantry daemon --listen here",
+        "gantry daemon --listen 127.0.0.1:70000",
+        "gantry join",
+        "gantry completion tcsh",
+        "gantry completion bash --program gnt-os",
+        "gantry install-links",
+        "gantry install-links /nonexistent/bin",
+        "gnt-instance list --state-dir ''",
+    ];
+    refused("refused-places", &lines).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_text() {
+    let session = Session::new();
+    let bad = OsString::from_vec(b"web\xff1".to_vec());
+    let mut text = String::new();
+    for words in [["gnt-instance", "startup"], ["gnt-job", "info"], ["gnt-node", "add"]] {
+        let args = words.iter().map(OsString::from).chain([bad.clone()]).collect();
+        let ran = session.run_args(args).await;
+        text.push_str(&format!("$ {} web\\xff1\n{}", words.join(" "), ran.stdout));
+        text.push_str(&format!("--- stderr\n{}--- exit {}\n\n", ran.stderr, ran.code.0));
+    }
+    crate::harness::compare("refused-bytes", &text);
+    assert!(session.cluster.submitted().is_empty());
+}
