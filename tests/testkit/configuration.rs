@@ -1,6 +1,6 @@
 //! What a simulated cluster begins with.
 
-use gantry_engine::state::InitCluster;
+use gantry_engine::state::{InitCluster, STATE_LEVEL};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, Serial};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
@@ -40,7 +40,7 @@ pub(crate) fn first_entry(
         serial: Serial(1),
         tags: Vec::new(),
     };
-    InitCluster { cluster: cluster(seed, now), group, node }
+    InitCluster { cluster: cluster(seed, now), group, node, level: STATE_LEVEL }
 }
 
 fn cluster(seed: u64, now: Timestamp) -> Cluster {

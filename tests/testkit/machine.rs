@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gantry_daemon::{Assembly, CandidateParts, DaemonError, LogParts, NodeParts};
+use gantry_engine::state::STATE_LEVELS;
 use gantry_host::{NodeResources, Verdict};
 use gantry_hv::HypervisorRegistry;
 use gantry_hv::fake::{FakeHypervisor, FakeWorld};
@@ -115,6 +116,7 @@ impl Machine {
             dir: PathBuf::from(format!("simulated-{}", self.name)),
             disk: DiskKind::Backend(Arc::new(self.log.clone())),
             home: Home::Caller,
+            levels: STATE_LEVELS,
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use gantry_engine::state::{ClusterState, Command, Entry, InitCluster};
+use gantry_engine::state::{ClusterState, Command, Entry, InitCluster, STATE_LEVEL};
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::ids::{
     ClusterUuid, DiskUuid, GroupUuid, InstanceUuid, NodeUuid, RunEpoch, Serial,
@@ -99,7 +99,7 @@ fn init() -> Result<InitCluster, Box<dyn std::error::Error>> {
     };
     let (name, serial, tags) = (GroupName::new("default")?, Serial(1), Vec::new());
     let group = NodeGroup { uuid: group, name, ctime: AT, mtime: AT, serial, tags };
-    Ok(InitCluster { cluster, group, node })
+    Ok(InitCluster { cluster, group, node, level: STATE_LEVEL })
 }
 
 fn instance(number: u128) -> Result<Instance, Box<dyn std::error::Error>> {

@@ -173,6 +173,8 @@ impl MasterContext {
                 Applied::Refused(fault) => Err(fault),
                 applied => Ok(applied),
             },
+            // In the words of the state, which would have refused it too.
+            Err(ProposeError::NotPermitted(why)) => Err(why.into()),
             Err(error @ (ProposeError::TooLarge { .. } | ProposeError::NotEncodable { .. })) => {
                 Err(Fault::from_error(FaultCode::WrongInput, "write to the log", &error))
             }

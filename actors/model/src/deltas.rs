@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
+use crate::levels::LEVEL_FIRST;
 use crate::objects::{AdminState, Instance, JoinTokenRecord, Node};
 use crate::trust::TrustChange;
 
@@ -53,6 +54,23 @@ pub enum ConfigDelta {
 }
 
 impl ConfigDelta {
+    /// From which state level on it may appear in the log. A variant that is added, here or
+    /// inside, has the level that it is added with.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        match self {
+            Self::ClusterDestroy
+            | Self::NodeAdd(_)
+            | Self::NodeRemove { .. }
+            | Self::TokenIssue(_)
+            | Self::TokenRedeem { .. }
+            | Self::Trust(_)
+            | Self::InstanceAdd(_)
+            | Self::InstanceRemove { .. }
+            | Self::InstanceChange { .. } => LEVEL_FIRST,
+        }
+    }
+
     /// Without the bytes of secrets, for views.
     #[must_use]
     pub fn redacted(&self) -> Self {

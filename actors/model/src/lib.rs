@@ -8,6 +8,7 @@ pub mod errors;
 pub mod facts;
 pub mod ids;
 pub mod jobs;
+pub mod levels;
 pub mod locks;
 pub mod messages;
 pub mod names;

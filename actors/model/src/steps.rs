@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::deltas::ConfigDelta;
 use crate::errors::Fault;
 use crate::ids::{JobId, NodeUuid};
+use crate::levels::LEVEL_FIRST;
 use crate::locks::{LockMode, LockName};
 use crate::node_calls::{CallOutcome, NodeCall};
 use crate::units::Millis;
@@ -82,6 +83,20 @@ impl Act {
     }
 }
 
+impl Act {
+    /// From which state level on it may appear in the log.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        match self {
+            Self::Call { call, .. } => call.level(),
+            Self::Config(deltas) => {
+                deltas.iter().map(ConfigDelta::level).max().unwrap_or(LEVEL_FIRST)
+            }
+            Self::Wait { .. } => LEVEL_FIRST,
+        }
+    }
+}
+
 /// One step of an opcode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
@@ -110,6 +125,15 @@ pub struct Step {
     /// takes back only what was done after it.
     #[serde(default)]
     pub settles: bool,
+}
+
+impl Step {
+    /// From which state level on it may appear in the log: the highest of what it does and what
+    /// takes it back.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.undo.as_ref().map_or(LEVEL_FIRST, Act::level).max(self.act.level())
+    }
 }
 
 /// How a step ended.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use gantry_engine::state::{Applied, Command, InitCluster};
+use gantry_engine::state::{Applied, Command, InitCluster, STATE_LEVEL, STATE_LEVELS};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Serial};
 use gantry_model::messages::NewJob;
 use gantry_model::names::{ClusterName, GroupName, NodeName};
@@ -64,6 +64,7 @@ async fn run(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
         home: Home::OwnThread,
         timing: RaftTiming::default(),
         compaction: Compaction::default(),
+        levels: STATE_LEVELS,
         seed: 1,
     })
     .await?;
@@ -166,5 +167,6 @@ fn init(this: NodeUuid) -> Result<InitCluster, Box<dyn std::error::Error>> {
             serial: Serial(1),
             tags: Vec::new(),
         },
+        level: STATE_LEVEL,
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gantry_model::ids::NodeUuid;
+use gantry_model::levels::Levels;
 use gantry_model::units::Timestamp;
 
 use crate::disk::Disk;
@@ -134,6 +135,10 @@ pub const HISTORY_FLUSH_BYTES: usize = 1024 * 1024;
 /// costs round trips, higher delays what shares the connection.
 pub const HISTORY_CHUNK_BYTES: usize = 1024 * 1024;
 
+/// How long a holder may take to say which state levels its program knows. Lower counts a busy one
+/// as silent, which keeps the level where it is until it is asked again; higher delays that.
+pub const LEVELS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long records of the history are kept (row S229: archived jobs are removed after 21 days),
 /// counted from when they were archived, in the time of the log. Lower forgets what people still
 /// ask for, higher costs disk.
@@ -179,6 +184,9 @@ pub struct StoreConfig {
     pub timing: RaftTiming,
     /// When snapshots are made.
     pub compaction: Compaction,
+    /// The state levels that this program knows: [`gantry_engine::state::STATE_LEVELS`]. Less than
+    /// that makes it behave as an older program does.
+    pub levels: Levels,
     /// Seeds the election times. Equal seeds on two nodes make split votes likely.
     pub seed: u64,
 }

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gantry_engine::state::NotPermitted;
 use gantry_model::errors::Fault;
 use gantry_model::ids::{NodeUuid, Revision};
+use gantry_model::levels::Levels;
 
 use crate::config::ENTRY_BYTES_MAX;
 use crate::disk::DiskError;
+use crate::level::LevelError;
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,15 @@ pub enum OpenError {
         dir: PathBuf,
         /// Where it was noticed.
         reason: String,
+    },
+    /// The program does not know the level of the log.
+    #[error("cannot use the log in {}", dir.display())]
+    Level {
+        /// The directory.
+        dir: PathBuf,
+        /// What is not known.
+        #[source]
+        source: LevelError,
     },
     /// The thread of the store could not be started.
     #[error("cannot start the thread {name}")]
@@ -120,6 +132,26 @@ pub enum StoreError {
         /// Where it was noticed.
         reason: String,
     },
+    /// The store has ended because its program does not know the level of the log.
+    #[error("the store has stopped")]
+    Level(#[source] LevelError),
+    /// A node may not hold the log, because its program does not know the present level.
+    #[error(
+        "node {node} cannot hold the log: its program {}, the log is at state level {level}; \
+         upgrade gantry on that node and try again",
+        knows.map_or_else(
+            || "does not say which state levels it knows".to_owned(),
+            |levels| format!("knows state levels {levels}")
+        )
+    )]
+    MemberLevel {
+        /// Which node.
+        node: NodeUuid,
+        /// What it knows, if it said so.
+        knows: Option<Levels>,
+        /// The present level.
+        level: u32,
+    },
     /// The store has ended because its disk failed; nothing more is accepted.
     #[error("the store has stopped, its disk failed: {reason}")]
     Storage {
@@ -149,6 +181,9 @@ pub enum ProposeError {
         /// What the codec said.
         reason: String,
     },
+    /// Certainly not done: it does not belong to the present level.
+    #[error("the state does not permit it yet")]
+    NotPermitted(#[source] NotPermitted),
     /// Outcome unknown: it was accepted, and not committed in time.
     #[error("not committed within {deadline:?}, outcome unknown")]
     Timeout {
@@ -170,6 +205,9 @@ pub enum ProposeError {
         /// Where it was noticed.
         reason: String,
     },
+    /// Outcome unknown, never acknowledged: this node's program does not know the level of the log.
+    #[error("the store has stopped")]
+    Level(#[source] LevelError),
     /// Outcome unknown, never acknowledged: the disk failed. Nothing more is accepted until the
     /// store is opened again.
     #[error("the store has stopped, its disk failed: {reason}")]
@@ -184,11 +222,15 @@ impl ProposeError {
     #[must_use]
     pub fn had_no_effect(&self) -> bool {
         match self {
-            Self::NotLeader { .. } | Self::TooLarge { .. } | Self::NotEncodable { .. } => true,
+            Self::NotLeader { .. }
+            | Self::TooLarge { .. }
+            | Self::NotEncodable { .. }
+            | Self::NotPermitted(_) => true,
             Self::Timeout { .. }
             | Self::LeaderChanged { .. }
             | Self::Stopped
             | Self::Diverged { .. }
+            | Self::Level(_)
             | Self::Storage { .. } => false,
         }
     }

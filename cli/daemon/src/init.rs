@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use gantry_engine::state::InitCluster;
+use gantry_engine::state::{InitCluster, STATE_LEVEL};
 use gantry_link::identity::{CertificateAuthority, ClusterUuid as LinkCluster};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, Serial};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
@@ -163,6 +163,7 @@ pub(crate) fn first_entry(
             tags: Vec::new(),
         },
         group,
+        level: STATE_LEVEL,
     }
 }
 

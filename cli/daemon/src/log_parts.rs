@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use gantry_engine::state::InitCluster;
+use gantry_engine::state::{InitCluster, STATE_LEVELS};
 use gantry_model::ids::NodeUuid;
+use gantry_model::levels::Levels;
 use gantry_model::units::Timestamp;
 use gantry_runtime::Platform;
 use gantry_store::{
@@ -25,13 +26,15 @@ pub struct LogParts {
     pub disk: DiskKind,
     /// Which thread it runs on.
     pub home: Home,
+    /// Which state levels it is used with: those of this program, or less, as an older one has.
+    pub levels: Levels,
 }
 
 impl LogParts {
     /// Files in a directory, a thread of its own.
     #[must_use]
     pub fn real(dir: PathBuf) -> Self {
-        Self { dir, disk: DiskKind::Real, home: Home::OwnThread }
+        Self { dir, disk: DiskKind::Real, home: Home::OwnThread, levels: STATE_LEVELS }
     }
 
     /// Makes this node the first holder of a new log, and `first` its first entry.
@@ -69,6 +72,7 @@ impl LogParts {
             home: self.home,
             timing: RaftTiming::default(),
             compaction: Compaction::default(),
+            levels: self.levels,
             seed: platform.random_u64(),
         }
     }

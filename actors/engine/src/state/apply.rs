@@ -12,7 +12,7 @@ use gantry_wire::RequestId;
 
 use super::{
     Applied, BATCH_MAX, ClusterState, Command, Emitted, Entry, InitCluster, REQUESTS_MAX,
-    STATE_LEVEL, UNFINISHED_JOBS_MAX,
+    UNFINISHED_JOBS_MAX,
 };
 
 impl ClusterState {
@@ -33,6 +33,9 @@ impl ClusterState {
     ) -> Applied {
         debug_assert!(revision > self.revision, "entries are applied once, in order");
         self.revision = revision;
+        if let Err(error) = self.check_level(&entry.command) {
+            return Applied::Refused(error.into());
+        }
         let outcome = match &entry.command {
             Command::Init(init) => self.init(init),
             Command::TakeOver { node } => self.take_over(*node),
@@ -61,6 +64,9 @@ impl ClusterState {
                 .check_reign(*reign)
                 .and_then(|()| self.note_transitions(seen, entry.at, out))
                 .map(|()| Applied::Done),
+            Command::RaiseLevel { reign, to } => {
+                self.check_reign(*reign).and_then(|()| self.raise_level(*to))
+            }
             Command::Cancel { reign, job } => self
                 .check_reign(*reign)
                 .and_then(|()| self.cancel(*job, entry.at))
@@ -93,7 +99,7 @@ impl ClusterState {
         if self.cluster.is_some() || self.destroyed {
             return Err(Fault::new(FaultCode::WrongState, "the cluster exists already"));
         }
-        self.level = STATE_LEVEL;
+        self.level = init.level;
         self.cluster = Some(Arc::new(init.cluster.clone()));
         self.groups.insert(init.group.uuid, Arc::new(init.group.clone()));
         self.node_names.insert(init.node.name.clone(), init.node.uuid);

@@ -14,18 +14,7 @@ use gantry_wire::RequestId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The newest level of rules and variants that this program knows. It rises with every change of
-/// what [`ClusterState::apply`](super::ClusterState::apply) does.
-pub const STATE_LEVEL: u32 = 4;
-
-/// From this level on a job that acts can be told to stop, and its urgency can be changed.
-pub(super) const LEVEL_JOBS_TOUCHED: u32 = 2;
-
-/// From this level on jobs that leave the state go to the history.
-pub(super) const LEVEL_HISTORY: u32 = 3;
-
-/// From this level on transitions of guests are in the log; nobody proposes them below.
-pub const LEVEL_TRANSITIONS: u32 = 4;
+use super::level::LEVEL_UNSAID;
 
 /// A decided command with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +26,7 @@ pub struct Entry {
 }
 
 /// What an entry makes true. Each names the reign that proposed it, except those that begin one.
+/// From which level on each may appear says [`Command::level`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -82,12 +72,19 @@ pub enum Command {
         /// Which; those that have not ended stay.
         jobs: Vec<JobId>,
     },
-    /// Guests were seen to have changed. Of level 4.
+    /// Guests were seen to have changed.
     Transitions {
         /// Proposed under this reign.
         reign: ReignId,
         /// What was seen; what is no change when it is applied is left out.
         seen: Vec<GuestSeen>,
+    },
+    /// Every holder of the log knows the next level: what belongs to it may appear from here on.
+    RaiseLevel {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// The level that follows the present one.
+        to: u32,
     },
     /// A job is asked to stop.
     Cancel {
@@ -96,7 +93,7 @@ pub enum Command {
         /// Which.
         job: JobId,
     },
-    /// The opcodes of a job that have not begun get another urgency. Of level 2.
+    /// The opcodes of a job that have not begun get another urgency.
     ChangePriority {
         /// Proposed under this reign.
         reign: ReignId,
@@ -108,6 +105,7 @@ pub enum Command {
 }
 
 /// The beginning of a cluster.
+// The level is in the entry: replicas of later programs must begin where this one did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InitCluster {
     /// The cluster.
@@ -116,6 +114,13 @@ pub struct InitCluster {
     pub group: NodeGroup,
     /// Its first node, the master.
     pub node: Node,
+    /// The state level that it begins at: the newest of the program that makes it.
+    #[serde(default = "level_unsaid")]
+    pub level: u32,
+}
+
+fn level_unsaid() -> u32 {
+    LEVEL_UNSAID
 }
 
 /// What has become of a job; all or none of it.

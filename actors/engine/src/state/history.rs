@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::command::LEVEL_HISTORY;
+use super::level::Rule;
 use super::{Applied, BATCH_MAX, ClusterState, FINISHED_JOBS_MAX};
 
 /// Bytes of one encoded record that are kept whole. A larger job loses the log lines of its
@@ -131,14 +131,6 @@ impl ClusterState {
             let text = format!("more than {BATCH_MAX} jobs to archive at once");
             return Err(Fault::new(FaultCode::WrongInput, text));
         }
-        if self.level < LEVEL_HISTORY {
-            let text = format!(
-                "jobs are archived from state level {LEVEL_HISTORY} on, this is {}: upgrade all \
-                 master candidates",
-                self.level
-            );
-            return Err(Fault::new(FaultCode::WrongState, text));
-        }
         let mut gone = Vec::new();
         for id in jobs {
             if !self.unfinished.contains(id) && self.evict_job(*id, at, out) {
@@ -162,7 +154,7 @@ impl ClusterState {
     fn evict_job(&mut self, id: JobId, at: Timestamp, out: &mut Vec<Emitted>) -> bool {
         let Some(job) = self.jobs.remove(&id) else { return false };
         // Below it they were forgotten.
-        if self.level < LEVEL_HISTORY {
+        if !self.permits(Rule::History) {
             return true;
         }
         let event = HistoryEvent::Job { job: Box::new(job.as_ref().clone()), cut: false };

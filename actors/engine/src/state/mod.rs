@@ -15,16 +15,16 @@ mod config;
 mod find;
 mod history;
 mod journal;
+pub mod level;
 mod touch;
 mod transitions;
 mod trust;
 
 pub(crate) use find::unknown;
 
-pub use command::{
-    Applied, Command, Entry, InitCluster, JobEntry, JobFact, LEVEL_TRANSITIONS, STATE_LEVEL,
-};
+pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
+pub use level::{NotPermitted, Rule, STATE_LEVEL, STATE_LEVEL_LOWEST, STATE_LEVELS};
 pub use transitions::TRANSITIONS_MAX;
 pub use trust::SECRETS_MAX;
 

@@ -8,14 +8,14 @@ use gantry_model::units::Timestamp;
 
 use super::ClusterState;
 use super::apply::end_unfinished_ops;
-use super::command::LEVEL_JOBS_TOUCHED;
+use super::level::Rule;
 
 impl ClusterState {
     /// A job that has not begun ends at once. One that has is told: it ends between two opcodes. An
     /// opcode that is in the log as begun is not canceled any more.
     pub(super) fn cancel(&mut self, id: JobId, at: Timestamp) -> Result<(), Fault> {
         let job = self.unfinished_job(id)?;
-        if job.status() == JobStatus::Running && self.level < LEVEL_JOBS_TOUCHED {
+        if job.status() == JobStatus::Running && !self.permits(Rule::JobsTouched) {
             let text = format!("job {id} is running, it cannot be canceled any more");
             return Err(Fault::new(FaultCode::WrongState, text));
         }
@@ -34,14 +34,6 @@ impl ClusterState {
 
     /// Only opcodes that are not in the log as begun take it; without one it is refused.
     pub(super) fn change_priority(&mut self, id: JobId, priority: i8) -> Result<(), Fault> {
-        if self.level < LEVEL_JOBS_TOUCHED {
-            let text = format!(
-                "the urgency of jobs cannot be changed at state level {}, it takes level \
-                 {LEVEL_JOBS_TOUCHED}: upgrade all master candidates",
-                self.level
-            );
-            return Err(Fault::new(FaultCode::WrongState, text));
-        }
         let job = self.unfinished_job(id)?;
         if !job.ops.iter().any(|op| op.status == JobStatus::Queued) {
             let text = format!("job {id} has no pending opcodes");
@@ -57,7 +49,7 @@ impl ClusterState {
 
     /// Whether an opcode may not be begun any more, because its job was asked to stop.
     pub(super) fn begins_too_late(&self, job: &JobRecord) -> bool {
-        job.cancel && self.level >= LEVEL_JOBS_TOUCHED
+        job.cancel && self.permits(Rule::JobsTouched)
     }
 
     fn unfinished_job(&self, id: JobId) -> Result<&JobRecord, Fault> {

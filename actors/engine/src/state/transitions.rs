@@ -12,7 +12,7 @@ use gantry_model::report::GuestState;
 use gantry_model::transitions::{GuestSeen, Transition, TransitionCause};
 use gantry_model::units::Timestamp;
 
-use super::{ClusterState, Emitted, HistoryEvent, LEVEL_TRANSITIONS};
+use super::{ClusterState, Emitted, HistoryEvent};
 
 /// Most transitions in one entry. A node with 1,000 guests that fails makes that many at once;
 /// lower makes more entries of it, higher one that holds up those behind it.
@@ -43,13 +43,6 @@ impl ClusterState {
         at: Timestamp,
         out: &mut Vec<Emitted>,
     ) -> Result<(), Fault> {
-        if self.level < LEVEL_TRANSITIONS {
-            let text = format!(
-                "transitions are noted from state level {LEVEL_TRANSITIONS} on, this is {}",
-                self.level
-            );
-            return Err(Fault::new(FaultCode::WrongState, text));
-        }
         if all.len() > TRANSITIONS_MAX {
             let text = format!("more than {TRANSITIONS_MAX} transitions in one entry");
             return Err(Fault::new(FaultCode::WrongInput, text));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gantry_engine::state::{Command, LEVEL_TRANSITIONS};
+use gantry_engine::state::{Command, Rule};
 use gantry_runtime::Context;
 
 use super::ClusterActor;
@@ -19,7 +19,7 @@ impl ClusterActor {
             return;
         }
         // What is collected meanwhile is written when the level has risen.
-        if self.context.state().level < LEVEL_TRANSITIONS {
+        if !self.context.state().permits(Rule::Transitions) {
             return;
         }
         self.writes_transitions = true;

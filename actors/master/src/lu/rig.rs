@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_engine::jobs::{LockStage, Next};
-use gantry_engine::state::{Applied, ClusterState, Command, Entry, InitCluster};
+use gantry_engine::state::{Applied, ClusterState, Command, Entry, InitCluster, STATE_LEVEL};
 use gantry_model::deltas::{ConfigDelta, InstanceChange};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
@@ -313,7 +313,7 @@ impl Rig {
             tags: Vec::new(),
         };
         let uuid = node.uuid;
-        let init = InitCluster { cluster: cluster(), group, node };
+        let init = InitCluster { cluster: cluster(), group, node, level: STATE_LEVEL };
         assert_eq!(self.apply(Command::Init(Box::new(init))), Applied::Done);
         assert!(matches!(self.apply(Command::TakeOver { node: uuid }), Applied::Reign(_)));
     }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::Fault;
 use crate::ids::{InstanceUuid, NodeUuid};
+use crate::levels::since;
 
 /// How long a call may take (classes as in Ganeti's node procedures, appendix B). A call that has
 /// its own time (a shutdown time-out) adds it.
@@ -47,9 +48,12 @@ impl TimeoutClass {
     }
 }
 
-/// The table of node calls: `Variant = "noun.verb", Class;`.
+/// The table of node calls: `Variant = "noun.verb", Class;`. A row that was not there at the first
+/// state level ends in `, since 7;`: calls stand in the log, which every holder must read.
 macro_rules! node_calls {
-    ($($(#[$doc:meta])* $name:ident = $wire:literal, $class:ident;)*) => {
+    ($(
+        $(#[$doc:meta])* $name:ident = $wire:literal, $class:ident $(, since $level:literal)?;
+    )*) => {
         /// A node call with its parameters.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum NodeCall {
@@ -64,6 +68,12 @@ macro_rules! node_calls {
             #[must_use]
             pub fn wire_name(&self) -> &'static str {
                 match self { $(Self::$name(_) => $wire,)* }
+            }
+
+            /// From which state level on a step may have it.
+            #[must_use]
+            pub fn level(&self) -> u32 {
+                match self { $(Self::$name(_) => since(&[$($level)?]),)* }
             }
 
             /// Its time-out.

@@ -24,12 +24,15 @@ use serde_json::{Map, Value, json};
 
 use crate::ids::JobId;
 use crate::jobs::JobStatus;
+use crate::levels::since;
 
 /// The table of opcodes: `Variant = "OP_ID", "noun/verb";`. The second text is the stem of the
-/// files that belong to it: logical unit and command. Makes [`OpCode`] with `ALL`, `op_id`, `stem`
-/// and `summary`.
+/// files that belong to it: logical unit and command. A row that was not there at the first state
+/// level ends in `, since 7;`. Makes [`OpCode`] with `ALL`, `op_id`, `level` and `summary_detail`.
 macro_rules! opcodes {
-    ($($(#[$doc:meta])* $name:ident = $op_id:literal, $stem:literal;)*) => {
+    ($(
+        $(#[$doc:meta])* $name:ident = $op_id:literal, $stem:literal $(, since $level:literal)?;
+    )*) => {
         /// An opcode with its parameters. The wire name is Ganeti's own OP_ID.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[expect(
@@ -48,6 +51,12 @@ macro_rules! opcodes {
             #[must_use]
             pub fn op_id(&self) -> &'static str {
                 match self { $(Self::$name(_) => $op_id,)* }
+            }
+
+            /// From which state level on it may be submitted.
+            #[must_use]
+            pub fn level(&self) -> u32 {
+                match self { $(Self::$name(_) => since(&[$($level)?]),)* }
             }
 
             /// The text after the name in a job's summary.

@@ -1,5 +1,9 @@
 //! How a disk fails.
 
+use gantry_model::levels::Levels;
+
+use crate::level::LevelError;
+
 /// Why the files of a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -44,6 +48,23 @@ pub enum DiskError {
         /// The version that is known.
         known: u32,
     },
+    /// The program does not know the level that it is of.
+    #[error("{what} is not for this program")]
+    Level {
+        /// Which part: `the snapshot`.
+        what: &'static str,
+        /// What is not known.
+        #[source]
+        source: LevelError,
+    },
+    /// An entry that is whole, and says something that this program has no word for.
+    #[error("log entry {index} is none that this program knows: {detail}")]
+    UnknownEntry {
+        /// Which.
+        index: u64,
+        /// What the codec said.
+        detail: String,
+    },
     /// The files belong to another node.
     #[error("the log belongs to node {found}, this is {this}")]
     WrongNode {
@@ -73,6 +94,24 @@ pub enum DiskError {
 }
 
 impl DiskError {
+    /// What it says about levels, if it does.
+    pub(crate) fn level_error(&self, levels: Levels) -> Option<LevelError> {
+        let known = levels.newest;
+        match self {
+            Self::Level { source, .. } => Some(source.clone()),
+            Self::UnknownEntry { index, detail } => {
+                let (what, detail) = (format!("log entry {index}"), detail.clone());
+                Some(LevelError::Unreadable { what, known, detail })
+            }
+            // Checksums have been checked before: a newer program has written it.
+            Self::UnknownVersion { file, found, known: format } if found > format => {
+                let detail = format!("it has format {found}, this program reads {format}");
+                Some(LevelError::Unreadable { what: (*file).to_owned(), known, detail })
+            }
+            _ => None,
+        }
+    }
+
     /// For a failed access to a file.
     pub(crate) fn io(action: &'static str, file: &str, source: std::io::Error) -> Self {
         Self::Io { action, file: file.to_owned(), source }

@@ -8,8 +8,8 @@ use std::ops::{Bound, Range};
 use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
-use gantry_engine::state::Entry;
 use gantry_model::ids::NodeUuid;
+use gantry_model::levels::Levels;
 use gantry_model::units::Timestamp;
 use redb::{
     BackendError, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
@@ -22,6 +22,7 @@ use super::checksum::{RECORD_SUM_BYTES, record_sum};
 use super::{Disk, DiskError};
 use crate::config::PAGE_CACHE_BYTES;
 use crate::forms::{LOG_VERSION, LogIdForm, PayloadForm, RecordForm, VoteForm};
+use crate::level::known_entry;
 
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 const MARKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("marks");
@@ -86,7 +87,11 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     /// Opens or makes the log of `node` and checks all of it.
-    pub(crate) fn open(disk: &dyn Disk, node: NodeUuid) -> Result<(Self, Marks), DiskError> {
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        node: NodeUuid,
+        levels: Levels,
+    ) -> Result<(Self, Marks), DiskError> {
         let backend = disk.open_log().map_err(|e| DiskError::io("open", "the log", e))?;
         let database = Database::builder()
             .set_cache_size(PAGE_CACHE_BYTES)
@@ -96,7 +101,7 @@ impl LogFile {
             .map_err(|e| DiskError::log("open", e))?;
         let file = Self { database: RwLock::new(Some(database)) };
         file.check_header(node)?;
-        let marks = file.check_records()?;
+        let marks = file.check_records(levels)?;
         Ok((file, marks))
     }
 
@@ -202,7 +207,7 @@ impl LogFile {
     }
 
     /// Reads every record, so that a corrupt one is named now and not when it is needed.
-    fn check_records(&self) -> Result<Marks, DiskError> {
+    fn check_records(&self, levels: Levels) -> Result<Marks, DiskError> {
         let tx = self.begin_read()?;
         let table = tx.open_table(MARKS).map_err(|e| DiskError::log("read", e))?;
         let mut marks = Marks {
@@ -225,9 +230,7 @@ impl LogFile {
             }
         }
         if let Some((index, encoded)) = last_entry {
-            let entry: Entry = gantry_wire::decode(&encoded)
-                .map_err(|e| DiskError::corrupt(format!("log entry {index}"), e.to_string()))?;
-            marks.latest_at = entry.at;
+            marks.latest_at = known_entry(index, &encoded, levels)?.at;
         }
         Ok(marks)
     }
@@ -359,6 +362,7 @@ impl StorageBackend for Boxed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gantry_engine::state::STATE_LEVELS;
     use gantry_wire::ErrorChain;
 
     use crate::disk::FaultyDisk;
@@ -373,7 +377,7 @@ mod tests {
 
     fn log_of(indexes: &[u64]) -> (FaultyDisk, LogFile) {
         let disk = FaultyDisk::in_memory();
-        let (file, marks) = LogFile::open(&disk, NODE).expect("opens");
+        let (file, marks) = LogFile::open(&disk, NODE, STATE_LEVELS).expect("opens");
         assert_eq!(marks, Marks::default());
         let records = indexes.iter().map(|index| record(*index)).collect();
         file.write(&[LogWrite::Append(records)], None).expect("writes");
@@ -392,7 +396,7 @@ mod tests {
 
     fn reopened(disk: &FaultyDisk, file: &LogFile) -> Result<Marks, String> {
         file.close();
-        LogFile::open(disk, NODE)
+        LogFile::open(disk, NODE, STATE_LEVELS)
             .map(|(_, marks)| marks)
             .map_err(|error| ErrorChain(&error).to_string())
     }

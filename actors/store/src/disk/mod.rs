@@ -9,6 +9,7 @@ mod error;
 mod faulty;
 mod faulty_files;
 mod history_files;
+pub(crate) mod level_file;
 pub(crate) mod log_file;
 mod real;
 pub(crate) mod snapshot_codec;

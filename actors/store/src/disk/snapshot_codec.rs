@@ -8,12 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gantry_engine::state::ClusterState;
 use gantry_model::jobs::JobRecord;
-use serde::Serialize;
+use gantry_model::levels::Levels;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::DiskError;
 use super::checksum::{file_sum, hex};
 use crate::forms::{SNAPSHOT_VERSION, SNAPSHOT_VERSION_OLDEST, SnapshotHead, SnapshotItem};
+use crate::level::LevelError;
 
 const MAGIC: &[u8; 8] = b"GANTRYSN";
 const SUM_BYTES: usize = 32;
@@ -52,9 +54,11 @@ pub(crate) fn encode(mut head: SnapshotHead) -> Result<Bytes, DiskError> {
 }
 
 /// Decodes a snapshot; the head that is returned has the whole state in it.
-pub(crate) fn decode(bytes: &[u8]) -> Result<SnapshotHead, DiskError> {
-    let (head, mut rest) = split_head(bytes)?;
-    let mut head: SnapshotHead = head;
+///
+/// # Errors
+/// When it is damaged, or of a level that is none of `levels`; the level is looked at first.
+pub(crate) fn decode(bytes: &[u8], levels: Levels) -> Result<SnapshotHead, DiskError> {
+    let (mut head, mut rest) = split_head(bytes, levels)?;
     for _ in 0..head.n_items {
         let item = take(&mut rest)?;
         add(&mut head.state, item)?;
@@ -70,11 +74,25 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<SnapshotHead, DiskError> {
 }
 
 /// Checks a whole file and reads its head; the state in it is not whole.
-pub(crate) fn decode_head(bytes: &[u8]) -> Result<SnapshotHead, DiskError> {
-    split_head(bytes).map(|(head, _)| head)
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_head(bytes: &[u8], levels: Levels) -> Result<SnapshotHead, DiskError> {
+    split_head(bytes, levels).map(|(head, _)| head)
 }
 
-fn split_head(bytes: &[u8]) -> Result<(SnapshotHead, &[u8]), DiskError> {
+/// As much of a head as every version and every level of it has.
+#[derive(Deserialize)]
+struct HeadOfAnyLevel {
+    state: StateOfAnyLevel,
+}
+
+#[derive(Deserialize)]
+struct StateOfAnyLevel {
+    level: u32,
+}
+
+fn split_head(bytes: &[u8], levels: Levels) -> Result<(SnapshotHead, &[u8]), DiskError> {
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| corrupt("it is no snapshot".into()))?;
     let Some((version, rest)) = rest.split_first_chunk() else {
         return Err(corrupt("it ends in its version".into()));
@@ -89,6 +107,10 @@ fn split_head(bytes: &[u8]) -> Result<(SnapshotHead, &[u8]), DiskError> {
     };
     if file_sum(&bytes[..bytes.len() - SUM_BYTES]) != *sum {
         return Err(corrupt("its checksum does not match".into()));
+    }
+    let HeadOfAnyLevel { state } = take(&mut &*rest)?;
+    if let Some(source) = LevelError::of(state.level, levels) {
+        return Err(DiskError::Level { what: "the snapshot", source });
     }
     let head = take(&mut rest)?;
     Ok((head, rest))

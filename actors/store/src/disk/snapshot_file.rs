@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use gantry_model::levels::Levels;
 
 use super::{Disk, DiskError, snapshot_codec};
 use crate::forms::{LogIdForm, SnapshotHead};
@@ -21,10 +22,13 @@ pub(crate) struct SnapshotFile {
 
 impl SnapshotFile {
     /// Opens it and reads what is there, whole and checked.
-    pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<(Self, Option<SnapshotHead>), DiskError> {
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        levels: Levels,
+    ) -> Result<(Self, Option<SnapshotHead>), DiskError> {
         let file = Self { disk, kept: Mutex::new(None) };
         let Some(bytes) = file.bytes()? else { return Ok((file, None)) };
-        let head = snapshot_codec::decode(&bytes)?;
+        let head = snapshot_codec::decode(&bytes, levels)?;
         *file.lock() = Some(head.last);
         Ok((file, Some(head)))
     }

@@ -12,9 +12,9 @@ pub use history::{SegmentHead, SegmentSeal};
 pub use record::{LogIdForm, MembershipForm, PayloadForm, RecordForm, VoteForm};
 pub use snapshot::{MembershipAt, SnapshotHead, SnapshotItem};
 pub use wire::{
-    AppendAnswer, AppendCall, HistoryAnswer, HistoryCall, RaftAnswer, RaftCall, RaftReply,
-    RaftRequest, SnapshotAnswer, SnapshotCall, SnapshotId, StateHashAnswer, StateHashCall,
-    TransferAnswer, TransferCall, VoteAnswer, VoteCall,
+    AppendAnswer, AppendCall, HistoryAnswer, HistoryCall, LevelsAnswer, LevelsCall, RaftAnswer,
+    RaftCall, RaftReply, RaftRequest, SnapshotAnswer, SnapshotCall, SnapshotId, StateHashAnswer,
+    StateHashCall, TransferAnswer, TransferCall, VoteAnswer, VoteCall,
 };
 
 /// Version of the log file: its tables and [`RecordForm`]. A file of another version is refused.
@@ -31,5 +31,10 @@ pub const SNAPSHOT_VERSION_OLDEST: u32 = 1;
 /// records, which are [`gantry_engine::state::HistoryRecord`].
 pub const HISTORY_VERSION: u32 = 1;
 
-/// Version of [`RaftRequest`] and [`RaftReply`]. A peer of another version is refused.
-pub const WIRE_VERSION: u32 = 3;
+/// Newest version of [`RaftRequest`] and [`RaftReply`]. A request has the version of its call
+/// ([`RaftCall::version`]), a reply that of its request: so a program that only knows an older
+/// version understands all but the calls that it does not have, and a cluster of both works.
+pub const WIRE_VERSION: u32 = 4;
+
+/// Oldest version that is understood. It rises when a call is given up.
+pub const WIRE_VERSION_OLDEST: u32 = 3;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use gantry_model::ids::NodeUuid;
+use gantry_model::levels::Levels;
 use gantry_wire::{Access, Message};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::{LogIdForm, RecordForm, VoteForm};
 /// A request of one holder of the log to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RaftRequest {
-    /// [`super::WIRE_VERSION`] of the sender.
+    /// That of the call, [`RaftCall::version`].
     pub version: u32,
     /// Who asks.
     pub from: NodeUuid,
@@ -39,12 +40,39 @@ pub enum RaftCall {
     StateHash(StateHashCall),
     /// Which records of the history are before that one?
     History(HistoryCall),
+    /// Which state levels does your program know?
+    Levels(LevelsCall),
+}
+
+impl RaftRequest {
+    /// A request in the version of its call.
+    #[must_use]
+    pub fn new(from: NodeUuid, to: NodeUuid, call: RaftCall) -> Self {
+        Self { version: call.version(), from, to, call }
+    }
+}
+
+impl RaftCall {
+    /// Since which version of the messages it is there and means what it means.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        match self {
+            Self::Vote(_)
+            | Self::PreVote(_)
+            | Self::Append(_)
+            | Self::InstallSnapshot(_)
+            | Self::TransferLeader(_)
+            | Self::StateHash(_)
+            | Self::History(_) => 3,
+            Self::Levels(_) => 4,
+        }
+    }
 }
 
 /// A reply of one holder of the log to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RaftReply {
-    /// [`super::WIRE_VERSION`] of the sender.
+    /// That of the request.
     pub version: u32,
     /// What is answered.
     pub answer: RaftAnswer,
@@ -66,6 +94,8 @@ pub enum RaftAnswer {
     StateHash(StateHashAnswer),
     /// A piece of the history.
     History(HistoryAnswer),
+    /// What the program knows.
+    Levels(LevelsAnswer),
     /// Not handled: wrong receiver, another version, not understood, or stopped.
     Refused {
         /// Why, for people.
@@ -214,6 +244,18 @@ pub struct HistoryAnswer {
     pub lowest: Option<u64>,
 }
 
+/// Asks which state levels the receiver's program knows. Answered by the very process that would
+/// apply the entries, out of nothing that is stored: what is answered holds for as long as it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LevelsCall {}
+
+/// Says which state levels a program knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LevelsAnswer {
+    /// Those.
+    pub levels: Levels,
+}
+
 impl Message for RaftRequest {
     const WIRE_NAME: &'static str = "raft.request";
     const ACCESS: Access = Access::Consensus;
@@ -227,7 +269,8 @@ impl Message for RaftRequest {
             | RaftCall::PreVote(_)
             | RaftCall::TransferLeader(_)
             | RaftCall::StateHash(_)
-            | RaftCall::History(_) => 0,
+            | RaftCall::History(_)
+            | RaftCall::Levels(_) => 0,
         };
         size_of::<Self>() + payload
     }

@@ -7,6 +7,7 @@ use gantry_model::ids::NodeUuid;
 use openraft::EmptyNode;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
+use tokio::time::Instant;
 
 use super::{Inner, Store};
 use crate::error::StoreError;
@@ -33,8 +34,12 @@ impl Store {
     /// Sends the log to another node, which does not vote yet; returns when it has caught up.
     ///
     /// # Errors
-    /// When this node does not lead, or the other does not catch up in time.
+    /// When this node does not lead, the other's program does not know the present level, or it
+    /// does not catch up in time.
     pub async fn add_learner(&self, node: NodeUuid, deadline: Duration) -> Result<(), StoreError> {
+        let until = Instant::now() + deadline;
+        self.check_new_holder(node).await?;
+        let deadline = until.saturating_duration_since(Instant::now());
         let adding = self.inner.raft.add_learner(node, EmptyNode {}, true);
         self.change(async { adding.await.map(drop) }, "catching up", deadline).await
     }

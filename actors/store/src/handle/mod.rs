@@ -3,6 +3,7 @@
 //! Actors of the master propose and read through it, the daemon passes requests of peers to it.
 //! Deliberately absent: what a command means (the engine's state decides that).
 
+mod levels;
 mod members;
 mod moments;
 mod propose;
@@ -18,11 +19,12 @@ use std::time::Duration;
 use gantry_model::ids::NodeUuid;
 use tokio::sync::watch;
 
-use crate::config::{Clock, StoreConfig};
+use crate::config::{Clock, RaftTransport, StoreConfig};
 use crate::error::{OpenError, StoreError};
-use crate::forms::{RaftAnswer, RaftReply, RaftRequest, WIRE_VERSION};
+use crate::forms::{RaftAnswer, RaftReply, RaftRequest, WIRE_VERSION, WIRE_VERSION_OLDEST};
 use crate::history::History;
 use crate::leadership::Leadership;
+use crate::raft::brake::Brake;
 use crate::raft::comparison::Points;
 use crate::raft::context::NodeContext;
 use crate::raft::inbound::{self, Incoming};
@@ -49,6 +51,8 @@ struct Inner {
     log: Arc<LogShared>,
     published: Arc<Published>,
     context: Arc<NodeContext>,
+    brake: Arc<Brake>,
+    transport: Arc<dyn RaftTransport>,
     incoming: Incoming,
     points: Arc<Points>,
     history: Arc<History>,
@@ -77,6 +81,8 @@ impl Store {
             log: node.log,
             published: node.published,
             context: node.context,
+            brake: node.brake,
+            transport: config.transport,
             incoming: Incoming::default(),
             points: node.points,
             history: node.history,
@@ -101,8 +107,9 @@ impl Store {
         self.inner.log.is_initialised()
     }
 
-    /// Why nothing is written any more: the disk has failed, or the state was found to differ from
-    /// that of the other holders. What was applied until then can still be read.
+    /// Why nothing is written any more: the disk has failed, the state was found to differ from
+    /// that of the other holders, or the log has reached a level that this program does not know.
+    /// What was applied until then can still be read.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.inner.failure()
@@ -118,24 +125,29 @@ impl Store {
     /// refused with a reason.
     pub async fn handle(&self, request: RaftRequest) -> RaftReply {
         let inner = &self.inner;
-        let answer = if request.version != WIRE_VERSION {
-            Err(format!("version {} is not {WIRE_VERSION}", request.version))
+        let version = request.version;
+        let answer = if !(WIRE_VERSION_OLDEST..=WIRE_VERSION).contains(&version) {
+            Err(format!("version {version} is not {WIRE_VERSION_OLDEST} to {WIRE_VERSION}"))
         } else if request.to != inner.node {
             Err(format!("this is node {}, not {}", inner.node, request.to))
-        } else if let Some(reason) = inner.log.divergence() {
-            Err(reason.to_string())
+        } else if let Some(halt) = inner.log.halted() {
+            Err(halt.to_string())
         } else {
-            let (incoming, points) = (&inner.incoming, &inner.points);
-            let (history, node) = (&inner.history, inner.context.as_ref());
-            let handling =
-                inbound::handle(&inner.raft, incoming, points, history, node, request.call);
-            inner.context.clone().enter(handling).await
+            let at = inbound::Receiver {
+                raft: &inner.raft,
+                incoming: &inner.incoming,
+                points: &inner.points,
+                history: &inner.history,
+                node: &inner.context,
+                brake: &inner.brake,
+            };
+            inner.context.clone().enter(inbound::handle(&at, request.call)).await
         };
         let answer = answer.unwrap_or_else(|reason| {
             tracing::debug!(from = %request.from, reason, "refused a request");
             RaftAnswer::Refused { reason }
         });
-        RaftReply { version: WIRE_VERSION, answer }
+        RaftReply { version, answer }
     }
 
     /// Ends the store in order: what is queued is written, the files are closed.

@@ -17,6 +17,7 @@ use super::moments::CommitMoment;
 use super::{Inner, Store};
 use crate::config::{ENTRY_BYTES_MAX, PROPOSE_RETRY};
 use crate::error::{ProposeError, StoreError};
+use crate::raft::brake::Halt;
 use crate::raft::types::{Config, Proposal};
 
 /// Longest wait for the first entry of a cluster. It needs this node's disk only.
@@ -103,6 +104,8 @@ impl Store {
     ) -> Result<Committed, ProposeError> {
         let until = Instant::now() + deadline;
         let mut entry = Entry { at: (self.inner.clock)(), command };
+        let permitted = self.snapshot().check_level(&entry.command);
+        permitted.map_err(ProposeError::NotPermitted)?;
         self.at_commit(CommitMoment::Before, &entry.command);
         loop {
             let (outcome, back) = self.inner.offer(entry, until, deadline).await;
@@ -194,8 +197,12 @@ impl Inner {
     }
 
     fn propose_stopped(&self) -> ProposeError {
-        if let Some(reason) = self.log.divergence() {
-            return ProposeError::Diverged { reason: reason.to_string() };
+        match self.log.halted() {
+            Some(Halt::Diverged(reason)) => {
+                return ProposeError::Diverged { reason: reason.to_string() };
+            }
+            Some(Halt::Level(unknown)) => return ProposeError::Level(unknown.clone()),
+            None => {}
         }
         match self.failure() {
             Some(reason) => ProposeError::Storage { reason },
@@ -204,8 +211,12 @@ impl Inner {
     }
 
     pub(super) fn stopped(&self) -> StoreError {
-        if let Some(reason) = self.log.divergence() {
-            return StoreError::Diverged { reason: reason.to_string() };
+        match self.log.halted() {
+            Some(Halt::Diverged(reason)) => {
+                return StoreError::Diverged { reason: reason.to_string() };
+            }
+            Some(Halt::Level(unknown)) => return StoreError::Level(unknown.clone()),
+            None => {}
         }
         match self.failure() {
             Some(reason) => StoreError::Storage { reason },

@@ -13,7 +13,7 @@ use super::segment::{Summary, file_name, sealed_segment};
 use super::{Gap, History, is_too_old};
 use crate::config::{HISTORY_FETCH_RETRY, HISTORY_FETCH_TIMEOUT, RaftTransport};
 use crate::disk::DiskError;
-use crate::forms::{HistoryAnswer, HistoryCall, RaftAnswer, RaftCall, RaftRequest, WIRE_VERSION};
+use crate::forms::{HistoryAnswer, HistoryCall, RaftAnswer, RaftCall, RaftRequest};
 use crate::raft::context::NodeContext;
 use crate::raft::types::Raft;
 
@@ -69,7 +69,7 @@ impl Fetcher {
     /// What another holder has before this position; none if it does not say.
     async fn ask(&self, to: NodeUuid, before: u64) -> Option<HistoryAnswer> {
         let call = RaftCall::History(HistoryCall { before });
-        let request = RaftRequest { version: WIRE_VERSION, from: self.this, to, call };
+        let request = RaftRequest::new(self.this, to, call);
         let reply = self.transport.send(to, request, HISTORY_FETCH_TIMEOUT).await;
         match reply.map(|reply| reply.answer) {
             Ok(RaftAnswer::History(answer)) => Some(answer),

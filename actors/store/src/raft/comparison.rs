@@ -19,20 +19,18 @@ use futures_util::future::join_all;
 use gantry_engine::state::ClusterState;
 use gantry_model::ids::NodeUuid;
 use openraft::async_runtime::WatchReceiver;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::brake::{Brake, Halt};
 use super::context::NodeContext;
-use super::log_store::LogShared;
 use super::types::Raft;
 use crate::config::{
     COMPARE_DEADLINE, COMPARE_RETRY, COMPARE_TIMEOUT, POINTS_KEPT, POINTS_WAITING_MAX,
     RaftTransport,
 };
 use crate::disk::checksum::hex;
-use crate::disk::{DIVERGED_FILE, Disk};
-use crate::forms::{RaftAnswer, RaftCall, RaftRequest, StateHashCall, WIRE_VERSION};
-use crate::leadership::Leadership;
+use crate::forms::{RaftAnswer, RaftCall, RaftRequest, StateHashCall};
 
 /// A state to be compared, as it was after the entry of this index.
 #[derive(Debug)]
@@ -133,11 +131,9 @@ pub(crate) struct Comparison {
     pub(crate) this: NodeUuid,
     pub(crate) points: Arc<Points>,
     pub(crate) raft: Raft,
-    pub(crate) log: Arc<LogShared>,
-    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) transport: Arc<dyn RaftTransport>,
     pub(crate) node: Arc<NodeContext>,
-    pub(crate) leadership: Arc<watch::Sender<Leadership>>,
+    pub(crate) brake: Arc<Brake>,
 }
 
 /// A comparison that is not decided yet.
@@ -208,7 +204,7 @@ impl Comparison {
         let index = current.index;
         let asked = missing.map(|to| async move {
             let call = RaftCall::StateHash(StateHashCall { index });
-            let request = RaftRequest { version: WIRE_VERSION, from: self.this, to, call };
+            let request = RaftRequest::new(self.this, to, call);
             let reply = self.transport.send(to, request, COMPARE_TIMEOUT).await;
             match reply.map(|reply| reply.answer) {
                 Ok(RaftAnswer::StateHash(answer)) => answer.hash.map(|hash| (to, hash)),
@@ -250,16 +246,7 @@ impl Comparison {
             self.this,
             named.join(", ")
         );
-        self.log.diverge(&reason);
-        let (disk, mark) = (self.disk.clone(), reason.clone());
-        let marked = self.node.blocking(move || disk.replace(DIVERGED_FILE, mark.as_bytes())).await;
-        if let Err(error) = marked.and_then(|marked| marked) {
-            tracing::error!(%error, "the difference could not be noted on disk");
-        }
-        if let Err(error) = self.raft.shutdown().await {
-            tracing::error!(%error, "raft ended badly");
-        }
-        self.leadership.send_replace(Leadership::Stopped);
+        self.brake.stop(Halt::Diverged(reason.into())).await;
     }
 }
 

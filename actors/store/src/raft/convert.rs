@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gantry_model::ids::NodeUuid;
+use gantry_model::levels::Levels;
 use openraft::vote::RaftLeaderId;
 use openraft::{EmptyNode, EntryPayload};
 
 use super::types::{LogEntry, LogId, Membership, Proposal, StoredMembership, Vote};
 use crate::disk::DiskError;
 use crate::forms::{LogIdForm, MembershipAt, MembershipForm, PayloadForm, RecordForm, VoteForm};
+use crate::level::known_entry;
 
 type LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeUuid>;
 
@@ -73,14 +75,12 @@ pub(crate) fn record_form(entry: &LogEntry) -> RecordForm {
 }
 
 /// # Errors
-/// When the entry in it is not one that this program knows.
-pub(crate) fn log_entry(record: RecordForm) -> Result<LogEntry, DiskError> {
+/// When the entry in it is not one that a program with these levels knows.
+pub(crate) fn log_entry(record: RecordForm, levels: Levels) -> Result<LogEntry, DiskError> {
     let payload = match record.payload {
         PayloadForm::Blank => EntryPayload::Blank,
         PayloadForm::Entry(encoded) => {
-            let entry = gantry_wire::decode(&encoded).map_err(|e| {
-                DiskError::corrupt(format!("log entry {}", record.id.index), e.to_string())
-            })?;
+            let entry = known_entry(record.id.index, &encoded, levels)?;
             EntryPayload::Normal(Proposal { entry: Arc::new(entry), encoded })
         }
         PayloadForm::Membership(form) => EntryPayload::Membership(membership(form)?),

@@ -3,23 +3,27 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use gantry_model::levels::Levels;
 use gantry_wire::ErrorChain;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
     VoteRequest, VoteResponse,
 };
 
+use super::brake::Brake;
 use super::comparison::Points;
 use super::context::NodeContext;
 use super::convert;
 use super::machine::meta_of;
 use super::types::{Config, Raft, Snapshot};
 use crate::config::{APPEND_ENTRIES_MAX, SNAPSHOT_BYTES_MAX, SNAPSHOT_CHUNK_BYTES};
+use crate::disk::DiskError;
 use crate::disk::checksum::{file_sum, hex};
 use crate::disk::snapshot_codec;
 use crate::forms::{
-    AppendAnswer, AppendCall, RaftAnswer, RaftCall, SnapshotAnswer, SnapshotCall, SnapshotId,
-    StateHashAnswer, TransferAnswer, TransferCall, VoteAnswer, VoteCall, VoteForm,
+    AppendAnswer, AppendCall, LevelsAnswer, LevelsCall, RaftAnswer, RaftCall, SnapshotAnswer,
+    SnapshotCall, SnapshotId, StateHashAnswer, TransferAnswer, TransferCall, VoteAnswer, VoteCall,
+    VoteForm,
 };
 use crate::history::History;
 
@@ -34,15 +38,19 @@ struct Pieces {
     bytes: Vec<u8>,
 }
 
+/// What requests are handled with.
+pub(crate) struct Receiver<'a> {
+    pub(crate) raft: &'a Raft,
+    pub(crate) incoming: &'a Incoming,
+    pub(crate) points: &'a Points,
+    pub(crate) history: &'a Arc<History>,
+    pub(crate) node: &'a NodeContext,
+    pub(crate) brake: &'a Brake,
+}
+
 /// Handles a request; the reason when it could not be.
-pub(crate) async fn handle(
-    raft: &Raft,
-    incoming: &Incoming,
-    points: &Points,
-    history: &Arc<History>,
-    node: &NodeContext,
-    call: RaftCall,
-) -> Result<RaftAnswer, String> {
+pub(crate) async fn handle(at: &Receiver<'_>, call: RaftCall) -> Result<RaftAnswer, String> {
+    let Receiver { raft, points, history, node, .. } = *at;
     match call {
         RaftCall::Vote(call) => {
             let response = raft.vote(vote_request(&call)).await.map_err(|e| e.to_string())?;
@@ -52,9 +60,10 @@ pub(crate) async fn handle(
             let response = raft.pre_vote(vote_request(&call)).await.map_err(|e| e.to_string())?;
             Ok(RaftAnswer::Vote(vote_answer(&response)))
         }
-        RaftCall::Append(call) => append(raft, call).await.map(RaftAnswer::Append),
-        RaftCall::InstallSnapshot(call) => {
-            install(raft, incoming, node, call).await.map(RaftAnswer::Snapshot)
+        RaftCall::Append(call) => append(at, call).await.map(RaftAnswer::Append),
+        RaftCall::InstallSnapshot(call) => install(at, call).await.map(RaftAnswer::Snapshot),
+        RaftCall::Levels(LevelsCall {}) => {
+            Ok(RaftAnswer::Levels(LevelsAnswer { levels: at.brake.levels }))
         }
         RaftCall::TransferLeader(call) => transfer(raft, &call).await.map(RaftAnswer::Transfer),
         RaftCall::History(call) => {
@@ -85,18 +94,22 @@ fn vote_answer(response: &VoteResponse<Config>) -> VoteAnswer {
     }
 }
 
-async fn append(raft: &Raft, call: AppendCall) -> Result<AppendAnswer, String> {
+async fn append(at: &Receiver<'_>, call: AppendCall) -> Result<AppendAnswer, String> {
     if call.entries.len() as u64 > APPEND_ENTRIES_MAX {
         return Err(format!("{} entries exceed {APPEND_ENTRIES_MAX}", call.entries.len()));
     }
-    let entries: Result<Vec<_>, _> = call.entries.into_iter().map(convert::log_entry).collect();
+    let known = |record| convert::log_entry(record, at.brake.levels);
+    let entries = match call.entries.into_iter().map(known).collect::<Result<Vec<_>, _>>() {
+        Ok(entries) => entries,
+        Err(error) => return Err(at.refuse(&error).await),
+    };
     let request = AppendEntriesRequest {
         vote: convert::vote(call.vote),
         prev_log_id: call.prev.map(convert::log_id),
-        entries: entries.map_err(|e| e.to_string())?,
+        entries,
         leader_commit: call.commit.map(convert::log_id),
     };
-    let response = raft.append_entries(request).await.map_err(|e| e.to_string())?;
+    let response = at.raft.append_entries(request).await.map_err(|e| e.to_string())?;
     Ok(match response {
         AppendEntriesResponse::Success => AppendAnswer::Success,
         AppendEntriesResponse::PartialSuccess(upto) => {
@@ -123,12 +136,8 @@ async fn transfer(raft: &Raft, call: &TransferCall) -> Result<TransferAnswer, St
     }
 }
 
-async fn install(
-    raft: &Raft,
-    incoming: &Incoming,
-    node: &NodeContext,
-    call: SnapshotCall,
-) -> Result<SnapshotAnswer, String> {
+async fn install(at: &Receiver<'_>, call: SnapshotCall) -> Result<SnapshotAnswer, String> {
+    let Receiver { raft, incoming, node, .. } = *at;
     let theirs = convert::vote(call.vote);
     let ours = raft.with_raft_state(|state| *state.vote_ref()).await.map_err(|e| e.to_string())?;
     if ours > theirs {
@@ -140,21 +149,36 @@ async fn install(
     let Some(bytes) = incoming.add(call)? else {
         return Ok(SnapshotAnswer { vote, next: incoming.next() });
     };
-    let checked = node.blocking(move || check(&id, bytes)).await;
-    let snapshot = checked.map_err(|e| e.to_string())??;
+    let levels = at.brake.levels;
+    let checked = node.blocking(move || check(&id, bytes, levels)).await;
+    let snapshot = match checked.map_err(|e| e.to_string())? {
+        Ok(snapshot) => snapshot,
+        Err(error) => return Err(at.refuse(&error).await),
+    };
     let installed =
         raft.install_full_snapshot(theirs, snapshot).await.map_err(|e| e.to_string())?;
     Ok(SnapshotAnswer { vote: convert::vote_form(&installed.vote), next: size_bytes })
 }
 
 /// Whether what has come in is what was announced.
-fn check(id: &SnapshotId, snapshot: Bytes) -> Result<Snapshot, String> {
+fn check(id: &SnapshotId, snapshot: Bytes, levels: Levels) -> Result<Snapshot, DiskError> {
     if hex(&file_sum(&snapshot)) != id.digest {
-        return Err("the snapshot does not have the digest it was announced with".into());
+        let detail = "it does not have the digest it was announced with";
+        return Err(DiskError::corrupt("the snapshot", detail));
     }
-    let head = snapshot_codec::decode_head(&snapshot).map_err(|e| e.to_string())?;
-    let meta = meta_of(&head).map_err(|e| e.to_string())?;
+    let head = snapshot_codec::decode_head(&snapshot, levels)?;
+    let meta = meta_of(&head)?;
     Ok(Snapshot { meta, snapshot })
+}
+
+impl Receiver<'_> {
+    /// Why something that came in is not taken; if this program is not for it, this is its end.
+    async fn refuse(&self, error: &DiskError) -> String {
+        match self.brake.stop_if_unknown(error).await {
+            Some(unknown) => unknown.to_string(),
+            None => ErrorChain(error).to_string(),
+        }
+    }
 }
 
 impl Incoming {

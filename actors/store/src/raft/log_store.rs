@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use gantry_model::levels::Levels;
 use gantry_model::units::Timestamp;
 use gantry_wire::ErrorChain;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{EntryPayload, RaftLogReader};
 use tokio::sync::oneshot;
 
+use super::brake::Halt;
 use super::convert;
 use super::types::{Config, LogEntry, LogId, Vote};
 use super::writer::{Done, Orders, WriteOrder};
@@ -29,11 +31,13 @@ pub(crate) struct LogShared {
     file: LogFile,
     disk: Arc<dyn Disk>,
     state: Mutex<State>,
+    /// What this program knows.
+    levels: Levels,
     /// The latest time in any entry, in microseconds: no later entry is stamped with less.
     latest_at: AtomicU64,
-    /// How the state differs from that of the other holders. Beside the lock, because whoever
-    /// reads the state looks.
-    divergence: OnceLock<Arc<str>>,
+    /// Why the failure is none of the disk, if so. Beside the lock, because whoever reads the state
+    /// looks.
+    halt: OnceLock<Halt>,
 }
 
 #[derive(Debug)]
@@ -56,7 +60,7 @@ struct Cached {
 }
 
 impl LogShared {
-    pub(crate) fn new(file: LogFile, disk: Arc<dyn Disk>, marks: Marks) -> Self {
+    pub(crate) fn new(file: LogFile, disk: Arc<dyn Disk>, marks: Marks, levels: Levels) -> Self {
         let latest_at = AtomicU64::new(marks.latest_at.0);
         let state = State {
             cache: BTreeMap::new(),
@@ -66,8 +70,8 @@ impl LogShared {
             failure: None,
             marks,
         };
-        let (state, divergence) = (Mutex::new(state), OnceLock::new());
-        Self { file, disk, state, latest_at, divergence }
+        let (state, halt) = (Mutex::new(state), OnceLock::new());
+        Self { file, disk, state, levels, latest_at, halt }
     }
 
     /// Why nothing is written any more, if so.
@@ -114,18 +118,35 @@ impl LogShared {
         state.failure.clone().unwrap_or_default()
     }
 
-    /// The state is not that of the other holders: as after a failure of the disk nothing is
-    /// written, applied or acknowledged any more.
-    pub(crate) fn diverge(&self, reason: &str) {
-        tracing::error!(reason, "this node's state is wrong; the store stops");
-        // The first one counts.
-        self.divergence.get_or_init(|| reason.into());
-        self.state().failure.get_or_insert_with(|| reason.to_owned());
+    /// As after a failure of the disk nothing is written, applied or acknowledged any more. The
+    /// first reason counts.
+    pub(crate) fn halt(&self, halt: Halt) {
+        let reason = halt.to_string();
+        if self.halt.set(halt).is_ok() {
+            tracing::error!(reason, "this node takes no part any more; the store stops");
+            self.state().failure.get_or_insert(reason);
+        }
+    }
+
+    /// Why it was halted, if it was.
+    pub(crate) fn halted(&self) -> Option<&Halt> {
+        self.halt.get()
     }
 
     /// How the state differs from that of the other holders, if it was found to.
     pub(crate) fn divergence(&self) -> Option<&Arc<str>> {
-        self.divergence.get()
+        match self.halt.get() {
+            Some(Halt::Diverged(reason)) => Some(reason),
+            Some(Halt::Level(_)) | None => None,
+        }
+    }
+
+    /// Entries cannot be read: if it is this program that does not know them, it stops.
+    fn unreadable(&self, error: DiskError) -> DiskError {
+        if let Some(unknown) = error.level_error(self.levels) {
+            self.halt(Halt::Level(unknown));
+        }
+        error
     }
 
     pub(super) fn note_flushed(&self, writes: &[LogWrite]) {
@@ -168,7 +189,8 @@ impl LogShared {
             let records = self.file.read(next..cached_from)?;
             for record in records {
                 let cost_bytes = record.cost_bytes();
-                if !found.add(convert::log_entry(record)?, cost_bytes) {
+                let entry = convert::log_entry(record, self.levels);
+                if !found.add(entry.map_err(|error| self.unreadable(error))?, cost_bytes) {
                     return Ok(found.entries);
                 }
             }

@@ -7,21 +7,25 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use gantry_engine::state::ClusterState;
 use gantry_model::ids::Revision;
+use gantry_model::levels::Levels;
 use gantry_model::units::Timestamp;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
+use super::brake::Halt;
 use super::comparison::Points;
 use super::context::NodeContext;
 use super::convert;
 use super::log_store::LogShared;
 use super::types::{Answer, Config, LogId, Snapshot, SnapshotMeta, StoredMembership};
 use crate::disk::DiskError;
+use crate::disk::level_file::LevelFile;
 use crate::disk::snapshot_codec;
 use crate::disk::snapshot_file::SnapshotFile;
 use crate::forms::SnapshotHead;
 use crate::history::History;
+use crate::level::LevelError;
 
 /// The applied state, for everybody.
 #[derive(Debug)]
@@ -48,40 +52,35 @@ impl Published {
     }
 }
 
+/// What the state machine is made of.
+pub(crate) struct MachineParts {
+    pub(crate) published: Arc<Published>,
+    pub(crate) snapshots: Arc<SnapshotFile>,
+    pub(crate) log: Arc<LogShared>,
+    pub(crate) points: Arc<Points>,
+    pub(crate) history: Arc<History>,
+    pub(crate) node: Arc<NodeContext>,
+    /// What this program knows.
+    pub(crate) levels: Levels,
+    pub(crate) level_file: Arc<LevelFile>,
+}
+
 /// The state machine.
 pub(crate) struct Machine {
     state: ClusterState,
     applied: Option<LogId>,
     membership: StoredMembership,
-    published: Arc<Published>,
-    snapshots: Arc<SnapshotFile>,
-    log: Arc<LogShared>,
-    points: Arc<Points>,
-    history: Arc<History>,
-    node: Arc<NodeContext>,
+    parts: MachineParts,
 }
 
 impl Machine {
     /// A machine in the state of the snapshot that is kept, if there is one.
-    pub(crate) fn new(
-        kept: Option<SnapshotHead>,
-        published: Arc<Published>,
-        snapshots: Arc<SnapshotFile>,
-        log: Arc<LogShared>,
-        points: Arc<Points>,
-        history: Arc<History>,
-        node: Arc<NodeContext>,
-    ) -> Result<Self, DiskError> {
+    pub(crate) fn new(kept: Option<SnapshotHead>, parts: MachineParts) -> Result<Self, DiskError> {
         let mut machine = Self {
             state: ClusterState::default(),
             applied: None,
             membership: StoredMembership::default(),
-            published,
-            snapshots,
-            log,
-            points,
-            history,
-            node,
+            parts,
         };
         if let Some(head) = kept {
             machine.become_snapshot(head)?;
@@ -93,16 +92,36 @@ impl Machine {
         self.membership = convert::membership_at(head.membership)?;
         self.applied = Some(convert::log_id(head.last));
         self.state = head.state;
-        self.log.stamp(head.at);
-        self.published.publish(&self.state);
+        self.parts.log.stamp(head.at);
+        self.parts.published.publish(&self.state);
         Ok(())
     }
 
+    /// A level is on disk before anything is done under it, and one that this program does not
+    /// know is the end of it. Cheap as long as the level stays.
+    async fn note_level(&self) -> io::Result<()> {
+        let (level, file) = (self.state.level, self.parts.level_file.clone());
+        if level > file.level() {
+            self.parts.node.blocking(move || file.reached(level)).await?.map_err(|error| {
+                self.parts.log.fail(&error);
+                io::Error::from(error)
+            })?;
+            tracing::info!(level, "the log has reached this state level");
+        }
+        match LevelError::of(level, self.parts.levels) {
+            Some(unknown) => {
+                self.parts.log.halt(Halt::Level(unknown.clone()));
+                Err(io::Error::other(unknown))
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn flush_history(&self) -> io::Result<()> {
-        let history = self.history.clone();
-        let flushed = self.node.blocking(move || history.flush()).await?;
+        let history = self.parts.history.clone();
+        let flushed = self.parts.node.blocking(move || history.flush()).await?;
         flushed.map_err(|error| {
-            self.log.fail(&error);
+            self.parts.log.fail(&error);
             error.into()
         })
     }
@@ -112,10 +131,10 @@ impl Machine {
             state: self.state.clone(),
             applied: self.applied,
             membership: self.membership.clone(),
-            at: self.log.latest_at(),
-            snapshots: self.snapshots.clone(),
-            history: self.history.clone(),
-            node: self.node.clone(),
+            at: self.parts.log.latest_at(),
+            snapshots: self.parts.snapshots.clone(),
+            history: self.parts.history.clone(),
+            node: self.parts.node.clone(),
         }
     }
 }
@@ -134,8 +153,8 @@ impl RaftStateMachine<Config> for Machine {
     {
         let mut answers: Vec<(ApplyResponder<Config>, Answer)> = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
-            if let Some(reason) = self.log.divergence() {
-                return Err(io::Error::other(reason.to_string()));
+            if let Some(halt) = self.parts.log.halted() {
+                return Err(io::Error::other(halt.to_string()));
             }
             self.applied = Some(entry.log_id);
             let answer = match entry.payload {
@@ -144,9 +163,10 @@ impl RaftStateMachine<Config> for Machine {
                     let revision = Revision(entry.log_id.index);
                     let mut emitted = Vec::new();
                     let applied = self.state.apply_into(revision, &proposal.entry, &mut emitted);
-                    if self.history.push(emitted) {
+                    if self.parts.history.push(emitted) {
                         self.flush_history().await?;
                     }
+                    self.note_level().await?;
                     Answer(Some(applied))
                 }
                 EntryPayload::Membership(members) => {
@@ -155,11 +175,11 @@ impl RaftStateMachine<Config> for Machine {
                 }
             };
             let n_holders = self.membership.membership().nodes().count();
-            self.points.applied(entry.log_id.index, n_holders, &self.state);
+            self.parts.points.applied(entry.log_id.index, n_holders, &self.state);
             answers.extend(responder.map(|responder| (responder, answer)));
         }
         // Published before anybody is answered: who has an answer reads what it says.
-        self.published.publish(&self.state);
+        self.parts.published.publish(&self.state);
         for (responder, answer) in answers {
             responder.send(answer);
         }
@@ -171,11 +191,14 @@ impl RaftStateMachine<Config> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
-        let (snapshots, history) = (self.snapshots.clone(), self.history.clone());
+        let (snapshots, history) = (self.parts.snapshots.clone(), self.parts.history.clone());
+        let (levels, level_file) = (self.parts.levels, self.parts.level_file.clone());
         let decoded = self
+            .parts
             .node
             .blocking(move || {
-                let head = snapshot_codec::decode(&data)?;
+                let head = snapshot_codec::decode(&data, levels)?;
+                level_file.reached(head.state.level)?;
                 // What the snapshot counts and is here must not be lost with the entries.
                 history.flush()?;
                 snapshots.keep(head.last, &data)?;
@@ -191,12 +214,13 @@ impl RaftStateMachine<Config> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let snapshots = self.snapshots.clone();
+        let (snapshots, levels) = (self.parts.snapshots.clone(), self.parts.levels);
         let found = self
+            .parts
             .node
             .blocking(move || {
                 let Some(bytes) = snapshots.bytes()? else { return Ok(None) };
-                let head = snapshot_codec::decode_head(&bytes)?;
+                let head = snapshot_codec::decode_head(&bytes, levels)?;
                 Ok::<_, DiskError>(Some((head, bytes)))
             })
             .await??;

@@ -3,6 +3,7 @@
 //! It owns the glue: an async runtime whose randomness is ours, the log and state machine over
 //! [`crate::disk`], the network over [`crate::RaftTransport`]. Called by [`crate::handle`] only.
 
+pub(crate) mod brake;
 pub(crate) mod comparison;
 pub(crate) mod context;
 pub(crate) mod convert;

@@ -25,7 +25,7 @@ use crate::config::{
 use crate::disk::checksum::{file_sum, hex};
 use crate::forms::{
     AppendAnswer, AppendCall, RaftAnswer, RaftCall, RaftRequest, SnapshotAnswer, SnapshotCall,
-    SnapshotId, TransferAnswer, TransferCall, VoteAnswer, VoteCall, WIRE_VERSION,
+    SnapshotId, TransferAnswer, TransferCall, VoteAnswer, VoteCall,
 };
 
 type RpcError = RPCError<Config>;
@@ -59,12 +59,13 @@ impl Peer {
         call: RaftCall,
         timeout: Duration,
     ) -> Result<RaftAnswer, RpcError> {
-        let request = RaftRequest { version: WIRE_VERSION, from: self.this, to: self.target, call };
+        let request = RaftRequest::new(self.this, self.target, call);
+        let version = request.version;
         let reply = self.transport.send(self.target, request, timeout).await;
         let (id, target) = (self.this, self.target);
         match reply {
-            Ok(reply) if reply.version != WIRE_VERSION => {
-                let text = format!("version {} is not {WIRE_VERSION}", reply.version);
+            Ok(reply) if reply.version != version => {
+                let text = format!("version {} is not {version}", reply.version);
                 Err(RPCError::Unreachable(Unreachable::from_string(text)))
             }
             Ok(reply) => match reply.answer {
@@ -167,6 +168,7 @@ fn unexpected(answer: &RaftAnswer) -> RpcError {
         RaftAnswer::Transfer(_) => "transfer",
         RaftAnswer::StateHash(_) => "state hash",
         RaftAnswer::History(_) => "history",
+        RaftAnswer::Levels(_) => "levels",
         RaftAnswer::Refused { .. } => "refused",
     };
     RPCError::Network(NetworkError::from_string(format!("{kind} is the answer to something else")))

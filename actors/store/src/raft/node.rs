@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use openraft::SnapshotPolicy;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::comparison::{Comparison, Points};
+use super::brake::Brake;
+use super::comparison::{Comparison, Point, Points};
 use super::context::NodeContext;
 use super::log_store::{LogShared, LogStore};
-use super::machine::{Machine, Published};
+use super::machine::{Machine, MachineParts, Published};
 use super::network::Network;
 use super::types::Raft;
-use super::writer;
+use super::writer::{self, WriteOrder};
 use crate::config::{
     APPEND_ENTRIES_MAX, DiskKind, Home, RECOVERY_WAIT, SNAPSHOT_TIMEOUT, StoreConfig,
 };
+use crate::disk::level_file::LevelFile;
 use crate::disk::log_file::LogFile;
 use crate::disk::snapshot_file::SnapshotFile;
 use crate::disk::{DIVERGED_FILE, Disk, DiskError, RealDisk};
@@ -25,6 +27,7 @@ use crate::error::OpenError;
 use crate::forms::SnapshotHead;
 use crate::history::{Fetcher, History};
 use crate::leadership::{self, Leadership};
+use crate::level::LevelError;
 
 const RAFT_THREAD: &str = "gantry-raft";
 const LOG_THREAD: &str = "gantry-log";
@@ -37,6 +40,7 @@ pub(crate) struct Node {
     pub(crate) points: Arc<Points>,
     pub(crate) history: Arc<History>,
     pub(crate) context: Arc<NodeContext>,
+    pub(crate) brake: Arc<Brake>,
     /// Turns true when the log's writer has ended and the file is closed.
     pub(crate) writer_ended: watch::Receiver<bool>,
     pub(crate) leadership: Arc<watch::Sender<Leadership>>,
@@ -116,41 +120,106 @@ fn spawn_runtime<F: Future<Output = ()>>(
     Ok(OwnThread { stop: Some(stop), thread: Some(thread) })
 }
 
-async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<Node, OpenError> {
-    let dir = config.dir.clone();
-    let on_disk = |source| OpenError::Disk { dir: dir.clone(), source };
-    let in_raft = |reason: String| OpenError::Raft { dir: dir.clone(), reason };
+/// What the disk of a node has, opened and checked.
+struct Files {
+    disk: Arc<dyn Disk>,
+    level_file: Arc<LevelFile>,
+    log: Arc<LogShared>,
+    snapshots: SnapshotFile,
+    kept: Option<SnapshotHead>,
+    history: Arc<History>,
+}
 
-    let raft_config = raft_config(&config)?;
-    let disk = open_disk(&config).map_err(on_disk)?;
-    check_not_diverged(disk.as_ref(), &dir)?;
-    let (file, marks) = LogFile::open(disk.as_ref(), config.node).map_err(on_disk)?;
-    let (snapshots, kept) = SnapshotFile::open(disk.clone()).map_err(on_disk)?;
+fn open_files(config: &StoreConfig) -> Result<Files, OpenError> {
+    let levels = config.levels;
+    let on_disk = |source| on_disk(config, source);
+    let disk = open_disk(config).map_err(on_disk)?;
+    check_not_diverged(disk.as_ref(), &config.dir)?;
+    let level_file = Arc::new(LevelFile::open(disk.clone()).map_err(on_disk)?);
+    if let Some(source) = LevelError::of(level_file.level(), levels) {
+        return Err(OpenError::Level { dir: config.dir.clone(), source });
+    }
+    let (file, marks) = LogFile::open(disk.as_ref(), config.node, levels).map_err(on_disk)?;
+    let (snapshots, kept) = SnapshotFile::open(disk.clone(), levels).map_err(on_disk)?;
     check_no_gap(marks.purged.map(|p| p.index), kept.as_ref().map(|k| k.last.index))
         .map_err(on_disk)?;
     let history = open_history(disk.as_ref(), kept.as_ref()).map_err(on_disk)?;
-    let log = Arc::new(LogShared::new(file, disk.clone(), marks));
+    let log = Arc::new(LogShared::new(file, disk.clone(), marks, levels));
+    Ok(Files { disk, level_file, log, snapshots, kept, history })
+}
+
+fn on_disk(config: &StoreConfig, source: DiskError) -> OpenError {
+    let dir = config.dir.clone();
+    match source.level_error(config.levels) {
+        Some(source) => OpenError::Level { dir, source },
+        None => OpenError::Disk { dir, source },
+    }
+}
+
+async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<Node, OpenError> {
+    let in_raft = |reason: String| OpenError::Raft { dir: config.dir.clone(), reason };
+    let raft_config = raft_config(&config)?;
+    let Files { disk, level_file, log, snapshots, kept, history } = open_files(&config)?;
     let published = Published::new();
     let (points, waiting) = Points::new(config.compaction.snapshot_every);
-    let machine = Machine::new(
-        kept,
-        published.clone(),
-        Arc::new(snapshots),
-        log.clone(),
-        points.clone(),
-        history.clone(),
-        context.clone(),
-    )
-    .map_err(on_disk)?;
-
+    let parts = MachineParts {
+        published: published.clone(),
+        snapshots: Arc::new(snapshots),
+        log: log.clone(),
+        points: points.clone(),
+        history: history.clone(),
+        node: context.clone(),
+        levels: config.levels,
+        level_file: level_file.clone(),
+    };
+    let machine = Machine::new(kept, parts).map_err(|source| on_disk(&config, source))?;
     let (orders, queue) = writer::queue();
+    let (writer_ended, threads) = start_writer(config.home, &context, log.clone(), queue)?;
+    let store = LogStore::new(log.clone(), orders);
+    let network = Network { this: config.node, transport: config.transport.clone() };
+    let raft = Raft::new(config.node, Arc::new(raft_config), network, store, machine)
+        .await
+        .map_err(|e| in_raft(e.to_string()))?;
+    let leadership = leadership::watch_raft(&raft, &context);
+    let brake = Arc::new(Brake {
+        raft: raft.clone(),
+        log: log.clone(),
+        disk,
+        level_file,
+        levels: config.levels,
+        node: context.clone(),
+        leadership: leadership.clone(),
+    });
+    let node = Node {
+        raft,
+        log,
+        published,
+        points,
+        history,
+        context,
+        brake,
+        writer_ended,
+        leadership,
+        threads,
+    };
+    watch_others(&config, &node, waiting);
+    elect_sole_voter(&node.raft, &config).await.map_err(in_raft)?;
+    Ok(node)
+}
+
+/// Starts the writer of the log: what tells that it has ended, and its thread if it has one.
+fn start_writer(
+    home: Home,
+    context: &Arc<NodeContext>,
+    log: Arc<LogShared>,
+    queue: mpsc::Receiver<WriteOrder>,
+) -> Result<(watch::Receiver<bool>, Vec<OwnThread>), OpenError> {
     let (ended, writer_ended) = watch::channel(false);
-    let writer = writer::run(log.clone(), queue);
     let writing = async move {
-        writer.await;
+        writer::run(log, queue).await;
         ended.send_replace(true);
     };
-    let threads = match config.home {
+    let threads = match home {
         Home::Caller => {
             context.spawn(writing);
             Vec::new()
@@ -158,33 +227,28 @@ async fn start_here(config: StoreConfig, context: Arc<NodeContext>) -> Result<No
         // It ends by itself when nobody can order any more, never in the middle of a transaction.
         Home::OwnThread => vec![spawn_runtime(LOG_THREAD, move |_stopped| writing)?],
     };
-    let store = LogStore::new(log.clone(), orders);
-    let network = Network { this: config.node, transport: config.transport.clone() };
-    let raft = Raft::new(config.node, Arc::new(raft_config), network, store, machine)
-        .await
-        .map_err(|e| in_raft(e.to_string()))?;
-    let leadership = leadership::watch_raft(&raft, &context);
+    Ok((writer_ended, threads))
+}
+
+/// Starts what a node asks of the other holders: their states' hashes, and history that it lacks.
+fn watch_others(config: &StoreConfig, node: &Node, waiting: mpsc::Receiver<Point>) {
     let comparison = Comparison {
         this: config.node,
-        points: points.clone(),
-        raft: raft.clone(),
-        log: log.clone(),
-        disk,
+        points: node.points.clone(),
+        raft: node.raft.clone(),
         transport: config.transport.clone(),
-        node: context.clone(),
-        leadership: leadership.clone(),
+        node: node.context.clone(),
+        brake: node.brake.clone(),
     };
-    context.spawn(comparison.run(waiting));
+    node.context.spawn(comparison.run(waiting));
     let fetcher = Fetcher {
         this: config.node,
-        history: history.clone(),
-        raft: raft.clone(),
+        history: node.history.clone(),
+        raft: node.raft.clone(),
         transport: config.transport.clone(),
-        node: context.clone(),
+        node: node.context.clone(),
     };
-    context.spawn(fetcher.run());
-    elect_sole_voter(&raft, &config).await.map_err(in_raft)?;
-    Ok(Node { raft, log, published, points, history, context, writer_ended, leadership, threads })
+    node.context.spawn(fetcher.run());
 }
 
 /// A state that was found to be wrong is not served again.

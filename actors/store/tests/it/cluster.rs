@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_engine::state::{STATE_LEVEL, STATE_LEVELS};
 use gantry_model::ids::{NodeUuid, ReignId, Revision};
+use gantry_model::levels::Levels;
 use gantry_store::disk::FaultyDisk;
 use gantry_store::{Compaction, DiskKind, Leadership, OpenError, Store, StoreConfig};
 
-use crate::fixtures::{SOON, bootstrapped, clock, node, simulated};
+use crate::fixtures::{SOON, bootstrapped_at, clock, node, simulated};
 use crate::network::Network;
 
 /// How often a condition is looked at, in virtual time.
@@ -20,6 +22,8 @@ pub(crate) struct TestCluster {
     pub(crate) disks: BTreeMap<NodeUuid, FaultyDisk>,
     pub(crate) compaction: Compaction,
     pub(crate) seed: u64,
+    /// What the programs know that know less than this one.
+    pub(crate) levels: BTreeMap<NodeUuid, Levels>,
     clock: gantry_store::Clock,
 }
 
@@ -30,16 +34,28 @@ impl TestCluster {
 
     /// `n` voters; the first leads.
     pub(crate) async fn of(n: u128, seed: u64, compaction: Compaction) -> (Self, ReignId) {
+        Self::at_level(n, seed, compaction, STATE_LEVEL, BTreeMap::new()).await
+    }
+
+    /// The same at a state level, some of them with programs that know less.
+    pub(crate) async fn at_level(
+        n: u128,
+        seed: u64,
+        compaction: Compaction,
+        level: u32,
+        levels: BTreeMap<NodeUuid, Levels>,
+    ) -> (Self, ReignId) {
         let mut cluster = Self {
             network: Network::new(seed),
             stores: BTreeMap::new(),
             disks: (1..=n).map(|i| (node(i), FaultyDisk::in_memory())).collect(),
             compaction,
             seed,
+            levels,
             clock: clock(),
         };
         let first = node(1);
-        let (store, reign) = bootstrapped(cluster.config(first)).await;
+        let (store, reign) = bootstrapped_at(cluster.config(first), level).await;
         cluster.network.attach(&store);
         cluster.stores.insert(first, store.clone());
         for other in cluster.ids().into_iter().skip(1) {
@@ -58,6 +74,7 @@ impl TestCluster {
             transport: self.network.transport(this),
             disk: DiskKind::Backend(Arc::new(self.disks[&this].clone())),
             compaction: self.compaction,
+            levels: self.levels.get(&this).copied().unwrap_or(STATE_LEVELS),
             seed: self.seed.wrapping_mul(31).wrapping_add(this.0.as_u128() as u64),
             ..simulated(&self.disks[&this])
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use gantry_engine::state::{Applied, Command, InitCluster};
+use gantry_engine::state::{Applied, Command, InitCluster, STATE_LEVEL, STATE_LEVELS};
 use gantry_model::ids::{ClusterUuid, GroupUuid, JobId, NodeUuid, ReignId, Serial};
 use gantry_model::messages::NewJob;
 use gantry_model::names::{ClusterName, GroupName, NodeName};
@@ -73,6 +73,7 @@ pub(crate) fn init(this: NodeUuid) -> InitCluster {
             serial: Serial(1),
             tags: Vec::new(),
         },
+        level: STATE_LEVEL,
     }
 }
 
@@ -129,6 +130,7 @@ pub(crate) fn on_real_disk(dir: &Path) -> StoreConfig {
         home: Home::OwnThread,
         timing: RaftTiming::default(),
         compaction: Compaction::default(),
+        levels: STATE_LEVELS,
         seed: 1,
     }
 }
@@ -144,9 +146,15 @@ pub(crate) fn simulated(disk: &FaultyDisk) -> StoreConfig {
 
 /// A new cluster of one.
 pub(crate) async fn bootstrapped(config: StoreConfig) -> (Store, ReignId) {
+    bootstrapped_at(config, STATE_LEVEL).await
+}
+
+/// The same, at a state level.
+pub(crate) async fn bootstrapped_at(config: StoreConfig, level: u32) -> (Store, ReignId) {
     let this = config.node;
     let store = Store::open(config).await.expect("opens");
-    store.bootstrap(init(this)).await.expect("bootstraps");
+    let init = InitCluster { level, ..init(this) };
+    store.bootstrap(init).await.expect("bootstraps");
     let reign = store.take_over(SOON).await.expect("takes over");
     (store, reign)
 }

@@ -5,6 +5,7 @@ mod comparison;
 mod determinism;
 mod fixtures;
 mod history;
+mod levels;
 mod network;
 mod one_voter;
 mod power;

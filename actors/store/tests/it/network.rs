@@ -7,11 +7,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use gantry_engine::state::Entry;
 use gantry_model::ids::NodeUuid;
+use gantry_model::units::Timestamp;
 use gantry_store::forms::{PayloadForm, RaftCall, RecordForm};
 use gantry_store::{RaftReply, RaftRequest, RaftTransport, Store, TransportError};
 use gantry_wire::{decode, encode};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde::Serialize;
 use tokio::time::Instant;
 
 /// A network; a clone is the same one.
@@ -28,6 +30,8 @@ struct World {
     loses_history: bool,
     /// Whose entries are changed on the way: the index, once it is chosen.
     tampered: BTreeMap<NodeUuid, Option<u64>>,
+    /// Whose entries are replaced by what no program of today knows.
+    from_the_future: BTreeSet<NodeUuid>,
 }
 
 impl Network {
@@ -41,6 +45,7 @@ impl Network {
             n_chunks: 0,
             loses_history: false,
             tampered: BTreeMap::new(),
+            from_the_future: BTreeSet::new(),
         })))
     }
 
@@ -74,9 +79,15 @@ impl Network {
         self.world().tampered.insert(node, None);
     }
 
+    /// Entries reach `node` with a command that no program of today has a word for.
+    pub(crate) fn speak_future(&self, node: NodeUuid) {
+        self.world().from_the_future.insert(node);
+    }
+
     /// Entries reach `node` as they are again.
     pub(crate) fn leave_alone(&self, node: NodeUuid) {
         self.world().tampered.remove(&node);
+        self.world().from_the_future.remove(&node);
     }
 
     /// Whether questions for history are lost on the way.
@@ -124,6 +135,11 @@ impl Network {
         {
             change_one(&mut call.entries, chosen);
         }
+        if let RaftCall::Append(call) = &mut request.call
+            && self.world().from_the_future.contains(&to)
+        {
+            call.entries.iter_mut().for_each(speak_future);
+        }
         if matches!(request.call, RaftCall::InstallSnapshot(_)) {
             self.world().n_chunks += 1;
         }
@@ -148,6 +164,21 @@ fn change_one(records: &mut [RecordForm], chosen: &mut Option<u64>) {
     }
 }
 
+/// As a later program may write it.
+fn speak_future(record: &mut RecordForm) {
+    #[derive(Serialize)]
+    struct LaterEntry {
+        at: Timestamp,
+        command: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+        why: &'static str,
+    }
+    if let PayloadForm::Entry(encoded) = &mut record.payload {
+        let command = BTreeMap::from([("fly", BTreeMap::from([("height", 7)]))]);
+        let later = LaterEntry { at: Timestamp(1), command, why: "a field" };
+        *encoded = encode(&later).expect("encodes").into();
+    }
+}
+
 struct Transport {
     this: NodeUuid,
     network: Network,
@@ -167,6 +198,7 @@ impl RaftTransport for Transport {
             RaftCall::InstallSnapshot(call) => format!("snapshot at {}", call.offset),
             RaftCall::TransferLeader(_) => "transfer".to_owned(),
             RaftCall::StateHash(call) => format!("state hash at {}", call.index),
+            RaftCall::Levels(_) => "levels".to_owned(),
             RaftCall::History(call) => format!("history before {}", call.before),
         };
         self.network.note(self.this, to, &kind);

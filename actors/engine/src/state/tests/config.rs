@@ -9,7 +9,7 @@ use gantry_model::units::Timestamp;
 use super::sample::{
     Log, cluster, group, instance, instance_id, instance_name, node, node_id, token,
 };
-use crate::state::{Command, InitCluster};
+use crate::state::{Command, InitCluster, STATE_LEVEL};
 
 const NEVER: Timestamp = Timestamp(u64::MAX);
 
@@ -55,7 +55,8 @@ fn first(log: &Log) -> &Instance {
 fn a_cluster_begins_once() {
     let mut log = Log::new();
     let init = || {
-        let init = InitCluster { cluster: cluster(), group: group(), node: node(1) };
+        let init =
+            InitCluster { cluster: cluster(), group: group(), node: node(1), level: STATE_LEVEL };
         Command::Init(Box::new(init))
     };
     assert_eq!(log.refused(init()).message, "the cluster exists already");

@@ -6,6 +6,7 @@ mod config;
 mod find;
 mod history;
 mod jobs;
+mod level;
 mod replicas;
 mod transitions;
 mod trust;

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::sample::{
     Log, began, held, instance, instance_id, new_job, node, node_id, request_id, token,
 };
-use crate::state::{Applied, ClusterState, Command, JobEntry, JobFact};
+use crate::state::{Applied, ClusterState, Command, JobEntry, JobFact, STATE_LEVEL};
 
 const CASES: u32 = 400;
 const COMMANDS: usize = 40;
@@ -147,6 +147,8 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
             priority,
         }),
         2 => vec(job, 0..4).prop_map(move |jobs| Command::Archive { reign, jobs }),
+        1 => (STATE_LEVEL..STATE_LEVEL + 3)
+            .prop_map(move |to| Command::RaiseLevel { reign, to }),
         2 => vec(any_sight(), 0..4).prop_map(move |seen| Command::Transitions { reign, seen }),
     ];
     (command, prop::bool::weighted(0.95))
@@ -163,6 +165,7 @@ fn fenced(state: &ClusterState, mut command: Command, present: bool) -> Command 
         | Command::Cancel { reign, .. }
         | Command::ChangePriority { reign, .. }
         | Command::Transitions { reign, .. }
+        | Command::RaiseLevel { reign, .. }
         | Command::Archive { reign, .. } => *reign = now,
         Command::Job(entry) => {
             entry.reign = state.reign;

@@ -27,7 +27,7 @@ use gantry_wire::RequestId;
 use uuid::Uuid;
 
 use crate::state::{
-    Applied, ClusterState, Command, Emitted, Entry, InitCluster, JobEntry, JobFact,
+    Applied, ClusterState, Command, Emitted, Entry, InitCluster, JobEntry, JobFact, STATE_LEVEL,
 };
 
 pub(crate) fn node_id(number: u8) -> NodeUuid {
@@ -178,7 +178,8 @@ impl Log {
     /// Three nodes, node 1 is the master and reigns.
     pub(crate) fn new() -> Self {
         let mut log = Self { now: Timestamp(1_000), ..Self::default() };
-        let init = InitCluster { cluster: cluster(), group: group(), node: node(1) };
+        let init =
+            InitCluster { cluster: cluster(), group: group(), node: node(1), level: STATE_LEVEL };
         assert_eq!(log.apply(Command::Init(Box::new(init))), Applied::Done);
         log.take_over();
         let nodes = [2, 3].map(|n| ConfigDelta::NodeAdd(Box::new(node(n))));
