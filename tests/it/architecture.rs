@@ -122,3 +122,19 @@ fn one_cryptography_provider_is_built() {
     let other = metadata.packages.iter().find(|package| package.name.as_str() == "aws-lc-rs");
     assert!(other.is_none(), "aws-lc-rs came in: a dependency has its default features on");
 }
+
+/// Code of the test-only next version. Others that turn it on would put it into the program.
+#[test]
+fn the_next_version_is_turned_on_by_the_tests_alone() {
+    let metadata = MetadataCommand::new().no_deps().exec().expect("the manifests can be read");
+    let mut turned_on_by = Vec::new();
+    for package in &metadata.packages {
+        let wants = |features: &[String]| features.iter().any(|f| f.contains("next-version"));
+        if package.dependencies.iter().any(|dependency| wants(&dependency.features)) {
+            turned_on_by.push(package.name.to_string());
+        }
+        let default = package.features.get("default").cloned().unwrap_or_default();
+        assert!(!wants(&default), "{} has it by default", package.name);
+    }
+    assert_eq!(turned_on_by, ["gantry-tests"]);
+}

@@ -6,20 +6,21 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use gantry_daemon::DaemonError;
-use gantry_engine::state::ClusterState;
+use gantry_engine::state::{ClusterState, STATE_LEVELS};
 use gantry_hv::fake::FakeWorld;
 use gantry_link::identity::JoinToken;
 use gantry_link::sim::{SimConfig, SimNetwork, TraceEvent};
 use gantry_model::errors::Fault;
 use gantry_model::ids::{JobId, NodeUuid};
+use gantry_model::levels::Levels;
 use gantry_model::messages::{Join, Joined, cluster_path};
 use gantry_model::names::NodeName;
 use gantry_model::units::{Millis, Timestamp};
 use gantry_node::CrashSpec;
 use gantry_runtime::System;
 use gantry_storage::fake::FakeStore;
-use gantry_store::{Archived, Snapshot, Store};
-use gantry_wire::Role;
+use gantry_store::{Archived, Leadership, Snapshot, Store};
+use gantry_wire::{NodeId, Role};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -141,6 +142,7 @@ impl SimCluster {
             secret: token.secret().to_vec(),
             csr: derived(self.around.seed, "key", key).to_vec(),
             address: self.around.network.addr(node.into()).to_string(),
+            levels: Some(STATE_LEVELS),
         }
     }
 
@@ -232,6 +234,34 @@ impl SimCluster {
         }
     }
 
+    /// The same, of a machine that may refuse to start.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn try_restart(&mut self, machine: MachineNumber) -> Result<(), DaemonError> {
+        self.boot(machine, None).await
+    }
+
+    /// Installs a program that knows these state levels; it runs from the next start on.
+    pub fn install(&mut self, machine: MachineNumber, levels: Levels) {
+        self.machine_mut(machine).levels = levels;
+    }
+
+    /// Lets a machine hold the log too, with a vote. The present leader stays.
+    ///
+    /// # Panics
+    /// When nobody leads, or it does not catch up.
+    pub async fn hold_log(&mut self, machine: MachineNumber) {
+        self.machine_mut(machine).holds_log = true;
+        self.restart(machine).await;
+        let node = self.node(machine);
+        let leader = self.leader().expect("somebody leads");
+        let store = self.store_of(leader).expect("the leader has power");
+        store.add_learner(node, SOON).await.expect("it catches up");
+        let voters = store.members().voters.into_iter().flatten().chain([node]).collect();
+        store.change_voters(voters, SOON).await.expect("it votes");
+    }
+
     async fn boot(
         &mut self,
         machine: MachineNumber,
@@ -241,7 +271,9 @@ impl SimCluster {
         // The tasks of the old boot go when they are polled next.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let around = self.around.clone();
-        self.machine_mut(machine).boot(&around, plan).await?;
+        let holders: Vec<NodeId> =
+            self.machines.iter().filter(|m| m.holds_log).map(Machine::id).collect();
+        self.machine_mut(machine).boot(&around, plan, &holders).await?;
         if machine == MachineNumber(1)
             && let Some(store) = self.machine(machine).store()
         {
@@ -343,7 +375,21 @@ impl SimCluster {
 
     // ---- looking --------------------------------------------------------------------------
 
-    /// The log of the leader.
+    /// Which machine leads the log, if one that has power does.
+    #[must_use]
+    pub fn leader(&self) -> Option<MachineNumber> {
+        let leads = |store: &Store| *store.leadership().borrow() == Leadership::Leader;
+        let machine = self.machines.iter().find(|machine| machine.store().is_some_and(leads))?;
+        Some(machine.number)
+    }
+
+    /// The log of a machine that holds it and has power.
+    #[must_use]
+    pub fn store_of(&self, machine: MachineNumber) -> Option<&Store> {
+        self.machine(machine).store()
+    }
+
+    /// The log of the first machine, which leads where it is alone.
     ///
     /// # Panics
     /// When it has no power.

@@ -15,6 +15,7 @@ use gantry_link::Link;
 use gantry_link::sim::SimNetwork;
 use gantry_model::errors::Fault;
 use gantry_model::ids::NodeUuid;
+use gantry_model::levels::Levels;
 use gantry_model::names::NodeName;
 use gantry_model::units::Timestamp;
 use gantry_node::journal::Medium;
@@ -56,6 +57,10 @@ pub(crate) struct Machine {
     pub(crate) name: NodeName,
     /// The master as this machine knows it.
     master: NodeUuid,
+    /// Whether it holds the log.
+    pub(crate) holds_log: bool,
+    /// Which state levels the program knows that is installed on it.
+    pub(crate) levels: Levels,
     log: SimDisk,
     journal: SimDisk,
     boots: u64,
@@ -92,6 +97,8 @@ impl Machine {
             node,
             name,
             master,
+            holds_log: node == master,
+            levels: STATE_LEVELS,
             log: disk(DiskUse::Log),
             journal: disk(DiskUse::Journal),
             boots: 0,
@@ -106,17 +113,13 @@ impl Machine {
         self.node.into()
     }
 
-    fn holds_log(&self) -> bool {
-        self.node == self.master
-    }
-
     /// The log of this machine, to be opened or made.
     pub(crate) fn log_parts(&self) -> LogParts {
         LogParts {
             dir: PathBuf::from(format!("simulated-{}", self.name)),
             disk: DiskKind::Backend(Arc::new(self.log.clone())),
             home: Home::Caller,
-            levels: STATE_LEVELS,
+            levels: self.levels,
         }
     }
 
@@ -132,11 +135,13 @@ impl Machine {
         platform
     }
 
-    /// Starts its daemon. Returns when it knows who leads, or has waited for that long enough.
+    /// Starts its daemon, which knows where the other `holders` of the log are. Returns when it
+    /// knows who leads, or has waited for that long enough.
     pub(crate) async fn boot(
         &mut self,
         around: &Surroundings,
         plan: Option<CrashPlan>,
+        holders: &[NodeId],
     ) -> Result<(), DaemonError> {
         let platform = self.platform(around);
         let boot =
@@ -152,7 +157,7 @@ impl Machine {
         }
         let (leave, left) = watch::channel(false);
         let candidate = self
-            .holds_log()
+            .holds_log
             .then(|| CandidateParts { log: self.log_parts(), signer: Arc::new(SimAuthority) });
         let parts = NodeParts {
             platform,
@@ -164,11 +169,10 @@ impl Machine {
             leave,
         };
         let assembly = Assembly::start(parts).await?;
-        let role = if self.holds_log() { Role::Candidate } else { Role::Node };
+        let role = if self.holds_log { Role::Candidate } else { Role::Node };
         let link = around.network.start(self.id(), role, boot, assembly.system().inbound());
-        if !self.holds_log() {
-            let master = NodeId::from(self.master);
-            link.know(master, vec![around.network.addr(master)]);
+        for other in holders.iter().filter(|other| **other != self.id()) {
+            link.know(*other, vec![around.network.addr(*other)]);
         }
         let running = self.running.insert(Running { assembly, power, left });
         running.assembly.connect(Arc::new(link));

@@ -3,6 +3,9 @@
 //! Values only: everything here can be copied, compared, encoded and printed. Deliberately absent:
 //! async, I/O, clocks, actors, and every decision (those are in `engine` and in the logical units).
 
+#[cfg(all(feature = "next-version", not(debug_assertions)))]
+compile_error!("the feature `next-version` is for tests and never part of a release");
+
 pub mod deltas;
 pub mod errors;
 pub mod facts;

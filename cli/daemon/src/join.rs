@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_engine::state::STATE_LEVELS;
 use gantry_link::Link;
 use gantry_link::identity::{ClusterUuid as LinkCluster, Credentials, JoinToken, NodeKey, Trust};
 use gantry_link::quic::{LinkIdentity, QuicLink, RefuseInbound};
@@ -52,7 +53,12 @@ pub async fn join(
     let failed = |source| DaemonError::from(state_dir.identity_error(source));
     let key = NodeKey::generate().map_err(failed)?;
     let csr = key.request().map_err(failed)?;
-    let request = Join { secret: token.secret().to_vec(), csr, address: address.clone() };
+    let request = Join {
+        secret: token.secret().to_vec(),
+        csr,
+        address: address.clone(),
+        levels: Some(STATE_LEVELS),
+    };
     let joined = present(token, &request).await?;
     let Joined { cluster, node, node_name, chain, master } = joined;
     let credentials = key.certified(chain).map_err(failed)?;

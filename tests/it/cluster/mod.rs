@@ -8,6 +8,8 @@ mod clients;
 mod determinism;
 mod joining;
 mod leader_crashes;
+mod level_crashes;
+mod levels;
 mod life;
 mod locks;
 mod many_jobs;

@@ -64,6 +64,11 @@ impl ClusterState {
                 .check_reign(*reign)
                 .and_then(|()| self.note_transitions(seen, entry.at, out))
                 .map(|()| Applied::Done),
+            #[cfg(feature = "next-version")]
+            Command::Trial { reign, value } => self.check_reign(*reign).map(|()| {
+                self.trial = *value;
+                Applied::Done
+            }),
             Command::RaiseLevel { reign, to } => {
                 self.check_reign(*reign).and_then(|()| self.raise_level(*to))
             }

@@ -79,6 +79,15 @@ pub enum Command {
         /// What was seen; what is no change when it is applied is left out.
         seen: Vec<GuestSeen>,
     },
+    /// What only the version after this one knows.
+    #[cfg(feature = "next-version")]
+    #[schemars(skip)]
+    Trial {
+        /// Proposed under this reign.
+        reign: ReignId,
+        /// The new value of [`ClusterState::trial`](super::ClusterState::trial).
+        value: u64,
+    },
     /// Every holder of the log knows the next level: what belongs to it may appear from here on.
     RaiseLevel {
         /// Proposed under this reign.

@@ -34,6 +34,15 @@ pub const STATE_LEVEL_LOWEST: u32 = 1;
 /// The levels that this program knows.
 pub const STATE_LEVELS: Levels = Levels { lowest: STATE_LEVEL_LOWEST, newest: STATE_LEVEL };
 
+/// The level that the test-only next version knows beyond [`STATE_LEVEL`]. What belongs to it is
+/// compiled in with it and still unknown to every store that is not opened with [`NEXT_LEVELS`].
+#[cfg(feature = "next-version")]
+pub const NEXT_LEVEL: u32 = STATE_LEVEL + 1;
+
+/// The levels that the test-only next version knows.
+#[cfg(feature = "next-version")]
+pub const NEXT_LEVELS: Levels = Levels { lowest: STATE_LEVEL_LOWEST, newest: NEXT_LEVEL };
+
 /// The level of a first entry that does not say it. Programs from before it was said had this one
 /// as their newest; it never changes, or replicas would disagree about how their cluster began.
 pub(super) const LEVEL_UNSAID: u32 = 4;
@@ -102,6 +111,8 @@ impl Command {
             Self::Cancel { .. } => "canceling a job",
             Self::ChangePriority { .. } => "changing the urgency of a job",
             Self::RaiseLevel { .. } => "raising the state level",
+            #[cfg(feature = "next-version")]
+            Self::Trial { .. } => "a trial",
         }
     }
 
@@ -115,6 +126,8 @@ impl Command {
             | Self::Place { .. }
             | Self::Cancel { .. }
             | Self::RaiseLevel { .. } => LEVEL_FIRST,
+            #[cfg(feature = "next-version")]
+            Self::Trial { .. } => NEXT_LEVEL,
             Self::ChangePriority { .. } => Rule::JobsTouched.level(),
             Self::Archive { .. } => Rule::History.level(),
             Self::Transitions { .. } => Rule::Transitions.level(),

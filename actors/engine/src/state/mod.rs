@@ -24,6 +24,8 @@ pub(crate) use find::unknown;
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
+#[cfg(feature = "next-version")]
+pub use level::{NEXT_LEVEL, NEXT_LEVELS};
 pub use level::{NotPermitted, Rule, STATE_LEVEL, STATE_LEVEL_LOWEST, STATE_LEVELS};
 pub use transitions::TRANSITIONS_MAX;
 pub use trust::SECRETS_MAX;
@@ -110,6 +112,11 @@ pub struct ClusterState {
     /// Jobs.
     #[schemars(with = "std::collections::BTreeMap<JobId, JobRecord>")]
     pub jobs: OrdMap<JobId, Arc<JobRecord>>,
+    /// What only the version after this one knows.
+    #[cfg(feature = "next-version")]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(skip)]
+    pub trial: u64,
     /// Jobs that have not ended.
     #[schemars(with = "std::collections::BTreeSet<JobId>")]
     pub unfinished: OrdSet<JobId>,
@@ -166,6 +173,12 @@ impl ClusterState {
 /// Bytes of an encoded state that are hashed at once. Lower calls the hash for every few bytes,
 /// higher gains nothing.
 const HASH_BUFFER_BYTES: usize = 16 * 1024;
+
+#[cfg(feature = "next-version")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
 
 fn is_untouched(trust: &Arc<ClusterTrust>) -> bool {
     **trust == ClusterTrust::default()

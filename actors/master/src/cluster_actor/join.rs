@@ -15,6 +15,7 @@ use gantry_wire::{RequestId, Role};
 use sha2::{Digest, Sha256};
 
 use super::ClusterActor;
+use super::level::check_joiner;
 use crate::context::{CertificateSigner, MasterContext};
 
 /// Longest life of a join token: a week. It is as good as a key to the cluster; one that lies
@@ -91,7 +92,7 @@ impl Handler<Join> for ClusterActor {
         reply: Reply<Result<Joined, Fault>>,
         ctx: &mut Context<Self>,
     ) {
-        let Join { secret, csr, address } = message;
+        let Join { secret, csr, address, levels } = message;
         let secret_hash = hex(&Sha256::digest(&secret));
         let state = self.context.state();
         let Some(token) = state.tokens.get(&secret_hash) else {
@@ -99,6 +100,10 @@ impl Handler<Join> for ClusterActor {
             reply.send(Err(Fault::new(FaultCode::Forbidden, text)));
             return;
         };
+        if let Err(fault) = check_joiner(&token.node_name, levels, state.level) {
+            reply.send(Err(fault));
+            return;
+        }
         // The same request again is the same holder, whose answer may have been lost.
         let key_hash = hex(&Sha256::digest(&csr));
         let op = NodeAdd {

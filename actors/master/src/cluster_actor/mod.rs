@@ -8,6 +8,7 @@
 mod archive;
 mod certificates;
 mod join;
+mod level;
 mod queries;
 mod reports;
 mod submit;
@@ -21,6 +22,7 @@ use gantry_engine::jobs::Scheduler;
 use gantry_engine::query::{Picture, Sightings};
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
+use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{
     ArchiveJobs, AutoArchiveJobs, CancelJob, CertificateRenew, ChangeJobPriority, ClusterKeyFetch,
     Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, QueryTrust, Report,
@@ -51,6 +53,8 @@ pub(crate) struct ClusterActor {
     waits: BTreeMap<JobId, String>,
     waiters: Waiters,
     on_end: BTreeMap<JobId, Vec<OnEnd>>,
+    /// Where the level was when the holders of the log were last asked.
+    level: LevelStanding,
 }
 
 impl ClusterActor {
@@ -66,6 +70,7 @@ impl ClusterActor {
             waits: BTreeMap::new(),
             waiters: Waiters::default(),
             on_end: BTreeMap::new(),
+            level: LevelStanding::default(),
         }
     }
 
@@ -185,6 +190,7 @@ impl Actor for ClusterActor {
         self.learn_addresses(ctx);
         self.watch_nodes(ctx);
         self.archive_old_jobs(ctx);
+        self.raise_level(ctx);
         self.begin_jobs(ctx);
     }
 }

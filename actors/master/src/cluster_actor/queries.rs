@@ -179,6 +179,7 @@ impl Handler<QueryCluster> for ClusterActor {
                     export: 0,
                     vcs: self.context.config.vcs_version.clone(),
                 },
+                level: self.level_standing(&state),
             }),
             _ => Err(Fault::new(FaultCode::WrongState, "there is no cluster")),
         });

@@ -1,6 +1,6 @@
 //! Submitting jobs (rows Q24, Q27, Q50): answered when they are durable.
 
-use gantry_engine::state::{Applied, ClusterState, Command};
+use gantry_engine::state::{Applied, ClusterState, Command, NotPermitted};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobStatus;
@@ -20,7 +20,7 @@ impl Handler<SubmitJobs> for ClusterActor {
         let state = self.context.state();
         let checks: Vec<Result<(), Fault>> = jobs
             .iter_mut()
-            .map(|job| complete_names(job, &state).and_then(|()| check(job)))
+            .map(|job| complete_names(job, &state).and_then(|()| check(job, state.level)))
             .collect();
         let good: Vec<NewJob> = jobs
             .into_iter()
@@ -110,8 +110,8 @@ fn complete_names(job: &mut NewJob, state: &ClusterState) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What can be said of a job without any state.
-fn check(job: &NewJob) -> Result<(), Fault> {
+/// What can be said of a job by the level of the state alone.
+fn check(job: &NewJob, level: u32) -> Result<(), Fault> {
     let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
     if job.ops.is_empty() {
         return refuse("a job needs at least one opcode".into());
@@ -122,6 +122,10 @@ fn check(job: &NewJob) -> Result<(), Fault> {
             return refuse(format!(
                 "priority {priority} is not {PRIORITY_HIGHEST} to {PRIORITY_LOWEST}"
             ));
+        }
+        let (what, needs) = (request.op.op_id(), request.op.level());
+        if needs > level {
+            return Err(NotPermitted { what, needs, level }.into());
         }
         if let OpCode::NodeAdd(_) = request.op {
             return refuse(

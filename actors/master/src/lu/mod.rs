@@ -95,6 +95,8 @@ macro_rules! dispatch {
             OpCode::InstanceShutdown($unit) => $body,
             OpCode::InstanceReboot($unit) => $body,
             OpCode::TestDelay($unit) => $body,
+            #[cfg(feature = "next-version")]
+            OpCode::TestNext($unit) => $body,
         }
     };
 }

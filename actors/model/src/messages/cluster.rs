@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::errors::Fault;
 use crate::ids::{JobId, NodeUuid, ReignId, Revision};
 use crate::jobs::{JobRecord, JobStatus, LogLine};
+use crate::levels::{LevelStanding, Levels};
 use crate::messages::node::ActorRow;
 use crate::names::NodeName;
 use crate::objects::{Cluster, Node, NodeGroup};
@@ -266,6 +267,9 @@ pub struct ClusterInfo {
     /// What else has a version.
     #[serde(default)]
     pub versions: Versions,
+    /// Where the state level is, and who keeps it there.
+    #[serde(default)]
+    pub level: LevelStanding,
 }
 
 /// Versions of what the answering program speaks and writes (C15). Zero is none: the program does
@@ -321,6 +325,9 @@ pub struct Join {
     pub csr: Vec<u8>,
     /// Where its daemon will listen, `host:port`.
     pub address: String,
+    /// Which state levels its program knows; one that does not say so is not admitted.
+    #[serde(default)]
+    pub levels: Option<Levels>,
 }
 
 /// Welcome.

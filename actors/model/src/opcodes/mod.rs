@@ -16,6 +16,8 @@ pub use instance::{
 };
 pub use named::Named;
 pub use node::{NodeAdd, NodeRemove};
+#[cfg(feature = "next-version")]
+pub use test::TestNext;
 pub use test::{DELAY_MAX, TestDelay};
 
 use schemars::JsonSchema;
@@ -28,11 +30,15 @@ use crate::levels::since;
 
 /// The table of opcodes: `Variant = "OP_ID", "noun/verb";`. The second text is the stem of the
 /// files that belong to it: logical unit and command. A row that was not there at the first state
-/// level ends in `, since 7;`. Makes [`OpCode`] with `ALL`, `op_id`, `level` and `summary_detail`.
+/// level ends in `, since 7;`. The row in `@next` is of the test-only next version and not in
+/// `ALL`. Makes [`OpCode`] with `ALL`, `op_id`, `level` and `summary_detail`.
 macro_rules! opcodes {
     ($(
         $(#[$doc:meta])* $name:ident = $op_id:literal, $stem:literal $(, since $level:literal)?;
-    )*) => {
+    )*
+    @next {
+        $(#[$next_doc:meta])* $next:ident = $next_id:literal, since $next_level:literal;
+    }) => {
         /// An opcode with its parameters. The wire name is Ganeti's own OP_ID.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[expect(
@@ -41,6 +47,11 @@ macro_rules! opcodes {
         )]
         pub enum OpCode {
             $($(#[$doc])* #[serde(rename = $op_id)] $name($name),)*
+            $(#[$next_doc])*
+            #[cfg(feature = "next-version")]
+            #[serde(rename = $next_id)]
+            #[schemars(skip)]
+            $next($next),
         }
 
         impl OpCode {
@@ -50,25 +61,42 @@ macro_rules! opcodes {
             /// Ganeti's name of it (O90).
             #[must_use]
             pub fn op_id(&self) -> &'static str {
-                match self { $(Self::$name(_) => $op_id,)* }
+                match self {
+                    $(Self::$name(_) => $op_id,)*
+                    #[cfg(feature = "next-version")]
+                    Self::$next(_) => $next_id,
+                }
             }
 
             /// From which state level on it may be submitted.
             #[must_use]
             pub fn level(&self) -> u32 {
-                match self { $(Self::$name(_) => since(&[$($level)?]),)* }
+                match self {
+                    $(Self::$name(_) => since(&[$($level)?]),)*
+                    #[cfg(feature = "next-version")]
+                    Self::$next(_) => $next_level,
+                }
             }
 
             /// The text after the name in a job's summary.
             #[must_use]
             pub fn summary_detail(&self) -> Option<String> {
-                match self { $(Self::$name(op) => op.summary_detail(),)* }
+                match self {
+                    $(Self::$name(op) => op.summary_detail(),)*
+                    #[cfg(feature = "next-version")]
+                    Self::$next(op) => op.summary_detail(),
+                }
             }
         }
 
         $(impl From<$name> for OpCode {
             fn from(op: $name) -> Self { Self::$name(op) }
         })*
+
+        #[cfg(feature = "next-version")]
+        impl From<$next> for OpCode {
+            fn from(op: $next) -> Self { Self::$next(op) }
+        }
     };
 }
 
@@ -93,6 +121,11 @@ opcodes! {
     InstanceReboot = "OP_INSTANCE_REBOOT", "instance/reboot";
     /// Waits.
     TestDelay = "OP_TEST_DELAY", "test/delay";
+
+    @next {
+        /// An opcode of the version after this one, for tests of clusters with both.
+        TestNext = "OP_TEST_NEXT", since 6;
+    }
 }
 
 impl OpCode {

@@ -33,6 +33,8 @@ impl OpCode {
             Self::TestDelay(op) => {
                 Named { nodes: op.on_nodes.iter_mut().collect(), ..Named::default() }
             }
+            #[cfg(feature = "next-version")]
+            Self::TestNext(_) => Named::default(),
         }
     }
 }

@@ -47,6 +47,21 @@ impl TestDelay {
     }
 }
 
+/// What only the version after this one knows.
+#[cfg(feature = "next-version")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct TestNext {
+    /// Answered again as the result.
+    pub note: String,
+}
+
+#[cfg(feature = "next-version")]
+impl TestNext {
+    pub(super) fn summary_detail(&self) -> Option<String> {
+        Some(self.note.clone())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! when Ganeti would print a value that means nothing here (paths, interfaces, policies, node and
 //! interface parameters, collectors).
 
+use gantry_model::levels::LevelStanding;
 use gantry_model::messages::ClusterInfo;
 use gantry_model::objects::{Cluster, DiskTemplate};
 use gantry_model::params::HypervisorKind;
@@ -41,6 +42,7 @@ fn document(info: &ClusterInfo) -> Value {
         "software_version": info.software_version,
         "architecture": info.architecture,
         "versions": info.versions,
+        "level": info.level,
     })
 }
 
@@ -49,7 +51,7 @@ fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
     let kinds: Vec<String> = cluster.enabled_hypervisors.iter().map(ToString::to_string).collect();
     let backend = cluster.beparams.rows().into_iter().map(|(key, value)| (key, Info::text(value)));
     let default = kinds.first().cloned().unwrap_or_default();
-    Info::map(vec![
+    let mut rows = vec![
         ("Cluster name", Info::text(&cluster.name)),
         ("Cluster UUID", Info::text(cluster.uuid)),
         ("Creation time", Info::time(cluster.ctime, zone)),
@@ -67,7 +69,22 @@ fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
         ("Cluster parameters", cluster_parameters(cluster)),
         ("Default instance parameters", Info::map(vec![("default", Info::map(backend.collect()))])),
         ("Default disk parameters", disk_parameters()),
-    ])
+    ];
+    // Ganeti has nothing like it, so it is there only when there is something to do.
+    if let Some(held_back) = held_back(&info.level) {
+        rows.push(("State level", Info::text(held_back)));
+    }
+    Info::map(rows)
+}
+
+/// Who keeps the state level from rising, if anybody does.
+fn held_back(standing: &LevelStanding) -> Option<String> {
+    let LevelStanding { level, newest, held_by } = standing;
+    if held_by.is_empty() {
+        return None;
+    }
+    let nodes: Vec<String> = held_by.iter().map(ToString::to_string).collect();
+    Some(format!("{level}, {newest} is held back by {}", nodes.join(", ")))
 }
 
 /// Ganeti's way to say it.
@@ -129,4 +146,26 @@ fn disk_parameters() -> Info {
     let mut names = DiskTemplate::ALL.map(DiskTemplate::as_str);
     names.sort_unstable();
     Info::map(names.map(|name| (name, none())).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_model::ids::NodeUuid;
+    use gantry_model::levels::{LevelHolder, Levels};
+    use gantry_model::names::NodeName;
+
+    use super::*;
+
+    #[test]
+    fn who_holds_the_level_back_is_shown_and_otherwise_nothing() {
+        let mut standing = LevelStanding { level: 5, newest: 6, held_by: Vec::new() };
+        assert_eq!(held_back(&standing), None);
+        for (number, knows) in [(2, Some(Levels { lowest: 1, newest: 5 })), (3, None)] {
+            let name = NodeName::new(&format!("node{number}")).expect("valid");
+            let node = NodeUuid(uuid::Uuid::from_u128(number));
+            standing.held_by.push(LevelHolder { node, name: Some(name), knows });
+        }
+        let text = "5, 6 is held back by node2 (knows 1 to 5), node3 (did not answer)";
+        assert_eq!(held_back(&standing).as_deref(), Some(text));
+    }
 }

@@ -32,6 +32,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>) -> Result<(), CommandError> {
             "software_version": info.software_version,
             "protocol_version": versions.protocol,
             "config_version": versions.configuration,
+            "state_level": info.level,
             "os_api_version": versions.os_api,
             "export_version": versions.export,
             "vcs_version": vcs,

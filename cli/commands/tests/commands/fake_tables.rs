@@ -2,6 +2,7 @@
 
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision, Serial};
+use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{ClusterInfo, Versions};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
@@ -333,5 +334,6 @@ pub(crate) fn cluster() -> ClusterInfo {
         software_version: "0.1.0".to_owned(),
         architecture: "x86_64".to_owned(),
         versions: Versions { protocol: 1, configuration: 1, ..Versions::default() },
+        level: LevelStanding { level: 4, newest: 4, held_by: Vec::new() },
     }
 }

@@ -172,6 +172,8 @@ fn fenced(state: &ClusterState, mut command: Command, present: bool) -> Command 
             let known = state.jobs.get(&entry.job).map_or(JobAttempt(1), |job| job.attempt);
             entry.attempt = JobAttempt(known.0 - less);
         }
+        #[cfg(feature = "next-version")]
+        Command::Trial { reign, .. } => *reign = now,
         Command::Init(_) | Command::TakeOver { .. } => {}
     }
     command

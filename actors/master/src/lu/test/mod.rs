@@ -1,3 +1,5 @@
 //! Units for tests.
 
 mod delay;
+#[cfg(feature = "next-version")]
+mod next;
