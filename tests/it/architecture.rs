@@ -56,11 +56,15 @@ const BANNED: &[(&str, &[&str])] = &[
     ("gantry-wire", &["tokio", "actix", "quinn", "rand"]),
     ("gantry-model", &["tokio", "actix", "quinn", "rand"]),
     ("gantry-engine", &["tokio", "actix", "quinn", "rand", "rayon"]),
-    ("gantry-link", &["actix"]),
+    ("gantry-link", &["actix", "actix-rt"]),
     ("gantry-client", &["actix", "actix-rt"]),
     ("gantry-commands", &["actix", "actix-rt"]),
     ("gantry-hv", &["actix", "actix-rt"]),
     ("gantry-storage", &["actix", "actix-rt"]),
+    // Its unbounded and undeadlined sends stay behind the runtime.
+    ("gantry-store", &["actix", "actix-rt"]),
+    ("gantry-master", &["actix", "actix-rt"]),
+    ("gantry-node", &["actix", "actix-rt"]),
 ];
 
 fn imports() -> BTreeMap<String, Vec<String>> {

@@ -133,6 +133,21 @@ fn lines_are_not_long() {
     assert!(long.is_empty(), "longer than {LINE_CHARS_MAX} characters:\n{}", long.join("\n"));
 }
 
+/// Otherwise tokio throws dice of its own, and one seed would not be one trace.
+#[test]
+fn every_select_says_in_which_order_it_looks() {
+    let mut dicing = Vec::new();
+    for (name, text) in sources() {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (number, pair) in lines.windows(2).enumerate() {
+            if pair[0].ends_with(concat!("select", "! {")) && pair[1] != "biased;" {
+                dicing.push(format!("{name}:{}", number + 1));
+            }
+        }
+    }
+    assert!(dicing.is_empty(), "not biased:\n{}", dicing.join("\n"));
+}
+
 #[test]
 fn every_module_begins_by_saying_what_it_is() {
     let silent: Vec<String> = sources()

@@ -37,6 +37,7 @@ pub type Say<'a> = &'a mut (dyn FnMut(&str) + Send);
 pub async fn demo(options: DemoOptions, say: Say<'_>) -> Result<(), DaemonError> {
     let mut stage = Stage::set_up(options.directory.as_deref())?;
     let shown = tokio::select! {
+        biased;
         shown = show(&mut stage, say) => shown,
         _ = tokio::signal::ctrl_c() => Err(DaemonError::Input("interrupted".into())),
     };

@@ -153,6 +153,7 @@ async fn messages_are_not_delayed_and_the_rate_is_kept(pair: &Pair<'_>) {
         }
     };
     let took = tokio::select! {
+        biased;
         took = transfer => took,
         () = asks => Duration::ZERO,
     };

@@ -232,6 +232,7 @@ pub(super) async fn accept(
             // half-open no longer than it takes to say so.
             let heard = async {
                 tokio::select! {
+                    biased;
                     heard = send.stopped() => drop(heard),
                     cause = connection.closed() => drop(cause),
                 }

@@ -383,6 +383,7 @@ pub(super) async fn dial_any(
 /// Waits for the end of a session and tells what it means.
 async fn watch_session(hub: Arc<Hub>, cell: Arc<PeerCell>, session: Arc<Session>) {
     let cause = tokio::select! {
+        biased;
         cause = session.connection.closed() => cause,
         () = InboundAsks::keep_time(session.clone()) => ConnectionError::LocallyClosed,
         () = overstay(session.peer.role) => {

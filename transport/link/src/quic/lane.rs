@@ -57,6 +57,7 @@ pub(super) async fn keep_lane(
 ) {
     loop {
         let opened = tokio::select! {
+            biased;
             () = session.stop.cancelled() => return,
             opened = session.connection.open_bi() => opened,
         };
@@ -79,6 +80,7 @@ pub(super) async fn keep_lane(
 pub(super) async fn accept_lanes(hub: Arc<Hub>, cell: Arc<PeerCell>, session: Arc<Session>) {
     loop {
         let accepted = tokio::select! {
+            biased;
             () = session.stop.cancelled() => return,
             accepted = session.connection.accept_bi() => accepted,
         };

@@ -455,6 +455,7 @@ async fn say_goodbye(hub: Arc<Hub>, grace: Duration) {
     for session in &sessions {
         let arrived = async {
             tokio::select! {
+                biased;
                 permits = session.goodbyes_sent.acquire_many(lanes) => drop(permits),
                 cause = session.connection.closed() => drop(cause),
             }
