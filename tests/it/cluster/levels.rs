@@ -5,6 +5,8 @@
 //! that level, whatever is compiled in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use gantry_model::messages::{QueryCluster, SubmitJobs, cluster_path};
 use gantry_model::opcodes::TestNext;
 use gantry_model::units::Millis;
 use gantry_runtime::simulate;
-use gantry_store::ProposeError;
+use gantry_store::{CommitMoment, ProposeError};
 use gantry_tests::{MachineNumber, SimClient, SimCluster, ops};
 use gantry_wire::{AskError, Envelope, ErrorChain, Message, NotDelivered};
 use serde::Serialize;
@@ -76,6 +78,20 @@ async fn refused_opcode(client: &SimClient) -> Fault {
     }
 }
 
+/// How often the present holders of the log raise the level from now on.
+fn count_rises(cluster: &SimCluster) -> Arc<AtomicU64> {
+    let count = Arc::new(AtomicU64::new(0));
+    for store in ALL.iter().filter_map(|machine| cluster.store_of(*machine)) {
+        let count = Arc::clone(&count);
+        store.watch_commits(Arc::new(move |moment, command| {
+            if moment == CommitMoment::After && matches!(command, Command::RaiseLevel { .. }) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    count
+}
+
 fn levels(cluster: &SimCluster) -> BTreeMap<MachineNumber, u32> {
     let stores = ALL.map(|machine| (machine, cluster.store_of(machine)));
     stores
@@ -109,9 +125,13 @@ async fn rolling_upgrade(seed: u64) -> (SimCluster, [u8; 32]) {
     assert!(levels(&cluster).values().all(|level| *level == STATE_LEVEL));
     assert!(ALL.iter().all(|m| cluster.store_of(*m).is_some_and(|s| s.failure().is_none())));
 
+    let raised = count_rises(&cluster);
     upgrade(&mut cluster, THIRD).await;
     let risen = standing(&cluster, |now| now.level == NEXT_LEVEL && now.held_by.is_empty()).await;
     assert_eq!(risen.newest, NEXT_LEVEL);
+    // The leader has asked again since.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(raised.load(Ordering::Relaxed), 1, "it rises once");
     cluster
         .wait_until("all are at it", |cluster| {
             levels(cluster).values().filter(|level| **level == NEXT_LEVEL).count() == ALL.len()

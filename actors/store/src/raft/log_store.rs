@@ -21,6 +21,7 @@ use super::convert;
 use super::types::{Config, LogEntry, LogId, Vote};
 use super::writer::{Done, Orders, WriteOrder};
 use crate::config::{APPEND_BYTES_MAX, LOG_CACHE_BYTES};
+use crate::disk::level_file::LevelFile;
 use crate::disk::log_file::{LogFile, LogWrite, Marks};
 use crate::disk::{Disk, DiskError};
 use crate::forms::{LogIdForm, RecordForm, VoteForm};
@@ -33,6 +34,7 @@ pub(crate) struct LogShared {
     state: Mutex<State>,
     /// What this program knows.
     levels: Levels,
+    level_file: Arc<LevelFile>,
     /// The latest time in any entry, in microseconds: no later entry is stamped with less.
     latest_at: AtomicU64,
     /// Why the failure is none of the disk, if so. Beside the lock, because whoever reads the state
@@ -60,7 +62,13 @@ struct Cached {
 }
 
 impl LogShared {
-    pub(crate) fn new(file: LogFile, disk: Arc<dyn Disk>, marks: Marks, levels: Levels) -> Self {
+    pub(crate) fn new(
+        file: LogFile,
+        disk: Arc<dyn Disk>,
+        marks: Marks,
+        levels: Levels,
+        level_file: Arc<LevelFile>,
+    ) -> Self {
         let latest_at = AtomicU64::new(marks.latest_at.0);
         let state = State {
             cache: BTreeMap::new(),
@@ -71,7 +79,7 @@ impl LogShared {
             marks,
         };
         let (state, halt) = (Mutex::new(state), OnceLock::new());
-        Self { file, disk, state, levels, latest_at, halt }
+        Self { file, disk, state, levels, level_file, latest_at, halt }
     }
 
     /// Why nothing is written any more, if so.
@@ -141,9 +149,13 @@ impl LogShared {
         }
     }
 
-    /// Entries cannot be read: if it is this program that does not know them, it stops.
+    /// Entries cannot be read: if it is this program that does not know them, it stops, and is
+    /// not started again.
     fn unreadable(&self, error: DiskError) -> DiskError {
         if let Some(unknown) = error.level_error(self.levels) {
+            if let Err(error) = self.level_file.reached(unknown.needs()) {
+                tracing::error!(%error, "why it stops could not be noted on disk");
+            }
             self.halt(Halt::Level(unknown));
         }
         error

@@ -144,7 +144,7 @@ fn open_files(config: &StoreConfig) -> Result<Files, OpenError> {
     check_no_gap(marks.purged.map(|p| p.index), kept.as_ref().map(|k| k.last.index))
         .map_err(on_disk)?;
     let history = open_history(disk.as_ref(), kept.as_ref()).map_err(on_disk)?;
-    let log = Arc::new(LogShared::new(file, disk.clone(), marks, levels));
+    let log = Arc::new(LogShared::new(file, disk.clone(), marks, levels, level_file.clone()));
     Ok(Files { disk, level_file, log, snapshots, kept, history })
 }
 

@@ -181,3 +181,27 @@ async fn a_request_for_another_node_or_of_another_version_is_refused() {
     }
     assert!(store.term() < 99);
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_older_programs_know_have_their_version_and_are_answered_in_it() {
+    use gantry_store::forms::{
+        LevelsCall, RaftAnswer, RaftCall, RaftRequest, StateHashCall, WIRE_VERSION,
+        WIRE_VERSION_OLDEST,
+    };
+    let (cluster, _) = TestCluster::of(1, 13, Compaction::default()).await;
+    let store = &cluster.stores[&node(1)];
+    for (call, version) in [
+        (RaftCall::StateHash(StateHashCall { index: 1 }), WIRE_VERSION_OLDEST),
+        (RaftCall::Levels(LevelsCall {}), WIRE_VERSION),
+    ] {
+        let request = RaftRequest::new(node(2), node(1), call);
+        assert_eq!(request.version, version);
+        let reply = store.handle(request).await;
+        assert_eq!(reply.version, version);
+        assert!(!matches!(reply.answer, RaftAnswer::Refused { .. }), "{reply:?}");
+    }
+    let call = RaftCall::StateHash(StateHashCall { index: 1 });
+    let older = RaftRequest { version: WIRE_VERSION_OLDEST - 1, from: node(2), to: node(1), call };
+    let reply = store.handle(older).await;
+    assert!(matches!(reply.answer, RaftAnswer::Refused { .. }), "{reply:?}");
+}
