@@ -17,9 +17,7 @@ use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskMode, DiskTemplate, Instance, Node, NodeGroup,
 };
 use gantry_model::opcodes::{OpRequest, TestDelay};
-use gantry_model::params::{
-    BackendOverrides, BackendParams, HvOverrides, HypervisorDefaults, HypervisorKind,
-};
+use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
 use gantry_model::units::{MiB, Timestamp};
 use gantry_wire::RequestId;
 use uuid::Uuid;
@@ -65,37 +63,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn init() -> Result<InitCluster, Box<dyn std::error::Error>> {
     let group = GroupUuid(Uuid::from_u128(2));
     let cluster = Cluster {
-        uuid: ClusterUuid(Uuid::from_u128(3)),
-        name: ClusterName::new("cluster.example")?,
-        ctime: AT,
-        mtime: AT,
-        serial: Serial(1),
         enabled_hypervisors: vec![HypervisorKind::Fake],
         enabled_disk_templates: vec![DiskTemplate::Fake],
         file_storage_dir: "/srv/disks".into(),
-        mac_prefix: "aa:00:00".into(),
-        candidate_pool_size: 10,
-        max_running_jobs: 20,
-        max_tracked_jobs: 25,
-        hvparams: HypervisorDefaults::default(),
-        beparams: BackendParams::default(),
-        tags: Vec::new(),
-        ca_certificate: String::new(),
+        ..Cluster::new(ClusterUuid(Uuid::from_u128(3)), ClusterName::new("cluster.example")?, AT)
     };
     let node = Node {
-        uuid: THIS,
-        name: NodeName::new("node1")?,
-        address: "192.0.2.1:1811".into(),
-        group,
         master_candidate: true,
-        offline: false,
-        drained: false,
-        master_capable: true,
-        vm_capable: true,
-        ctime: AT,
-        mtime: AT,
-        serial: Serial(1),
-        tags: Vec::new(),
+        ..Node::new(THIS, NodeName::new("node1")?, "192.0.2.1:1811".into(), group, AT)
     };
     let (name, serial, tags) = (GroupName::new("default")?, Serial(1), Vec::new());
     let group = NodeGroup { uuid: group, name, ctime: AT, mtime: AT, serial, tags };

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gantry_engine::state::{Applied, Command, InitCluster, STATE_LEVEL, STATE_LEVELS};
-use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Serial};
+use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId};
 use gantry_model::messages::NewJob;
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, Node, NodeGroup};
 use gantry_model::opcodes::{OpRequest, TestDelay};
-use gantry_model::params::{BackendParams, HypervisorDefaults};
 use gantry_model::units::Timestamp;
 use gantry_store::{
     Compaction, DiskKind, Home, RaftReply, RaftRequest, RaftTiming, RaftTransport, Store,
@@ -127,45 +126,13 @@ fn init(this: NodeUuid) -> Result<InitCluster, Box<dyn std::error::Error>> {
     let group = GroupUuid(Uuid::from_u128(2));
     Ok(InitCluster {
         cluster: Cluster {
-            uuid: ClusterUuid(Uuid::from_u128(3)),
-            name: ClusterName::new("cluster1")?,
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
-            enabled_hypervisors: Vec::new(),
-            enabled_disk_templates: Vec::new(),
-            file_storage_dir: String::new(),
-            mac_prefix: "aa:00:00".into(),
             candidate_pool_size: 1,
-            max_running_jobs: 20,
-            max_tracked_jobs: 25,
-            hvparams: HypervisorDefaults::default(),
-            beparams: BackendParams::default(),
-            tags: Vec::new(),
-            ca_certificate: String::new(),
+            ..Cluster::new(ClusterUuid(Uuid::from_u128(3)), ClusterName::new("cluster1")?, at)
         },
-        group: NodeGroup {
-            uuid: group,
-            name: GroupName::new("default")?,
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
-            tags: Vec::new(),
-        },
+        group: NodeGroup::new(group, GroupName::new("default")?, at),
         node: Node {
-            uuid: this,
-            name: NodeName::new("node1")?,
-            address: "127.0.0.1:1811".into(),
-            group,
             master_candidate: true,
-            offline: false,
-            drained: false,
-            master_capable: true,
-            vm_capable: true,
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
-            tags: Vec::new(),
+            ..Node::new(this, NodeName::new("node1")?, "127.0.0.1:1811".into(), group, at)
         },
         level: STATE_LEVEL,
     })

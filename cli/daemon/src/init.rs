@@ -8,7 +8,7 @@ use std::path::Path;
 
 use gantry_engine::state::{InitCluster, STATE_LEVEL};
 use gantry_link::identity::{CertificateAuthority, ClusterUuid as LinkCluster};
-use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, Serial};
+use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
 use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
@@ -120,47 +120,26 @@ pub(crate) fn first_entry(
     now: Timestamp,
     platform: &Platform,
 ) -> InitCluster {
-    let group = NodeGroup {
-        uuid: GroupUuid(platform.random_uuid()),
-        name: GroupName::new("default").expect("a valid name"),
-        ctime: now,
-        mtime: now,
-        serial: Serial(1),
-        tags: Vec::new(),
-    };
+    let group = NodeGroup::new(
+        GroupUuid(platform.random_uuid()),
+        GroupName::new("default").expect("a valid name"),
+        now,
+    );
     InitCluster {
         cluster: Cluster {
-            uuid: cluster,
-            name: options.cluster_name.clone(),
-            ctime: now,
-            mtime: now,
-            serial: Serial(1),
             enabled_hypervisors: options.enabled_hypervisors.clone(),
             enabled_disk_templates: options.enabled_disk_templates.clone(),
             file_storage_dir: options.file_storage_dir.clone(),
             mac_prefix: options.mac_prefix.clone(),
             candidate_pool_size: options.candidate_pool_size,
-            max_running_jobs: 20,
-            max_tracked_jobs: 25,
             hvparams: options.hvparams.clone(),
             beparams: options.beparams.clone(),
-            tags: Vec::new(),
             ca_certificate,
+            ..Cluster::new(cluster, options.cluster_name.clone(), now)
         },
         node: Node {
-            uuid: node,
-            name: options.node_name.clone(),
-            address: options.address.clone(),
-            group: group.uuid,
             master_candidate: true,
-            offline: false,
-            drained: false,
-            master_capable: true,
-            vm_capable: true,
-            ctime: now,
-            mtime: now,
-            serial: Serial(1),
-            tags: Vec::new(),
+            ..Node::new(node, options.node_name.clone(), options.address.clone(), group.uuid, now)
         },
         group,
         level: STATE_LEVEL,

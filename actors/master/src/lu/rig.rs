@@ -18,9 +18,7 @@ use gantry_model::objects::{
     JoinTokenRecord, Node, NodeGroup,
 };
 use gantry_model::opcodes::OpCode;
-use gantry_model::params::{
-    BackendOverrides, BackendParams, HvOverrides, HypervisorDefaults, HypervisorKind,
-};
+use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
 use gantry_model::report::{GuestReport, GuestState, NodeInfo};
 use gantry_model::steps::{Act, PlanRecord, Step, StepRecord, StepResult};
 use gantry_model::trust::{AuthorityRecord, SealedSecret, SecretName, TrustChange};
@@ -42,19 +40,14 @@ pub(super) fn node_name(number: u8) -> NodeName {
 
 pub(super) fn node(number: u8) -> Node {
     Node {
-        uuid: node_id(number),
-        name: node_name(number),
-        address: format!("192.0.2.{number}:1811"),
-        group: GroupUuid(Uuid::from_u128(0x40_00)),
         master_candidate: number == 1,
-        offline: false,
-        drained: false,
-        master_capable: true,
-        vm_capable: true,
-        ctime: NOW,
-        mtime: NOW,
-        serial: Serial(1),
-        tags: Vec::new(),
+        ..Node::new(
+            node_id(number),
+            node_name(number),
+            format!("192.0.2.{number}:1811"),
+            GroupUuid(Uuid::from_u128(0x40_00)),
+            NOW,
+        )
     }
 }
 
@@ -122,22 +115,15 @@ fn sealed() -> SealedSecret {
 
 fn cluster() -> Cluster {
     Cluster {
-        uuid: ClusterUuid(Uuid::from_u128(0x50_00)),
-        name: ClusterName::new("cluster.example").expect("valid"),
-        ctime: NOW,
-        mtime: NOW,
-        serial: Serial(1),
         enabled_hypervisors: vec![HypervisorKind::Fake],
         enabled_disk_templates: vec![DiskTemplate::File, DiskTemplate::Diskless],
         file_storage_dir: "/srv/disks".into(),
-        mac_prefix: "aa:00:00".into(),
         candidate_pool_size: 3,
-        max_running_jobs: 20,
-        max_tracked_jobs: 25,
-        hvparams: HypervisorDefaults::default(),
-        beparams: BackendParams::default(),
-        tags: Vec::new(),
-        ca_certificate: String::new(),
+        ..Cluster::new(
+            ClusterUuid(Uuid::from_u128(0x50_00)),
+            ClusterName::new("cluster.example").expect("valid"),
+            NOW,
+        )
     }
 }
 
@@ -304,14 +290,7 @@ impl Rig {
     }
 
     fn init(&mut self, node: Node) {
-        let group = NodeGroup {
-            uuid: node.group,
-            name: GroupName::new("default").expect("valid"),
-            ctime: NOW,
-            mtime: NOW,
-            serial: Serial(1),
-            tags: Vec::new(),
-        };
+        let group = NodeGroup::new(node.group, GroupName::new("default").expect("valid"), NOW);
         let uuid = node.uuid;
         let init = InitCluster { cluster: cluster(), group, node, level: STATE_LEVEL };
         assert_eq!(self.apply(Command::Init(Box::new(init))), Applied::Done);

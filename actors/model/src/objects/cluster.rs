@@ -46,6 +46,31 @@ pub struct Cluster {
     pub ca_certificate: String,
 }
 
+impl Cluster {
+    /// A new cluster, with nothing in use and Ganeti's defaults for the rest.
+    #[must_use]
+    pub fn new(uuid: ClusterUuid, name: ClusterName, at: Timestamp) -> Self {
+        Self {
+            uuid,
+            name,
+            ctime: at,
+            mtime: at,
+            serial: Serial(1),
+            enabled_hypervisors: Vec::new(),
+            enabled_disk_templates: Vec::new(),
+            file_storage_dir: String::new(),
+            mac_prefix: "aa:00:00".to_owned(),
+            candidate_pool_size: 10,
+            max_running_jobs: 20,
+            max_tracked_jobs: 25,
+            hvparams: HypervisorDefaults::default(),
+            beparams: BackendParams::default(),
+            tags: Vec::new(),
+            ca_certificate: String::new(),
+        }
+    }
+}
+
 /// A one-time token by which a node may join. The secret itself is never stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct JoinTokenRecord {

@@ -38,6 +38,34 @@ pub struct Node {
     pub tags: Vec<String>,
 }
 
+impl Node {
+    /// A new node: able to do everything, and neither a candidate nor out of use.
+    #[must_use]
+    pub fn new(
+        uuid: NodeUuid,
+        name: NodeName,
+        address: String,
+        group: GroupUuid,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            uuid,
+            name,
+            address,
+            group,
+            master_candidate: false,
+            offline: false,
+            drained: false,
+            master_capable: true,
+            vm_capable: true,
+            ctime: at,
+            mtime: at,
+            serial: Serial(1),
+            tags: Vec::new(),
+        }
+    }
+}
+
 /// A node group as configured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct NodeGroup {
@@ -53,4 +81,12 @@ pub struct NodeGroup {
     pub serial: Serial,
     /// Tags, sorted.
     pub tags: Vec<String>,
+}
+
+impl NodeGroup {
+    /// A new group.
+    #[must_use]
+    pub fn new(uuid: GroupUuid, name: GroupName, at: Timestamp) -> Self {
+        Self { uuid, name, ctime: at, mtime: at, serial: Serial(1), tags: Vec::new() }
+    }
 }

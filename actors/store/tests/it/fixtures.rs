@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gantry_engine::state::{Applied, Command, InitCluster, STATE_LEVEL, STATE_LEVELS};
-use gantry_model::ids::{ClusterUuid, GroupUuid, JobId, NodeUuid, ReignId, Serial};
+use gantry_model::ids::{ClusterUuid, GroupUuid, JobId, NodeUuid, ReignId};
 use gantry_model::messages::NewJob;
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
 use gantry_model::opcodes::{OpRequest, TestDelay};
-use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
+use gantry_model::params::HypervisorKind;
 use gantry_model::units::{Millis, Timestamp};
 use gantry_store::disk::FaultyDisk;
 use gantry_store::{
@@ -33,45 +33,25 @@ pub(crate) fn init(this: NodeUuid) -> InitCluster {
     let group = GroupUuid(Uuid::from_u128(0xa0));
     InitCluster {
         cluster: Cluster {
-            uuid: ClusterUuid(Uuid::from_u128(0xc0)),
-            name: ClusterName::new("cluster1").expect("valid"),
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
             enabled_hypervisors: vec![HypervisorKind::Fake],
             enabled_disk_templates: vec![DiskTemplate::Fake],
             file_storage_dir: "/srv/gantry".into(),
-            mac_prefix: "aa:00:00".into(),
-            candidate_pool_size: 10,
-            max_running_jobs: 20,
-            max_tracked_jobs: 25,
-            hvparams: HypervisorDefaults::default(),
-            beparams: BackendParams::default(),
-            tags: Vec::new(),
-            ca_certificate: String::new(),
+            ..Cluster::new(
+                ClusterUuid(Uuid::from_u128(0xc0)),
+                ClusterName::new("cluster1").expect("valid"),
+                at,
+            )
         },
-        group: NodeGroup {
-            uuid: group,
-            name: GroupName::new("default").expect("valid"),
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
-            tags: Vec::new(),
-        },
+        group: NodeGroup::new(group, GroupName::new("default").expect("valid"), at),
         node: Node {
-            uuid: this,
-            name: NodeName::new("node1").expect("valid"),
-            address: "127.0.0.1:1811".into(),
-            group,
             master_candidate: true,
-            offline: false,
-            drained: false,
-            master_capable: true,
-            vm_capable: true,
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
-            tags: Vec::new(),
+            ..Node::new(
+                this,
+                NodeName::new("node1").expect("valid"),
+                "127.0.0.1:1811".into(),
+                group,
+                at,
+            )
         },
         level: STATE_LEVEL,
     }

@@ -1,12 +1,12 @@
 //! What the fake cluster has: two nodes, three instances.
 
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision, Serial};
+use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision};
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{ClusterInfo, Versions};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
-use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
+use gantry_model::params::HypervisorKind;
 use gantry_model::query::{Cell, FieldDef, FieldKind, Table};
 use gantry_model::units::Timestamp;
 use serde_json::{Value, json};
@@ -289,46 +289,27 @@ pub(crate) fn cluster() -> ClusterInfo {
     let (node, group) = (NodeUuid(Uuid::from_u128(0xa1)), GroupUuid(Uuid::from_u128(0x90)));
     ClusterInfo {
         cluster: Cluster {
-            uuid: ClusterUuid(Uuid::from_u128(0xc1)),
-            name: ClusterName::new("cluster.example").expect("valid"),
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
             enabled_hypervisors: vec![HypervisorKind::Kvm, HypervisorKind::Fake],
             enabled_disk_templates: vec![DiskTemplate::File, DiskTemplate::Diskless],
             file_storage_dir: "/srv/gantry/disks".to_owned(),
-            mac_prefix: "aa:00:00".to_owned(),
-            candidate_pool_size: 10,
-            max_running_jobs: 20,
-            max_tracked_jobs: 25,
-            hvparams: HypervisorDefaults::default(),
-            beparams: BackendParams::default(),
-            tags: Vec::new(),
             ca_certificate: "PEM".to_owned(),
+            ..Cluster::new(
+                ClusterUuid(Uuid::from_u128(0xc1)),
+                ClusterName::new("cluster.example").expect("valid"),
+                at,
+            )
         },
         master: Node {
-            uuid: node,
-            name: NodeName::new("node1.example").expect("valid"),
-            address: "192.0.2.1:1811".to_owned(),
-            group,
             master_candidate: true,
-            offline: false,
-            drained: false,
-            master_capable: true,
-            vm_capable: true,
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
-            tags: Vec::new(),
+            ..Node::new(
+                node,
+                NodeName::new("node1.example").expect("valid"),
+                "192.0.2.1:1811".to_owned(),
+                group,
+                at,
+            )
         },
-        groups: vec![NodeGroup {
-            uuid: group,
-            name: GroupName::new("default").expect("valid"),
-            ctime: at,
-            mtime: at,
-            serial: Serial(1),
-            tags: Vec::new(),
-        }],
+        groups: vec![NodeGroup::new(group, GroupName::new("default").expect("valid"), at)],
         reign: ReignId(5),
         revision: Revision(77),
         software_version: "0.1.0".to_owned(),

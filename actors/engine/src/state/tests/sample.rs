@@ -18,9 +18,7 @@ use gantry_model::objects::{
     Node, NodeGroup,
 };
 use gantry_model::opcodes::{OpRequest, TestDelay};
-use gantry_model::params::{
-    BackendOverrides, BackendParams, HvOverrides, HypervisorDefaults, HypervisorKind,
-};
+use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
 use gantry_model::steps::PlanRecord;
 use gantry_model::units::{MiB, Timestamp};
 use gantry_wire::RequestId;
@@ -52,51 +50,32 @@ fn group_id() -> GroupUuid {
 
 pub(crate) fn cluster() -> Cluster {
     Cluster {
-        uuid: ClusterUuid(Uuid::from_u128(0x50_00)),
-        name: ClusterName::new("cluster.example").expect("valid"),
-        ctime: Timestamp(1),
-        mtime: Timestamp(1),
-        serial: Serial(1),
         enabled_hypervisors: vec![HypervisorKind::Fake],
         enabled_disk_templates: vec![DiskTemplate::Fake, DiskTemplate::Diskless],
         file_storage_dir: "/srv/disks".into(),
-        mac_prefix: "aa:00:00".into(),
         candidate_pool_size: 3,
-        max_running_jobs: 20,
-        max_tracked_jobs: 25,
-        hvparams: HypervisorDefaults::default(),
-        beparams: BackendParams::default(),
-        tags: Vec::new(),
-        ca_certificate: String::new(),
+        ..Cluster::new(
+            ClusterUuid(Uuid::from_u128(0x50_00)),
+            ClusterName::new("cluster.example").expect("valid"),
+            Timestamp(1),
+        )
     }
 }
 
 pub(crate) fn group() -> NodeGroup {
-    NodeGroup {
-        uuid: group_id(),
-        name: GroupName::new("default").expect("valid"),
-        ctime: Timestamp(1),
-        mtime: Timestamp(1),
-        serial: Serial(1),
-        tags: Vec::new(),
-    }
+    NodeGroup::new(group_id(), GroupName::new("default").expect("valid"), Timestamp(1))
 }
 
 pub(crate) fn node(number: u8) -> Node {
     Node {
-        uuid: node_id(number),
-        name: NodeName::new(&format!("node{number}")).expect("valid"),
-        address: format!("192.0.2.{number}:1811"),
-        group: group_id(),
         master_candidate: number == 1,
-        offline: false,
-        drained: false,
-        master_capable: true,
-        vm_capable: true,
-        ctime: Timestamp(1),
-        mtime: Timestamp(1),
-        serial: Serial(1),
-        tags: Vec::new(),
+        ..Node::new(
+            node_id(number),
+            NodeName::new(&format!("node{number}")).expect("valid"),
+            format!("192.0.2.{number}:1811"),
+            group_id(),
+            Timestamp(1),
+        )
     }
 }
 

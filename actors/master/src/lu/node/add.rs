@@ -5,7 +5,6 @@ use gantry_engine::state::ClusterState;
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::Facts;
-use gantry_model::ids::Serial;
 use gantry_model::objects::Node;
 use gantry_model::opcodes::NodeAdd;
 use gantry_model::steps::{Act, Step};
@@ -62,21 +61,13 @@ impl LogicalUnit for NodeAdd {
         let Some(group) = state.groups.keys().next() else {
             return Err(Fault::new(FaultCode::InternalError, "there is no node group"));
         };
-        let node = Node {
-            uuid: self.node_uuid,
-            name: self.node_name.clone(),
-            address: self.address.clone(),
-            group: *group,
-            master_candidate: false,
-            offline: false,
-            drained: false,
-            master_capable: true,
-            vm_capable: true,
-            ctime: facts.now,
-            mtime: facts.now,
-            serial: Serial(1),
-            tags: Vec::new(),
-        };
+        let node = Node::new(
+            self.node_uuid,
+            self.node_name.clone(),
+            self.address.clone(),
+            *group,
+            facts.now,
+        );
         Ok(Plan { node: Some(node) })
     }
 
