@@ -36,7 +36,8 @@ const THREAD_NAME: &str = "gantry-net";
 
 /// How long the packets that close connections may take to leave, after the goodbye has arrived.
 /// QUIC would linger for three probe timeouts (90 to 450 ms) in case they are lost, which every
-/// command would wait for at its end. Less and they do not leave on a busy machine.
+/// command would wait for at its end; a command waits only until they have left. Less and they do
+/// not leave on a busy machine.
 const CLOSE_LINGER: Duration = Duration::from_millis(20);
 
 /// Who this end is, and whom it believes.
@@ -469,5 +470,25 @@ async fn say_goodbye(hub: Arc<Hub>, grace: Duration) {
     endpoint.close(CloseCode::Goodbye.number(), b"goodbye");
     let left = until.saturating_duration_since(Instant::now()).min(CLOSE_LINGER);
     // Who does not hear it has the goodbye frame, and learns by silence that it came true.
-    drop(timeout(left, endpoint.wait_idle()).await);
+    let gone = async {
+        match endpoint.open_connections() > sessions.len() {
+            true => endpoint.wait_idle().await,
+            false => closes_have_left(&sessions).await,
+        }
+    };
+    drop(timeout(left, gone).await);
+}
+
+/// Waits until the packet that closes it has left for each. Their drivers are tasks of this thread
+/// that have been woken, so it is a matter of letting them have their turn.
+async fn closes_have_left(sessions: &[Arc<Session>]) {
+    for Session { connection, .. } in sessions.iter().map(Arc::as_ref) {
+        // To a peer that closed it first nothing is sent any more.
+        let closes = || connection.close_reason() == Some(quinn::ConnectionError::LocallyClosed);
+        while closes() && connection.stats().frame_tx.connection_close == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    // What was built is sent in the same turn, unless the socket was full: then in the next.
+    tokio::task::yield_now().await;
 }
