@@ -44,6 +44,25 @@ async fn assert_at_next(cluster: &SimCluster) {
     panic!("nobody takes what belongs to the next level");
 }
 
+/// Lets the level rise, over the death of the leader if it is to die at a point; the points that it
+/// passed. What belongs to the level is taken then, and jobs go on.
+async fn rise(cluster: &mut SimCluster, at: Option<usize>) -> Vec<String> {
+    if at.is_some() {
+        cluster.wait_until("it dies", |cluster| cluster.is_down(LEADER)).await;
+    } else {
+        risen(cluster).await;
+    }
+    let (points, fired) = cluster.disarm();
+    assert_eq!(fired, at.is_some());
+    if fired {
+        cluster.restart(LEADER).await;
+        risen(cluster).await;
+    }
+    assert_at_next(cluster).await;
+    cluster.client().done(ops::create("web1", LEADER)).await;
+    points
+}
+
 /// A leader alone, started with the next version; the points that it passed until the level was up.
 fn alone(at: Option<usize>) -> Vec<String> {
     simulate(async {
@@ -51,19 +70,7 @@ fn alone(at: Option<usize>) -> Vec<String> {
         assert_eq!(cluster.state().level, STATE_LEVEL);
         cluster.install(LEADER, NEXT_LEVELS);
         cluster.restart_into(plan(at)).await;
-        if at.is_some() {
-            cluster.wait_until("it dies", |cluster| cluster.is_down(LEADER)).await;
-        } else {
-            risen(&cluster).await;
-        }
-        let (points, fired) = cluster.disarm();
-        assert_eq!(fired, at.is_some());
-        if fired {
-            cluster.restart(LEADER).await;
-            risen(&cluster).await;
-        }
-        assert_at_next(&cluster).await;
-        cluster.client().done(ops::create("web1", LEADER)).await;
+        let points = rise(&mut cluster, at).await;
         cluster.assert_all_well().await;
         points
     })
@@ -108,20 +115,7 @@ fn of_three(at: Option<usize>) -> Vec<String> {
         cluster.arm(plan(at));
         cluster.install(OTHERS[1], NEXT_LEVELS);
         cluster.restart(OTHERS[1]).await;
-        if at.is_some() {
-            cluster.wait_until("it dies", |cluster| cluster.is_down(LEADER)).await;
-        } else {
-            risen(&cluster).await;
-        }
-        let (points, fired) = cluster.disarm();
-        assert_eq!(fired, at.is_some());
-        if fired {
-            cluster.restart(LEADER).await;
-            risen(&cluster).await;
-        }
-        assert_at_next(&cluster).await;
-        cluster.client().done(ops::create("web1", LEADER)).await;
-        points
+        rise(&mut cluster, at).await
     })
 }
 
