@@ -24,8 +24,9 @@ use super::{Applied, ClusterState, Command, JobFact};
 /// The newest level of rules and variants that this program knows. It rises with every change of
 /// what [`ClusterState::apply`](super::ClusterState::apply) does and of what it knows.
 ///
-/// 2: [`Rule::JobsTouched`]; 3: [`Rule::History`]; 4: [`Rule::Transitions`]; 5: the level can rise.
-pub const STATE_LEVEL: u32 = 5;
+/// 2: [`Rule::JobsTouched`]; 3: [`Rule::History`]; 4: [`Rule::Transitions`]; 5: the level can rise;
+/// 6: tags, all parameters of kvm, addresses and connections of interfaces, shared files.
+pub const STATE_LEVEL: u32 = 6;
 
 /// The oldest level that this program can still apply. It rises when the rules of a level are
 /// taken out of the program: a cluster that is still there has to be upgraded in two steps then.

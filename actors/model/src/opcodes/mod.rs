@@ -124,7 +124,7 @@ opcodes! {
 
     @next {
         /// An opcode of the version after this one, for tests of clusters with both.
-        TestNext = "OP_TEST_NEXT", since 6;
+        TestNext = "OP_TEST_NEXT", since 7;
     }
 }
 
