@@ -71,6 +71,18 @@ pub enum Act {
 }
 
 impl Act {
+    /// A call to a node.
+    #[must_use]
+    pub fn call(node: NodeUuid, call: impl Into<NodeCall>) -> Self {
+        Self::Call { node, call: Box::new(call.into()) }
+    }
+
+    /// One change of the configuration.
+    #[must_use]
+    pub fn change(delta: ConfigDelta) -> Self {
+        Self::Config(vec![delta])
+    }
+
     /// Without the bytes of secrets, for views.
     #[must_use]
     pub fn redacted(&self) -> Self {
@@ -128,6 +140,67 @@ pub struct Step {
 }
 
 impl Step {
+    /// A step that says nothing, must succeed, keeps all locks, and that nothing takes back.
+    #[must_use]
+    pub fn new(name: impl Into<String>, act: Act) -> Self {
+        Self {
+            name: name.into(),
+            act,
+            undo: None,
+            may_fail: false,
+            says: None,
+            keeps: None,
+            settles: false,
+        }
+    }
+
+    /// With what takes it back.
+    #[must_use]
+    pub fn undone_by(mut self, undo: impl Into<Option<Act>>) -> Self {
+        self.undo = undo.into();
+        self
+    }
+
+    /// Its failure is a warning.
+    #[must_use]
+    pub fn may_fail(self) -> Self {
+        self.may_fail_if(true)
+    }
+
+    /// Its failure is a warning, under this condition.
+    #[must_use]
+    pub fn may_fail_if(mut self, may_fail: bool) -> Self {
+        self.may_fail = may_fail;
+        self
+    }
+
+    /// With a line for the job's log.
+    #[must_use]
+    pub fn says(self, line: impl Into<String>) -> Self {
+        self.says_if(Some(line.into()))
+    }
+
+    /// With a line for the job's log, if there is one.
+    #[must_use]
+    pub fn says_if(mut self, line: Option<String>) -> Self {
+        self.says = line;
+        self
+    }
+
+    /// With the locks that are kept from its beginning on.
+    #[must_use]
+    pub fn keeps(mut self, locks: Vec<(LockName, LockMode)>) -> Self {
+        self.keeps = Some(locks);
+        self
+    }
+
+    /// Once done, it and all before it stay done.
+    #[must_use]
+    pub fn settles(mut self) -> Self {
+        self.settles = true;
+        self
+    }
+
     /// From which state level on it may appear in the log: the highest of what it does and what
     /// takes it back.
     #[must_use]

@@ -125,16 +125,7 @@ fn a_journal_with_another_step_is_another_program() {
         }
         let mut longer = steps;
         let act = Act::Wait { duration: Millis(1) };
-        let name = "one more".into();
-        longer.push(done(Step {
-            name,
-            act,
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: None,
-        }));
+        longer.push(done(Step::new("one more", act)));
         let fault = lu::replay(&sample.op, &plan, &longer).expect_err("one step too many");
         assert!(fault.message.contains("'one more'"), "{}", fault.message);
     }

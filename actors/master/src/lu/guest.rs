@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use gantry_engine::jobs::LockStage;
 use gantry_engine::state::ClusterState;
+use gantry_model::deltas::{ConfigDelta, InstanceChange};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
-use gantry_model::ids::RunEpoch;
+use gantry_model::ids::{InstanceUuid, RunEpoch, Serial};
 use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::InstanceName;
 use gantry_model::node_calls::{InstanceStart, InstanceStop};
@@ -135,6 +136,11 @@ pub(super) fn not_offline(instance: &Instance) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A change of an instance that still is as it was read.
+pub(super) fn change(instance: InstanceUuid, read: Serial, change: InstanceChange) -> Act {
+    Act::change(ConfigDelta::InstanceChange { instance, expected: Some(read), change })
+}
+
 /// The step that starts a guest.
 pub(super) fn start_step(spec: &GuestSpec, node: &Node, paused: bool) -> Step {
     let stop = InstanceStop {
@@ -144,18 +150,9 @@ pub(super) fn start_step(spec: &GuestSpec, node: &Node, paused: bool) -> Step {
         epoch: Some(spec.epoch),
         disks: spec.disks.clone(),
     };
-    Step {
-        name: format!("start instance {}", spec.name),
-        act: Act::Call {
-            node: node.uuid,
-            call: Box::new(InstanceStart { spec: spec.clone(), paused }.into()),
-        },
-        undo: Some(Act::Call { node: node.uuid, call: Box::new(stop.into()) }),
-        may_fail: false,
-        keeps: None,
-        settles: false,
-        says: None,
-    }
+    let start = InstanceStart { spec: spec.clone(), paused };
+    Step::new(format!("start instance {}", spec.name), Act::call(node.uuid, start))
+        .undone_by(Act::call(node.uuid, stop))
 }
 
 /// The step that removes what is left of a guest that has ended by itself (row I5). Its hypervisor
@@ -168,15 +165,7 @@ pub(super) fn clean_up_step(spec: &GuestSpec, node: &Node) -> Step {
         epoch: None,
         disks: spec.disks.clone(),
     };
-    Step {
-        name: format!("clean up after instance {}", spec.name),
-        act: Act::Call { node: node.uuid, call: Box::new(stop.into()) },
-        undo: None,
-        may_fail: false,
-        keeps: None,
-        settles: false,
-        says: None,
-    }
+    Step::new(format!("clean up after instance {}", spec.name), Act::call(node.uuid, stop))
 }
 
 /// The step that stops a guest.
@@ -188,15 +177,8 @@ pub(super) fn stop_step(instance: &Instance, timeout: Millis, may_fail: bool) ->
         epoch: None,
         disks: instance.disks.clone(),
     };
-    Step {
-        name: format!("stop instance {}", instance.name),
-        act: Act::Call { node: instance.primary, call: Box::new(stop.into()) },
-        undo: None,
-        may_fail,
-        keeps: None,
-        settles: false,
-        says: None,
-    }
+    Step::new(format!("stop instance {}", instance.name), Act::call(instance.primary, stop))
+        .may_fail_if(may_fail)
 }
 
 /// A fact of another kind than the question.

@@ -38,19 +38,12 @@ impl OpScript {
 }
 
 fn call(call: impl Into<NodeCall>) -> Act {
-    Act::Call { node: node_id(2), call: Box::new(call.into()) }
+    Act::call(node_id(2), call)
 }
 
 fn step(name: String, act: Act, undo: Option<Act>) -> Step {
-    Step {
-        says: Some(format!("* {name}")),
-        name,
-        act,
-        undo,
-        may_fail: false,
-        keeps: None,
-        settles: false,
-    }
+    let line = format!("* {name}");
+    Step::new(name, act).undone_by(undo).says(line)
 }
 
 /// Makes a disk; the undo removes it.

@@ -27,7 +27,7 @@ fn ended(op_idx: u32, status: JobStatus) -> JobFact {
 }
 
 fn step(name: &str, act: Act, undo: Option<Act>) -> Step {
-    Step { name: name.into(), act, undo, may_fail: false, keeps: None, settles: false, says: None }
+    Step::new(name, act).undone_by(undo)
 }
 
 fn add_instance() -> Step {

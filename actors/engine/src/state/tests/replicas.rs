@@ -78,15 +78,7 @@ fn any_fact() -> impl Strategy<Value = JobFact> {
         }),
         (op_idx.clone(), seq.clone(), any_act(), proptest::option::of(any_act())).prop_map(
             |(op_idx, seq, act, undo)| {
-                let step = Step {
-                    name: "step".into(),
-                    act,
-                    undo,
-                    may_fail: false,
-                    keeps: None,
-                    settles: false,
-                    says: None,
-                };
+                let step = Step::new("step", act).undone_by(undo);
                 JobFact::StepBegan { op_idx, seq, step }
             }
         ),

@@ -52,15 +52,7 @@ impl LogicalUnit for ClusterDestroy {
     }
 
     fn steps(&self, _plan: &Plan) -> Vec<Step> {
-        vec![Step {
-            name: "destroy the cluster".into(),
-            act: Act::Config(vec![ConfigDelta::ClusterDestroy]),
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: None,
-        }]
+        vec![Step::new("destroy the cluster", Act::change(ConfigDelta::ClusterDestroy))]
     }
 
     fn result(&self, plan: &Plan) -> Value {

@@ -16,7 +16,7 @@ use gantry_model::facts::{Fact, FactQuery, Facts};
 use gantry_model::ids::NodeUuid;
 use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::NodeName;
-use gantry_model::node_calls::{NodeCall, NodeRenewCertificate, NodeTrust};
+use gantry_model::node_calls::{NodeRenewCertificate, NodeTrust};
 use gantry_model::opcodes::ClusterRenewCrypto;
 use gantry_model::steps::{Act, Step, StepRecord, StepResult};
 use gantry_model::trust::{AuthorityRecord, SealedSecret, TrustChange};
@@ -137,27 +137,20 @@ impl LogicalUnit for ClusterRenewCrypto {
         steps.extend(renewed.map(|node| {
             // The old authority is retired: nothing can be taken back any more.
             let step = believe(plan, node, alone, "the new authority alone");
-            Step { may_fail: true, undo: None, ..step }
+            step.may_fail().undone_by(None)
         }));
         steps
     }
 }
 
 fn believe(plan: &Plan, node: &Member, bundle: &str, what: &str) -> Step {
-    let call = |bundle: &str| Act::Call {
-        node: node.uuid,
-        call: Box::new(NodeCall::from(NodeTrust { bundle: bundle.to_owned() })),
-    };
+    let call = |bundle: &str| Act::call(node.uuid, NodeTrust { bundle: bundle.to_owned() });
     let name = format!("node {} believes {what}", node.name);
-    Step {
-        says: plan.verbose.then(|| format!("  {name}")),
-        name,
-        act: call(bundle),
-        undo: Some(call(&plan.signing.certificate)),
-        may_fail: node.uuid != plan.master.uuid,
-        keeps: None,
-        settles: false,
-    }
+    let line = plan.verbose.then(|| format!("  {name}"));
+    Step::new(name, call(bundle))
+        .undone_by(call(&plan.signing.certificate))
+        .may_fail_if(node.uuid != plan.master.uuid)
+        .says_if(line)
 }
 
 fn master_of(state: &ClusterState) -> Result<Member, Fault> {
@@ -185,7 +178,7 @@ fn may_rotate(state: &ClusterState) -> Result<(), Fault> {
 }
 
 fn trust(change: TrustChange) -> Act {
-    Act::Config(vec![ConfigDelta::Trust(Box::new(change))])
+    Act::change(ConfigDelta::Trust(Box::new(change)))
 }
 
 fn add_authority(plan: &Plan, successor: &AuthorityRecord, secret: &SealedSecret) -> Step {
@@ -196,50 +189,28 @@ fn add_authority(plan: &Plan, successor: &AuthorityRecord, secret: &SealedSecret
         [] => String::new(),
         names => format!(" (offline, will renew when they are back: {})", names.join(", ")),
     };
-    Step {
-        name: "add the new authority".into(),
-        act: trust(TrustChange::AuthorityAdd { authority, secret }),
-        undo: Some(trust(TrustChange::AuthorityDrop { fingerprint })),
-        may_fail: false,
-        keeps: None,
-        settles: false,
-        says: Some(format!("* replacing the cluster's authority{left_out}")),
-    }
+    Step::new("add the new authority", trust(TrustChange::AuthorityAdd { authority, secret }))
+        .undone_by(trust(TrustChange::AuthorityDrop { fingerprint }))
+        .says(format!("* replacing the cluster's authority{left_out}"))
 }
 
 fn switch(plan: &Plan, successor: &AuthorityRecord) -> Step {
     let to = |authority: &AuthorityRecord| {
         trust(TrustChange::AuthoritySwitch { fingerprint: authority.fingerprint.clone() })
     };
-    Step {
-        name: "sign with the new authority".into(),
-        act: to(successor),
-        undo: Some(to(&plan.signing)),
-        may_fail: false,
-        keeps: None,
-        settles: false,
-        says: None,
-    }
+    Step::new("sign with the new authority", to(successor)).undone_by(to(&plan.signing))
 }
 
 /// The master last: as long as it has its old certificate, whoever missed the bundle reaches it.
 fn renewals(plan: &Plan, authority: &AuthorityRecord) -> Vec<Step> {
     let order = plan.nodes.iter().chain(std::iter::once(&plan.master));
-    let step = |node: &Member| Step {
-        name: renewal_name(node),
-        act: Act::Call {
-            node: node.uuid,
-            call: Box::new(NodeCall::from(NodeRenewCertificate {
-                authority: authority.fingerprint.clone(),
-                issued_from: plan.issued_from,
-            })),
-        },
-        // A node with a newer certificate than it had is not worse off.
-        undo: None,
-        may_fail: node.uuid != plan.master.uuid,
-        keeps: None,
-        settles: false,
-        says: Some(format!("* new certificate for node {}", node.name)),
+    // Nothing takes it back: a node with a newer certificate than it had is not worse off.
+    let step = |node: &Member| {
+        let authority = authority.fingerprint.clone();
+        let call = NodeRenewCertificate { authority, issued_from: plan.issued_from };
+        Step::new(renewal_name(node), Act::call(node.uuid, call))
+            .may_fail_if(node.uuid != plan.master.uuid)
+            .says(format!("* new certificate for node {}", node.name))
     };
     order.map(step).collect()
 }
@@ -269,21 +240,15 @@ fn retire(plan: &Plan, pending: &BTreeSet<NodeUuid>) -> Step {
         .filter(|node| pending.contains(&node.uuid))
         .map(|node| node.name.as_str())
         .collect();
-    Step {
-        name: "retire the old authority".into(),
-        act: trust(TrustChange::AuthorityRetire { fingerprint, pending: pending.clone() }),
-        undo: None,
-        may_fail: false,
-        keeps: None,
-        settles: true,
-        says: Some(match names.as_slice() {
-            [] => "* the old authority is not believed any more".to_owned(),
-            names => format!(
-                "* the old authority is believed only of nodes that have not renewed: {}",
-                names.join(", ")
-            ),
-        }),
-    }
+    let line = match names.as_slice() {
+        [] => "* the old authority is not believed any more".to_owned(),
+        names => format!(
+            "* the old authority is believed only of nodes that have not renewed: {}",
+            names.join(", ")
+        ),
+    };
+    let act = trust(TrustChange::AuthorityRetire { fingerprint, pending: pending.clone() });
+    Step::new("retire the old authority", act).settles().says(line)
 }
 
 #[cfg(test)]

@@ -354,22 +354,10 @@ fn check_resources(node: &Node, spec: &GuestSpec, start: bool, facts: &Facts) ->
 }
 
 fn create_disk(node: &Node, disk: &Disk) -> Step {
-    let says = format!("* disk {}, size {}M", disk.index, disk.size.0);
-    Step {
-        name: format!("create disk {}", disk.index),
-        act: Act::Call {
-            node: node.uuid,
-            call: Box::new(DiskCreate { disk: disk.clone() }.into()),
-        },
-        undo: Some(Act::Call {
-            node: node.uuid,
-            call: Box::new(DiskRemove { disk: disk.clone() }.into()),
-        }),
-        may_fail: false,
-        keeps: None,
-        settles: false,
-        says: Some(says),
-    }
+    let create = Act::call(node.uuid, DiskCreate { disk: disk.clone() });
+    Step::new(format!("create disk {}", disk.index), create)
+        .undone_by(Act::call(node.uuid, DiskRemove { disk: disk.clone() }))
+        .says(format!("* disk {}, size {}M", disk.index, disk.size.0))
 }
 
 /// The instance, and with `node_res` what its node lends it. Row L41: with the disks there the node
@@ -387,44 +375,24 @@ fn kept_locks(instance: &Instance, node_res: bool) -> Vec<(LockName, LockMode)> 
 
 fn write_image(instance: &Instance, node: &Node, disk: &Disk, image: &str) -> Step {
     let call = DiskWriteImage { disk: disk.clone(), image: image.to_owned() };
-    Step {
-        name: format!("copy an image onto disk {}", disk.index),
-        act: Act::Call { node: node.uuid, call: Box::new(call.into()) },
-        undo: None,
-        may_fail: false,
-        keeps: Some(kept_locks(instance, true)),
-        settles: false,
-        says: Some(format!("* copying image {image} onto disk {}", disk.index)),
-    }
+    Step::new(format!("copy an image onto disk {}", disk.index), Act::call(node.uuid, call))
+        .keeps(kept_locks(instance, true))
+        .says(format!("* copying image {image} onto disk {}", disk.index))
 }
 
 /// From here on the instance is there, whatever becomes of its first start (row I1).
 fn add_to_config(instance: &Instance) -> Step {
-    Step {
-        name: format!("add instance {}", instance.name),
-        act: Act::Config(vec![ConfigDelta::InstanceAdd(Box::new(instance.clone()))]),
-        undo: None,
-        may_fail: false,
-        keeps: Some(kept_locks(instance, false)),
-        settles: true,
-        says: Some(format!("adding instance {} to cluster config", instance.name)),
-    }
+    let add = Act::change(ConfigDelta::InstanceAdd(Box::new(instance.clone())));
+    Step::new(format!("add instance {}", instance.name), add)
+        .keeps(kept_locks(instance, false))
+        .settles()
+        .says(format!("adding instance {} to cluster config", instance.name))
 }
 
 fn begin_first_run(plan: &Plan) -> Step {
-    Step {
-        name: "begin the first run of the instance".into(),
-        act: Act::Config(vec![ConfigDelta::InstanceChange {
-            instance: plan.instance.uuid,
-            expected: Some(plan.instance.serial),
-            change: InstanceChange::Start { epoch: plan.spec.epoch, remember: true },
-        }]),
-        undo: None,
-        may_fail: false,
-        keeps: None,
-        settles: false,
-        says: None,
-    }
+    let start = InstanceChange::Start { epoch: plan.spec.epoch, remember: true };
+    let act = guest::change(plan.instance.uuid, plan.instance.serial, start);
+    Step::new("begin the first run of the instance", act)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use gantry_engine::jobs::LockStage;
 use gantry_engine::state::ClusterState;
-use gantry_model::deltas::{ConfigDelta, InstanceChange};
+use gantry_model::deltas::InstanceChange;
 use gantry_model::errors::Fault;
 use gantry_model::facts::{FactQuery, Facts};
 use gantry_model::ids::NodeUuid;
@@ -77,15 +77,8 @@ impl LogicalUnit for InstanceReboot {
                 hypervisor: plan.instance.hypervisor(),
                 mark: plan.mark,
             };
-            return vec![Step {
-                name: format!("reboot instance {}", plan.instance.name),
-                act: Act::Call { node: plan.node.uuid, call: Box::new(call.into()) },
-                undo: None,
-                may_fail: false,
-                keeps: None,
-                settles: false,
-                says: None,
-            }];
+            let name = format!("reboot instance {}", plan.instance.name);
+            return vec![Step::new(name, Act::call(plan.node.uuid, call))];
         }
         let mut steps = Vec::new();
         if plan.runs {
@@ -93,19 +86,9 @@ impl LogicalUnit for InstanceReboot {
         } else if plan.ended {
             steps.push(guest::clean_up_step(&plan.spec, &plan.node));
         }
-        steps.push(Step {
-            name: "begin a new run of the instance".into(),
-            act: Act::Config(vec![ConfigDelta::InstanceChange {
-                instance: plan.instance.uuid,
-                expected: Some(plan.instance.serial),
-                change: InstanceChange::Start { epoch: plan.spec.epoch, remember: true },
-            }]),
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: None,
-        });
+        let start = InstanceChange::Start { epoch: plan.spec.epoch, remember: true };
+        let act = guest::change(plan.instance.uuid, plan.instance.serial, start);
+        steps.push(Step::new("begin a new run of the instance", act));
         steps.push(guest::start_step(&plan.spec, &plan.node, false));
         steps
     }

@@ -46,50 +46,25 @@ impl LogicalUnit for InstanceRemove {
         let instance = &plan.instance;
         let mut steps = Vec::new();
         if instance.admin_state == AdminState::Up {
-            steps.push(config(
-                "mark instance as down".into(),
-                ConfigDelta::InstanceChange {
-                    instance: instance.uuid,
-                    expected: Some(instance.serial),
-                    change: InstanceChange::AdminState(AdminState::Down),
-                },
-                None,
-            ));
+            let down = InstanceChange::AdminState(AdminState::Down);
+            let act = guest::change(instance.uuid, instance.serial, down);
+            steps.push(Step::new("mark instance as down", act));
         }
         steps.push(guest::stop_step(instance, self.shutdown_timeout, self.ignore_failures));
         steps.extend(instance.disks.iter().map(|disk| remove_disk(instance, disk, self)));
-        steps.push(config(
-            format!("remove instance {}", instance.name),
-            ConfigDelta::InstanceRemove { instance: instance.uuid },
-            Some(format!("removing instance {} from cluster config", instance.name)),
-        ));
+        let name = format!("remove instance {}", instance.name);
+        let act = Act::change(ConfigDelta::InstanceRemove { instance: instance.uuid });
+        let says = format!("removing instance {} from cluster config", instance.name);
+        steps.push(Step::new(name, act).says(says));
         steps
     }
 }
 
 fn remove_disk(instance: &Instance, disk: &Disk, op: &InstanceRemove) -> Step {
     let call = DiskRemove { disk: disk.clone() };
-    Step {
-        name: format!("remove disk {}", disk.index),
-        act: Act::Call { node: instance.primary, call: Box::new(call.into()) },
-        undo: None,
-        may_fail: op.ignore_failures,
-        keeps: None,
-        settles: false,
-        says: (disk.index == 0).then(|| "* removing instance disks...".into()),
-    }
-}
-
-fn config(name: String, delta: ConfigDelta, says: Option<String>) -> Step {
-    Step {
-        name,
-        act: Act::Config(vec![delta]),
-        undo: None,
-        may_fail: false,
-        keeps: None,
-        settles: false,
-        says,
-    }
+    Step::new(format!("remove disk {}", disk.index), Act::call(instance.primary, call))
+        .may_fail_if(op.ignore_failures)
+        .says_if((disk.index == 0).then(|| "* removing instance disks...".into()))
 }
 
 #[cfg(test)]

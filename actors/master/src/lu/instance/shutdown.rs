@@ -2,12 +2,12 @@
 
 use gantry_engine::jobs::LockStage;
 use gantry_engine::state::ClusterState;
-use gantry_model::deltas::{ConfigDelta, InstanceChange};
+use gantry_model::deltas::InstanceChange;
 use gantry_model::errors::Fault;
 use gantry_model::facts::Facts;
 use gantry_model::objects::{AdminState, Instance};
 use gantry_model::opcodes::InstanceShutdown;
-use gantry_model::steps::{Act, Step};
+use gantry_model::steps::Step;
 use serde::{Deserialize, Serialize};
 
 use crate::lu::LogicalUnit;
@@ -43,19 +43,9 @@ impl LogicalUnit for InstanceShutdown {
     fn steps(&self, plan: &Plan) -> Vec<Step> {
         let mut steps = Vec::new();
         if !self.no_remember && plan.instance.admin_state == AdminState::Up {
-            steps.push(Step {
-                name: "mark instance as down".into(),
-                act: Act::Config(vec![ConfigDelta::InstanceChange {
-                    instance: plan.instance.uuid,
-                    expected: Some(plan.instance.serial),
-                    change: InstanceChange::AdminState(AdminState::Down),
-                }]),
-                undo: None,
-                may_fail: false,
-                keeps: None,
-                settles: false,
-                says: None,
-            });
+            let down = InstanceChange::AdminState(AdminState::Down);
+            let act = guest::change(plan.instance.uuid, plan.instance.serial, down);
+            steps.push(Step::new("mark instance as down", act));
         }
         steps.push(guest::stop_step(&plan.instance, self.shutdown_timeout, false));
         steps

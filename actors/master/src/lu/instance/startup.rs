@@ -2,14 +2,14 @@
 
 use gantry_engine::jobs::LockStage;
 use gantry_engine::state::ClusterState;
-use gantry_model::deltas::{ConfigDelta, InstanceChange};
+use gantry_model::deltas::InstanceChange;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{FactQuery, Facts};
 use gantry_model::ids::{NodeUuid, Serial};
 use gantry_model::objects::{AdminState, GuestSpec, Node};
 use gantry_model::opcodes::InstanceStartup;
 use gantry_model::report::GuestState;
-use gantry_model::steps::{Act, Step};
+use gantry_model::steps::Step;
 use serde::{Deserialize, Serialize};
 
 use crate::lu::LogicalUnit;
@@ -87,18 +87,8 @@ impl LogicalUnit for InstanceStartup {
 
     fn steps(&self, plan: &Plan) -> Vec<Step> {
         let remember = !self.no_remember;
-        let change = |change, name: &str| Step {
-            name: name.into(),
-            act: Act::Config(vec![ConfigDelta::InstanceChange {
-                instance: plan.spec.instance,
-                expected: Some(plan.serial),
-                change,
-            }]),
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: None,
+        let change = |change, name: &str| {
+            Step::new(name, guest::change(plan.spec.instance, plan.serial, change))
         };
         if plan.runs {
             let marks = remember && !plan.is_up;

@@ -77,15 +77,9 @@ impl LogicalUnit for NodeAdd {
             secret_hash: self.secret_hash.clone(),
             key_hash: self.key_hash.clone(),
         };
-        vec![Step {
-            name: format!("add node {}", node.name),
-            act: Act::Config(vec![redeem, ConfigDelta::NodeAdd(Box::new(node.clone()))]),
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: Some(format!("* adding node {} to the cluster", node.name)),
-        }]
+        let act = Act::Config(vec![redeem, ConfigDelta::NodeAdd(Box::new(node.clone()))]);
+        let says = format!("* adding node {} to the cluster", node.name);
+        vec![Step::new(format!("add node {}", node.name), act).says(says)]
     }
 }
 

@@ -57,25 +57,13 @@ impl LogicalUnit for NodeRemove {
     /// The node is told first, while the configuration still says where it is. It may be dead; then
     /// it is removed all the same, and will not be believed when it comes back.
     fn steps(&self, plan: &Plan) -> Vec<Step> {
+        let name = &self.node_name;
+        let leave = Act::call(plan.node, NodeLeave {});
+        let remove = Act::change(ConfigDelta::NodeRemove { node: plan.node });
         vec![
-            Step {
-                name: format!("tell node {} to leave", self.node_name),
-                act: Act::Call { node: plan.node, call: Box::new(NodeLeave {}.into()) },
-                undo: None,
-                may_fail: true,
-                keeps: None,
-                settles: false,
-                says: None,
-            },
-            Step {
-                name: format!("remove node {}", self.node_name),
-                act: Act::Config(vec![ConfigDelta::NodeRemove { node: plan.node }]),
-                undo: None,
-                may_fail: false,
-                keeps: None,
-                settles: false,
-                says: Some(format!("* removing node {} from the cluster", self.node_name)),
-            },
+            Step::new(format!("tell node {name} to leave"), leave).may_fail(),
+            Step::new(format!("remove node {name}"), remove)
+                .says(format!("* removing node {name} from the cluster")),
         ]
     }
 }

@@ -66,27 +66,14 @@ fn one_round(op: &TestDelay, round: u32, plan: &Plan) -> Vec<Step> {
         (op.repeat > 0).then(|| format!("Test delay iteration {round}/{}", op.repeat - 1));
     let mut steps = Vec::new();
     if op.on_master {
-        steps.push(Step {
-            name: format!("wait on the master, round {round}"),
-            act: Act::Wait { duration: op.duration },
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: says.take(),
-        });
+        let wait = Act::Wait { duration: op.duration };
+        let name = format!("wait on the master, round {round}");
+        steps.push(Step::new(name, wait).says_if(says.take()));
     }
     for node in &plan.nodes {
-        let call = NodeDelay { duration: op.duration };
-        steps.push(Step {
-            name: format!("wait on node {node}, round {round}"),
-            act: Act::Call { node: *node, call: Box::new(call.into()) },
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: says.take(),
-        });
+        let wait = Act::call(*node, NodeDelay { duration: op.duration });
+        let name = format!("wait on node {node}, round {round}");
+        steps.push(Step::new(name, wait).says_if(says.take()));
     }
     steps
 }

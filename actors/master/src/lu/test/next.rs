@@ -30,15 +30,7 @@ impl LogicalUnit for TestNext {
     }
 
     fn steps(&self, _plan: &Plan) -> Vec<Step> {
-        vec![Step {
-            name: "wait on the master".to_owned(),
-            act: Act::Wait { duration: Millis(1) },
-            undo: None,
-            may_fail: false,
-            keeps: None,
-            settles: false,
-            says: None,
-        }]
+        vec![Step::new("wait on the master".to_owned(), Act::Wait { duration: Millis(1) })]
     }
 
     fn result(&self, plan: &Plan) -> Value {
