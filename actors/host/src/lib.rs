@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: instances, opcodes, actors, and `unsafe`.
 
+pub mod accounts;
 mod blocking;
 mod command;
 pub mod durable;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gantry_client::{Client, ClientConfig, ClientError};
+use gantry_client::{Client, ClientError};
 use gantry_model::opcodes::{OpCommon, OpRequest, Reason};
 use gantry_model::query::Resource;
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub trait Connect: Send + Sync {
     ) -> BoxFuture<'_, Result<Client, ClientError>>;
 }
 
-/// Finds the daemon by the files in its state directory.
+/// Finds the daemon by its socket and the files in its state directory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByStateDir;
 
@@ -43,10 +43,7 @@ impl Connect for ByStateDir {
         state_dir: PathBuf,
         endpoint: Option<String>,
     ) -> BoxFuture<'_, Result<Client, ClientError>> {
-        Box::pin(async move {
-            let config = ClientConfig::discover(&state_dir, endpoint.as_deref()).await?;
-            Client::connect(config).await
-        })
+        Box::pin(async move { Client::discover(&state_dir, endpoint.as_deref()).await })
     }
 }
 

@@ -233,6 +233,11 @@ fn client_kind(error: &ClientError) -> (CommandErrorKind, Vec<String>) {
             (CommandErrorKind::Failed, start_hints(&daemon))
         }
         ClientError::NoDaemon { .. } => (CommandErrorKind::Failed, start_hints("gantry daemon")),
+        ClientError::NotPermitted { .. } => {
+            let group = "root adds a user to a group with `gpasswd -a USER GROUP`; it counts from \
+                         the next login on";
+            (CommandErrorKind::Failed, hints(&[group]))
+        }
         ClientError::File { source, .. }
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {

@@ -158,6 +158,10 @@ fn client_text(error: &ClientError) -> String {
         ClientError::NoEndpoint { .. } | ClientError::NoDaemon { .. } => format!(
             "Cannot communicate with the daemon: {error}\nIs the daemon running and listening?"
         ),
+        ClientError::NotPermitted { .. } => format!(
+            "It seems you don't have permissions to connect to the master daemon: {error}\n\
+             Please retry as a different user."
+        ),
         ClientError::Credentials { .. } => corrupt(&ErrorChain(error).to_string()),
         ClientError::Ask { source, .. } => ask_text(error, source),
         ClientError::GaveUp { last, waited, message } => {

@@ -23,6 +23,10 @@ pub struct DaemonArgs {
     pub state_dir: PathBuf,
     /// Where to listen; `None` is the address of the node in its state directory.
     pub listen: Option<SocketAddr>,
+    /// The group whose members may do everything through the daemon's socket.
+    pub admin_group: String,
+    /// The group whose members may look.
+    pub reader_group: String,
     /// How much more is logged than usual.
     pub debug: u8,
     /// Log lines as JSON.

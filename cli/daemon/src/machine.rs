@@ -12,6 +12,7 @@ use crate::demo::{DemoOptions, demo};
 use crate::error::DaemonError;
 use crate::init::{InitOptions, init};
 use crate::join::join;
+use crate::local_access::LocalGroups;
 use crate::running::{NodeOptions, RunningNode};
 use crate::state_dir::{StateDir, StateDirError};
 
@@ -56,6 +57,7 @@ async fn run(args: DaemonArgs) -> Result<(), DaemonError> {
     let options = NodeOptions {
         state_dir: StateDir::new(args.state_dir),
         listen: args.listen,
+        groups: LocalGroups { admin: args.admin_group, reader: args.reader_group },
         crash_at: std::env::var(CRASH_AT_VARIABLE).ok(),
     };
     let node = RunningNode::start(options).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gantry_host::durable::FileLock;
 use gantry_link::identity::ClusterUuid as LinkCluster;
+use gantry_link::local::LocalListener;
 use gantry_link::quic::{QuicConfig, QuicLink};
 use gantry_link::{Link, PeerEvent};
 use gantry_master::CertificateSigner;
@@ -24,6 +25,7 @@ use crate::backends;
 use crate::certificates::{Certificates, NodeRenewer};
 use crate::crash::CrashPoint;
 use crate::error::DaemonError;
+use crate::local_access::{self, LocalGroups};
 use crate::log_parts::LogParts;
 use crate::membership::NodeMembership;
 use crate::renewal::keep_fresh;
@@ -41,6 +43,8 @@ pub struct NodeOptions {
     pub state_dir: StateDir,
     /// Where to listen; the node's own address if not given.
     pub listen: Option<SocketAddr>,
+    /// Whose members may talk to it through its socket.
+    pub groups: LocalGroups,
     /// For tests: kill this process at a point of a node call, as `instance.start:after-effect`, or
     /// of a commit, as `commit:3:before`.
     pub crash_at: Option<String>,
@@ -61,6 +65,7 @@ pub struct RunningNode {
     state_dir: StateDir,
     assembly: Assembly,
     link: Arc<QuicLink>,
+    local: Option<LocalListener>,
     left: watch::Receiver<bool>,
     /// Ends the renewal of certificates.
     keeping: watch::Sender<bool>,
@@ -73,7 +78,7 @@ impl RunningNode {
     /// # Errors
     /// When the directory holds no node, another daemon uses it, or a part cannot start.
     pub async fn start(options: NodeOptions) -> Result<Self, DaemonError> {
-        let NodeOptions { state_dir, listen, crash_at } = options;
+        let NodeOptions { state_dir, listen, groups, crash_at } = options;
         let Some(file) = state_dir.load_node()? else {
             return Err(DaemonError::NotANode { state_dir: state_dir.path().to_owned() });
         };
@@ -129,8 +134,9 @@ impl RunningNode {
         if !assembly.settle().await {
             tracing::warn!("no master is known yet; commands will wait");
         }
+        let local = local_access::listen(&state_dir, &file, groups, assembly.system()).await?;
         state_dir.save_endpoint(&bound.to_string())?;
-        Ok(Self { file, state_dir, assembly, link, left, keeping, _lock: lock })
+        Ok(Self { file, state_dir, assembly, link, local, left, keeping, _lock: lock })
     }
 
     /// Who this node is.
@@ -174,6 +180,9 @@ impl RunningNode {
         tracing::info!(node = %self.file.name, ?ending, "node stops");
         self.keeping.send_replace(true);
         self.assembly.stop().await?;
+        if let Some(local) = self.local {
+            local.close().await;
+        }
         if ending == Ending::Left {
             let aside = self.state_dir.retire(self.file.cluster)?;
             tracing::info!(aside = %aside.display(), "left the cluster; its state was moved aside");

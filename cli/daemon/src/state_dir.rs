@@ -6,6 +6,7 @@
 //! cluster.key      on full candidates: opens the secrets in the log
 //! authority.pem    on the first node, until its first reign has sealed it into the log
 //! endpoint         where the daemon listens; read by commands
+//! socket/          the socket for commands on this machine
 //! lock             held by the daemon while it runs
 //! log/             the replicated log, on holders of it
 //! agent.redb       the intent journal
@@ -137,6 +138,52 @@ impl StateDir {
         self.0.join("fake")
     }
 
+    /// The socket for commands on this machine.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.0.join(gantry_client::SOCKET_FILE)
+    }
+
+    /// Makes the directory of the socket. If others than the owner may talk to the daemon, they may
+    /// pass through this one, too; everything else in it is closed to them.
+    ///
+    /// # Errors
+    /// When it cannot be made, or permissions cannot be set.
+    pub fn open_socket_dir(&self, is_shared: bool) -> Result<(), StateDirError> {
+        use std::os::unix::fs::PermissionsExt;
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode))
+                .map_err(|source| self.failed("set the permissions of", path, source))
+        };
+        let dir = self.0.join("socket");
+        durable::create_dir(&dir).map_err(|source| self.failed("create", &dir, source))?;
+        if !is_shared {
+            set(&dir, 0o700)?;
+            return set(&self.0, 0o700);
+        }
+        for name in self.entries()? {
+            let path = self.0.join(&name);
+            let found = std::fs::symlink_metadata(&path)
+                .map_err(|source| self.failed("examine", &path, source))?;
+            let mode = found.permissions().mode() & 0o7777;
+            if !found.is_symlink() && mode & 0o077 != 0 && path != dir {
+                set(&path, mode & !0o077)?;
+            }
+        }
+        set(&dir, 0o711)?;
+        set(&self.0, 0o711)
+    }
+
+    fn entries(&self) -> Result<Vec<String>, StateDirError> {
+        let read = |source| self.failed("read", &self.0, source);
+        let listed = std::fs::read_dir(&self.0).map_err(read)?;
+        let names = listed.map(|entry| {
+            let entry = entry.map_err(read)?;
+            Ok(entry.file_name().to_string_lossy().into_owned())
+        });
+        names.collect()
+    }
+
     /// Makes the directory, mode 0700.
     ///
     /// # Errors
@@ -242,18 +289,8 @@ impl StateDir {
     pub fn retire(&self, cluster: ClusterUuid) -> Result<PathBuf, StateDirError> {
         self.forget_node(cluster)?;
         let aside = self.aside(cluster)?;
-        let mut names = Vec::new();
-        let listed =
-            std::fs::read_dir(&self.0).map_err(|source| self.failed("read", &self.0, source))?;
-        for entry in listed {
-            let entry = entry.map_err(|source| self.failed("read", &self.0, source))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let stays = name.starts_with("left-") || ["run", "lock"].contains(&&*name);
-            if !stays {
-                names.push(name);
-            }
-        }
-        for name in names {
+        let stays = |name: &str| name.starts_with("left-") || ["run", "lock"].contains(&name);
+        for name in self.entries()?.into_iter().filter(|name| !stays(name)) {
             let from = self.0.join(&name);
             if from.exists() {
                 durable::rename(&from, &aside.join(&name))

@@ -1,5 +1,6 @@
 //! The client itself.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ use uuid::Uuid;
 
 use crate::patience::Attempts;
 use crate::{
-    ATTEMPT_TIMEOUT, ClientConfig, ClientError, JobWatch, QuicTransport, READ_PATIENCE,
-    SUBMIT_PATIENCE, Transport,
+    ATTEMPT_TIMEOUT, ClientConfig, ClientError, JobWatch, LocalTransport, QuicTransport,
+    READ_PATIENCE, SUBMIT_PATIENCE, Transport,
 };
 
 /// Makes request ids. Two requests with one id would be one request, so the real one takes them
@@ -57,6 +58,21 @@ impl Client {
     pub async fn connect(config: ClientConfig) -> Result<Self, ClientError> {
         let transport = QuicTransport::connect(config).await?;
         Ok(Self::over(Arc::new(transport)))
+    }
+
+    /// Connects to the daemon of a state directory: through its socket, where the kernel says who
+    /// this is, or else over the network with the credentials in the directory. With an `endpoint`,
+    /// always over the network, to that node.
+    ///
+    /// # Errors
+    /// When the daemon refuses this user, there is no daemon, or there are no credentials.
+    pub async fn discover(state_dir: &Path, endpoint: Option<&str>) -> Result<Self, ClientError> {
+        if endpoint.is_none()
+            && let Some(local) = LocalTransport::connect(state_dir).await?
+        {
+            return Ok(Self::over(Arc::new(local)));
+        }
+        Self::connect(ClientConfig::discover(state_dir, endpoint).await?).await
     }
 
     /// A client over any transport.

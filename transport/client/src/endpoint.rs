@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gantry_link::identity::{Credentials, IdentityDir, Trust};
+use gantry_link::identity::{Credentials, IdentityDir, IdentityError, Trust};
 use gantry_wire::Role;
 
 use crate::{CONNECT_TIMEOUT, ClientError};
@@ -65,7 +65,14 @@ pub(crate) fn credentials_in(state_dir: &Path) -> Result<(Credentials, Trust), C
     if !is_there(&state_dir.join(ADMIN_FILE))? && !is_there(&state_dir.join(READER_FILE))? {
         return Err(none());
     }
-    let bad = |source| ClientError::Credentials { state_dir: state_dir.to_owned(), source };
+    let bad = |source| match source {
+        IdentityError::File { path, source, .. }
+            if source.kind() == ErrorKind::PermissionDenied =>
+        {
+            ClientError::File { path, source }
+        }
+        source => ClientError::Credentials { state_dir: state_dir.to_owned(), source },
+    };
     let dir = IdentityDir::open(state_dir).map_err(bad)?;
     let credentials = match dir.load_credentials(Role::Admin).map_err(bad)? {
         Some(credentials) => credentials,

@@ -26,6 +26,14 @@ pub enum ClientError {
         /// Which file.
         missing: String,
     },
+    /// The daemon of this machine does not talk to this user.
+    #[error("{} refuses: {reason}", path.display())]
+    NotPermitted {
+        /// Its socket.
+        path: PathBuf,
+        /// What it said, or the system.
+        reason: String,
+    },
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     File {

@@ -1,7 +1,8 @@
 //! A typed client: for embedders, the command line and the gateway.
 //!
-//! A [`Client`] sends messages to the actors of a cluster by path, through one [`Transport`]: QUIC
-//! to a daemon ([`Client::connect`]), or a function in the same process ([`InProcess`]). Any node
+//! A [`Client`] sends messages to the actors of a cluster by path, through one [`Transport`]: the
+//! socket of the daemon on this machine ([`LocalTransport`]), QUIC to any daemon
+//! ([`Client::connect`]), or a function in the same process ([`InProcess`]). Any node
 //! takes any message; the node that is asked passes it on. The client owns patience: which failures
 //! are worth another attempt, under which request id, and for how long.
 //!
@@ -12,6 +13,7 @@ mod client;
 mod endpoint;
 mod error;
 mod in_process;
+mod local;
 mod patience;
 mod quic;
 mod transport;
@@ -21,6 +23,7 @@ pub use client::{Client, RequestIds};
 pub use endpoint::{ADMIN_FILE, ClientConfig, ENDPOINT_FILE};
 pub use error::ClientError;
 pub use in_process::InProcess;
+pub use local::{LocalTransport, SOCKET_FILE};
 pub use patience::{
     ATTEMPT_TIMEOUT, BACKOFF_FIRST, BACKOFF_MAX, CONNECT_TIMEOUT, READ_PATIENCE, SUBMIT_PATIENCE,
     WATCH_PATIENCE,

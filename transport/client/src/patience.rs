@@ -58,6 +58,7 @@ pub(crate) fn is_passing(error: &ClientError) -> bool {
         ClientError::Fault(fault) => is_passing_code(fault.code),
         ClientError::NotACluster { .. }
         | ClientError::NoEndpoint { .. }
+        | ClientError::NotPermitted { .. }
         | ClientError::File { .. }
         | ClientError::BadAddress { .. }
         | ClientError::Credentials { .. }

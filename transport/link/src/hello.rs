@@ -70,6 +70,14 @@ pub(crate) struct HelloReply {
     pub(crate) features: Vec<String>,
 }
 
+/// What the accepting side answers on a local connection, where no close carries a reason, to whom
+/// it does not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HelloRefused {
+    /// For people: why, and how that is changed.
+    pub(crate) reason: String,
+}
+
 /// What whoever opens a bulk transfer says, instead of a hello.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BulkHello {

@@ -1,4 +1,5 @@
-//! Links between nodes: QUIC with mutual TLS, and a simulated one with the same meaning.
+//! Links between nodes: QUIC with mutual TLS, and a simulated one with the same meaning; and the
+//! local link, by which commands on a node's own machine reach it.
 //!
 //! A link moves [`Envelope`](gantry_wire::Envelope)s between processes that have identities. It
 //! owns connections, the hello, frames, bulk streams, identities (keys and certificates) and what
@@ -14,6 +15,7 @@ mod frame;
 mod hello;
 pub mod identity;
 mod limits;
+pub mod local;
 pub mod quic;
 pub mod sim;
 

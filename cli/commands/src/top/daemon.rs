@@ -12,12 +12,22 @@ use crate::parse::ParseError;
 /// It needs a state directory made by `gantry cluster init` or `gantry join`, writes there where it
 /// listens, and ends at SIGTERM or Ctrl-C. Guests go on running.
 ///
+/// Commands of root and of the daemon's own user on this machine need no certificate; nor do those
+/// of the members of two groups, if these exist. The socket is socket/gantry.sock in the state
+/// directory; FORCE_LUXI_SOCKET is not looked at.
+///
 /// Example: gantry daemon --state-dir /var/lib/gantry
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Listen here in place of the address that the cluster knows
     #[arg(long, value_name = "IP:PORT", value_parser = listen_argument)]
     listen: Option<SocketAddr>,
+    /// Let members of this group do everything from this machine
+    #[arg(long, value_name = "GROUP", default_value = "gantry-admin")]
+    admin_group: String,
+    /// Let members of this group look from this machine
+    #[arg(long, value_name = "GROUP", default_value = "gantry-rdonly")]
+    reader_group: String,
     /// Log lines as JSON
     #[arg(long)]
     log_json: bool,
@@ -32,6 +42,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     let args = DaemonArgs {
         state_dir: ctx.state_dir(),
         listen: args.listen,
+        admin_group: args.admin_group,
+        reader_group: args.reader_group,
         debug: ctx.globals.debug,
         log_json: args.log_json,
     };

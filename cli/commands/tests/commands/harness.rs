@@ -81,7 +81,7 @@ impl Drop for CountingGuard {
 }
 
 /// Gives every command a client of the fake cluster; the state directory `/nowhere` holds no
-/// cluster, and the daemon of `/silent` has never run.
+/// cluster, the daemon of `/silent` has never run, and that of `/closed` talks to others only.
 struct ToFake(FakeCluster);
 
 impl Connect for ToFake {
@@ -98,6 +98,10 @@ impl Connect for ToFake {
             None if state_dir == Path::new("/nowhere") => {
                 Err(ClientError::NotACluster { state_dir, missing: "admin.pem".to_owned() })
             }
+            None if state_dir == Path::new("/closed") => Err(ClientError::NotPermitted {
+                path: "/closed/socket/gantry.sock".into(),
+                reason: "user bob is neither root nor in group gantry-admin".to_owned(),
+            }),
             None => Ok(self.0.client()),
         };
         std::future::ready(answer).boxed()

@@ -42,6 +42,7 @@ async fn without_a_cluster_or_a_daemon() {
     let lines = [
         "gnt-instance list --state-dir /nowhere",
         "gnt-instance list --state-dir /silent",
+        "gnt-instance list --state-dir /closed",
         "gnt-instance list --endpoint 192.0.2.9:1811",
         "gnt-instance list --state-dir /nowhere --json",
     ];

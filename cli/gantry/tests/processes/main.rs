@@ -14,6 +14,7 @@ mod disk_full;
 mod guest_death;
 mod guest_start;
 mod leader_death;
+mod local_access;
 mod membership;
 mod refusals;
 mod rig;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use compact::CompactError;
 use compact::{EnvelopeReader, EnvelopeWriter, put_number, take_number, take_u8};
 
-use crate::hello::{BulkHello, BulkReply, Hello, HelloReply};
+use crate::hello::{BulkHello, BulkReply, Hello, HelloRefused, HelloReply};
 use crate::limits::FRAME_OVERHEAD_BYTES_MAX;
 
 /// Largest frame once the hello is done: the codec's own limit. See there.
@@ -63,6 +63,8 @@ pub(crate) enum Frame {
     Hello(Hello),
     /// The answer to a hello that was accepted. A refusal closes the connection with its reason.
     HelloReply(HelloReply),
+    /// The answer to a hello that was not, on a local connection.
+    HelloRefused(HelloRefused),
     /// First and only on the stream of a bulk connection, from who dialed.
     Bulk(BulkHello),
     /// The answer to it; plain bytes follow when it was taken.
@@ -129,6 +131,7 @@ pub(crate) enum FrameError {
 enum Greeting {
     Hello(Hello),
     HelloReply(HelloReply),
+    HelloRefused(HelloRefused),
     Bulk(BulkHello),
     BulkReply(BulkReply),
 }
@@ -214,6 +217,27 @@ pub(crate) fn append_reply(
     })
 }
 
+/// As [`append_reply`] to replies that wait to be written, at most `bytes_max` of them. What cannot
+/// be sent is replaced by "unknown": a peer that asks and does not read must not fill our memory.
+pub(crate) fn append_reply_bounded(
+    id: u64,
+    result: Result<Bytes, AskError>,
+    bytes_max: usize,
+    out: &mut BytesMut,
+) {
+    let bytes = result.as_ref().map_or(0, Bytes::len);
+    let result = if out.len() + bytes > bytes_max {
+        Err(AskError::Unknown("its reply was dropped: the asker does not read".to_owned()))
+    } else {
+        result
+    };
+    if let Err(error) = append_reply(id, &result, out) {
+        let text = format!("its reply of {bytes} bytes cannot be sent: {error}");
+        let instead = Err(AskError::Unknown(text));
+        append_reply(id, &instead, out).expect("a short text can be encoded");
+    }
+}
+
 /// Kind and id of a reply.
 const REPLY_OVERHEAD_BYTES_MAX: usize = 11;
 
@@ -245,6 +269,7 @@ impl FrameWriter {
             }),
             Frame::Hello(hello) => append_greeting(&Greeting::Hello(hello.clone()), out),
             Frame::HelloReply(reply) => append_greeting(&Greeting::HelloReply(reply.clone()), out),
+            Frame::HelloRefused(no) => append_greeting(&Greeting::HelloRefused(no.clone()), out),
             Frame::Bulk(hello) => append_greeting(&Greeting::Bulk(hello.clone()), out),
             Frame::BulkReply(reply) => append_greeting(&Greeting::BulkReply(reply.clone()), out),
         }
@@ -290,6 +315,7 @@ impl Frame {
         match self {
             Self::Hello(_) => "hello",
             Self::HelloReply(_) => "hello-reply",
+            Self::HelloRefused(_) => "hello-refused",
             Self::Bulk(_) => "bulk",
             Self::BulkReply(_) => "bulk-reply",
             Self::Lane(_) => "lane",
@@ -374,6 +400,7 @@ impl FrameReader {
             return match gantry_wire::decode(&frame).map_err(FrameError::Garbage)? {
                 Greeting::Hello(hello) => Ok(Frame::Hello(hello)),
                 Greeting::HelloReply(reply) => Ok(Frame::HelloReply(reply)),
+                Greeting::HelloRefused(refused) => Ok(Frame::HelloRefused(refused)),
                 Greeting::Bulk(hello) => Ok(Frame::Bulk(hello)),
                 Greeting::BulkReply(reply) => Ok(Frame::BulkReply(reply)),
             };

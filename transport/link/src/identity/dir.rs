@@ -1,8 +1,8 @@
 //! Where identities live on disk.
 //!
-//! One directory (mode 0700), one file per thing (mode 0600), each replaced as a whole: a reader
-//! after a crash finds the old file or the new one. A key and its certificate share a file, so they
-//! cannot part. The calls block for as long as the disk takes; async callers use a blocking pool.
+//! One directory (mode 0700, or 0711 where others reach a socket in it), one file per thing (mode
+//! 0600), each replaced as a whole: a reader after a crash finds the old file or the new one. A key
+//! and its certificate share a file, so they cannot part. The calls block for as long as the disk takes; async callers use a blocking pool.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -18,6 +18,9 @@ use super::{CertificateAuthority, ClusterKey, ClusterUuid, Credentials, Identity
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const GROUP_AND_OTHERS: u32 = 0o077;
+/// What others may not do with the directory. They may pass through it, to the daemon's socket:
+/// every file is closed to them by itself.
+const DIR_OPEN: u32 = 0o066;
 
 const AUTHORITY_FILE: &str = "authority.pem";
 const CLUSTER_KEY_FILE: &str = "cluster.key";
@@ -279,7 +282,8 @@ fn credentials_file(role: Role) -> &'static str {
 
 fn refuse_open_to_others(path: &Path, found: &std::fs::Metadata) -> Result<(), IdentityError> {
     let mode = found.permissions().mode() & 0o7777;
-    if mode & GROUP_AND_OTHERS == 0 {
+    let open = if found.is_dir() { DIR_OPEN } else { GROUP_AND_OTHERS };
+    if mode & open == 0 {
         return Ok(());
     }
     let wanted = if found.is_dir() { 0o700 } else { 0o600 };

@@ -257,6 +257,7 @@ impl LaneRun {
             Frame::Goodbye => self.session.goodbye_seen.store(true, Ordering::Relaxed),
             Frame::Hello(_)
             | Frame::HelloReply(_)
+            | Frame::HelloRefused(_)
             | Frame::Bulk(_)
             | Frame::BulkReply(_)
             | Frame::Lane(_) => {

@@ -4,7 +4,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use gantry_wire::AskError;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,7 +13,7 @@ use super::inbound_asks::{InboundAsks, Origin};
 use super::tls::Tls;
 use crate::asking::AskResult;
 use crate::contract::Peer;
-use crate::frame::{Lane, append_reply};
+use crate::frame::{Lane, append_reply_bounded};
 use crate::limits::REPLY_QUEUE_BYTES_MAX;
 
 /// A connected peer.
@@ -132,17 +131,7 @@ impl Session {
         if stream.generation != generation {
             return;
         }
-        let bytes = result.as_ref().map_or(0, bytes::Bytes::len);
-        let result = if stream.replies.len() + bytes > REPLY_QUEUE_BYTES_MAX {
-            Err(AskError::Unknown("its reply was dropped: the asker does not read".to_owned()))
-        } else {
-            result
-        };
-        if let Err(error) = append_reply(id, &result, &mut stream.replies) {
-            let text = format!("its reply of {bytes} bytes cannot be sent: {error}");
-            let instead = Err(AskError::Unknown(text));
-            append_reply(id, &instead, &mut stream.replies).expect("a short text can be encoded");
-        }
+        append_reply_bounded(id, result, REPLY_QUEUE_BYTES_MAX, &mut stream.replies);
         drop(stream);
         self.wake(lane);
     }

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod identity;
+mod local;
 mod quic_clients;
 mod quic_conformance;
 mod quic_faults;

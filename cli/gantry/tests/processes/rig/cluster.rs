@@ -234,6 +234,16 @@ impl Cluster {
         Program::start(&self.place, &all, &[], stdin)
     }
 
+    /// Runs a command as another user, which only root can do.
+    pub(crate) fn gantry_as(&self, uid: u32, words: &[&str]) -> Finished {
+        let (user, group) = (format!("--reuid={uid}"), format!("--regid={uid}"));
+        let mut all = vec!["setpriv", &user, &group, "--clear-groups", GANTRY];
+        all.extend(words);
+        all.extend(["--state-dir", path(&self.node(1).state_dir)]);
+        let all: Vec<OsString> = all.into_iter().map(OsString::from).collect();
+        Program::start(&self.place, &all, &[], None).finish(COMMAND_WAIT)
+    }
+
     /// The document that a command prints, which must succeed.
     pub(crate) fn json(&self, words: &[&str]) -> Value {
         let mut all = words.to_vec();
