@@ -228,6 +228,7 @@ fn create(number: usize) -> anyhow::Result<OpRequest> {
         osparams: std::collections::BTreeMap::new(),
         no_install: true,
         start: true,
+        tags: Vec::new(),
     }))
 }
 

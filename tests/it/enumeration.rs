@@ -29,6 +29,8 @@ fn command_stem(stem: &str) -> &str {
     match stem {
         "instance/create" => "instance/add",
         "test/delay" => "debug/delay",
+        "tags/set" => "tags/add",
+        "tags/del" => "tags/remove",
         other => other,
     }
 }

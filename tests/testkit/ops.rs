@@ -46,6 +46,7 @@ pub fn create(name: &str, on: MachineNumber) -> InstanceCreate {
         osparams: BTreeMap::new(),
         no_install: true,
         start: true,
+        tags: Vec::new(),
     }
 }
 

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
 use crate::levels::LEVEL_FIRST;
 use crate::objects::{AdminState, Instance, JoinTokenRecord, Node};
+use crate::tags::Tagged;
 use crate::trust::TrustChange;
+
+/// From which level on tags change.
+const LEVEL_OF_TAGS: u32 = 6;
 
 /// One change of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +46,16 @@ pub enum ConfigDelta {
         /// Which.
         instance: InstanceUuid,
     },
+    /// Objects get tags and lose others. What is there already, or gone already, changes nothing.
+    /// Refused if there would be too many.
+    Tags {
+        /// Whose.
+        object: Tagged,
+        /// These are there afterwards.
+        add: Vec<String>,
+        /// These are not.
+        remove: Vec<String>,
+    },
     /// An instance changes.
     InstanceChange {
         /// Which.
@@ -68,6 +82,7 @@ impl ConfigDelta {
             | Self::InstanceAdd(_)
             | Self::InstanceRemove { .. }
             | Self::InstanceChange { .. } => LEVEL_FIRST,
+            Self::Tags { .. } => LEVEL_OF_TAGS,
         }
     }
 

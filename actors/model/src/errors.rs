@@ -30,6 +30,8 @@ pub enum FaultCode {
     AlreadyExists,
     /// A resource that must be unique is taken.
     ResourceNotUnique,
+    /// A text is no tag, or there are too many (C213).
+    InvalidTag,
     /// A bug in Gantry.
     InternalError,
     /// The machine does not have what it needs.
@@ -71,6 +73,7 @@ impl FaultCode {
             Self::UnknownEntity => "unknown_entity",
             Self::AlreadyExists => "already_exists",
             Self::ResourceNotUnique => "resource_not_unique",
+            Self::InvalidTag => "invalid_tag",
             Self::InternalError => "internal_error",
             Self::EnvironmentError => "environment_error",
             Self::QueueFull => "queue_full",
@@ -104,6 +107,7 @@ impl FaultCode {
             | Self::UnknownEntity
             | Self::AlreadyExists
             | Self::ResourceNotUnique
+            | Self::InvalidTag
             | Self::InternalError
             | Self::EnvironmentError
             | Self::QueueDrained

@@ -22,6 +22,7 @@ pub mod params;
 pub mod query;
 pub mod report;
 pub mod steps;
+pub mod tags;
 pub mod transitions;
 pub mod trust;
 pub mod units;

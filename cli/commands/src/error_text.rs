@@ -86,6 +86,7 @@ pub(crate) fn fault_text(fault: &Fault) -> String {
         | FaultCode::UnknownEntity
         | FaultCode::AlreadyExists
         | FaultCode::ResourceNotUnique => prerequisites(fault.code, &details),
+        FaultCode::InvalidTag => format!("Failure: invalid tag(s) given:\n{details}"),
         FaultCode::InternalError
         | FaultCode::EnvironmentError
         | FaultCode::OutcomeUnknown
@@ -104,6 +105,7 @@ pub(crate) fn job_fault_text(fault: &Fault) -> String {
         | FaultCode::QueueFull
         | FaultCode::Canceled
         | FaultCode::Forbidden
+        | FaultCode::InvalidTag
         | FaultCode::NotMaster => fault_text(fault),
         code if fault.prerequisite => prerequisites(code, &details),
         _ => format!("Failure: command execution error:\n{details}"),
@@ -218,6 +220,7 @@ mod tests {
             (FaultCode::DeadlineExceeded, "Timeout while talking"),
             (FaultCode::NotMaster, "This is not the master node"),
             (FaultCode::Forbidden, "permission"),
+            (FaultCode::InvalidTag, "invalid tag(s) given"),
         ] {
             let text = text(Fault::new(code, "details"));
             assert!(text.contains(fragment), "{text}");

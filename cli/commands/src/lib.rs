@@ -31,6 +31,7 @@ mod program;
 mod records;
 mod run;
 mod suggest;
+mod tags;
 mod terminal;
 mod top;
 

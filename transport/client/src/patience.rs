@@ -87,6 +87,7 @@ fn is_passing_code(code: FaultCode) -> bool {
         | FaultCode::UnknownEntity
         | FaultCode::AlreadyExists
         | FaultCode::ResourceNotUnique
+        | FaultCode::InvalidTag
         | FaultCode::InternalError
         | FaultCode::EnvironmentError
         | FaultCode::QueueFull

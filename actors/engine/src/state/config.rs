@@ -38,6 +38,7 @@ impl ClusterState {
             ConfigDelta::Trust(change) => self.change_trust(change),
             ConfigDelta::InstanceAdd(instance) => self.add_instance(instance),
             ConfigDelta::InstanceRemove { instance } => self.remove_instance(*instance),
+            ConfigDelta::Tags { object, add, remove } => self.change_tags(*object, add, remove, at),
             ConfigDelta::InstanceChange { instance, expected, change } => {
                 self.change_instance(*instance, *expected, change, at)
             }

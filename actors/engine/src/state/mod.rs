@@ -16,6 +16,7 @@ mod find;
 mod history;
 mod journal;
 pub mod level;
+mod tags;
 mod touch;
 mod transitions;
 mod trust;

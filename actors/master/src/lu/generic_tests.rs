@@ -13,6 +13,7 @@ use gantry_model::objects::{AdminState, Instance};
 use gantry_model::opcodes::OpCode;
 use gantry_model::report::GuestState;
 use gantry_model::steps::{Act, PlanRecord, Step};
+use gantry_model::tags::Tagged;
 use gantry_model::units::Millis;
 
 use super::rig::{NOW, Nodes, Rig, all_steps, done, journal, stages, web1};
@@ -205,11 +206,13 @@ fn what_is_done_to_an_instance_is_done_under_its_lock() {
                 Act::Config(deltas) => deltas.iter().any(|delta| match delta {
                     ConfigDelta::InstanceAdd(_)
                     | ConfigDelta::InstanceRemove { .. }
-                    | ConfigDelta::InstanceChange { .. } => true,
+                    | ConfigDelta::InstanceChange { .. }
+                    | ConfigDelta::Tags { object: Tagged::Instance(_), .. } => true,
                     ConfigDelta::ClusterDestroy
                     | ConfigDelta::NodeAdd(_)
                     | ConfigDelta::NodeRemove { .. }
                     | ConfigDelta::Trust(_)
+                    | ConfigDelta::Tags { .. }
                     | ConfigDelta::TokenIssue(_)
                     | ConfigDelta::TokenRedeem { .. } => false,
                 }),

@@ -16,6 +16,7 @@ mod node;
 mod rig;
 #[cfg(test)]
 mod samples;
+mod tags;
 mod test;
 
 use gantry_engine::jobs::{LockStage, Next};
@@ -94,6 +95,8 @@ macro_rules! dispatch {
             OpCode::InstanceStartup($unit) => $body,
             OpCode::InstanceShutdown($unit) => $body,
             OpCode::InstanceReboot($unit) => $body,
+            OpCode::TagsSet($unit) => $body,
+            OpCode::TagsDel($unit) => $body,
             OpCode::TestDelay($unit) => $body,
             #[cfg(feature = "next-version")]
             OpCode::TestNext($unit) => $body,

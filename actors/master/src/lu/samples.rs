@@ -8,10 +8,11 @@ use gantry_model::objects::{AdminState, DiskMode, DiskTemplate};
 use gantry_model::opcodes::{
     ClusterDestroy, ClusterRenewCrypto, DiskRequest, InstanceCreate, InstanceReboot,
     InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd, NodeRemove, OpCode, RebootType,
-    TestDelay,
+    TagsDel, TagsSet, TestDelay,
 };
 use gantry_model::params::BackendOverrides;
 use gantry_model::report::GuestState;
+use gantry_model::tags::TagObject;
 use gantry_model::units::{MiB, Millis};
 
 use super::rig::{Rig, instance, node_id, node_name, token, web1};
@@ -37,6 +38,7 @@ pub(super) fn create() -> InstanceCreate {
         osparams: BTreeMap::from([("os-image".into(), "/images/debian.raw".into())]),
         no_install: false,
         start: true,
+        tags: Vec::new(),
     }
 }
 
@@ -87,6 +89,21 @@ pub(super) fn delay() -> TestDelay {
     }
 }
 
+pub(super) fn set_tags() -> TagsSet {
+    TagsSet { object: TagObject::Instance(web1()), tags: vec!["web".into(), "blue".into()] }
+}
+
+pub(super) fn del_tags() -> TagsDel {
+    TagsDel { object: TagObject::Instance(web1()), tags: vec!["web".into()] }
+}
+
+/// `web1` with those of [`set_tags`].
+pub(super) fn with_tags() -> Rig {
+    let mut rig = Rig::with_instance();
+    rig.run(set_tags());
+    rig
+}
+
 pub(super) fn renew_authority() -> ClusterRenewCrypto {
     ClusterRenewCrypto { cluster_certificate: true, ..ClusterRenewCrypto::default() }
 }
@@ -119,6 +136,7 @@ pub(super) fn all() -> Vec<Sample> {
         ..create()
     };
     let no_install = InstanceCreate { osparams: BTreeMap::new(), no_install: true, ..create() };
+    let tags_of_cluster = TagsSet { object: TagObject::Cluster, ..set_tags() };
     let mut lost = Rig::with_running();
     lost.hold(GuestState::Running, RunEpoch(2));
     let mut down = Rig::with_running();
@@ -152,6 +170,9 @@ pub(super) fn all() -> Vec<Sample> {
             reboot(RebootType::Soft).into(),
             with_user_down(),
         ),
+        sample("add tags", set_tags().into(), Rig::with_instance()),
+        sample("add tags to the cluster", tags_of_cluster.into(), Rig::new()),
+        sample("remove tags", del_tags().into(), with_tags()),
         sample("wait", delay().into(), Rig::new()),
     ]
 }

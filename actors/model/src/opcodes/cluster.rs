@@ -3,15 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Parameters;
+
 /// Ends the cluster: refused while it has instances or other nodes than the master (O2, C7).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterDestroy {}
 
-impl ClusterDestroy {
-    pub(super) fn summary_detail(&self) -> Option<String> {
-        None
-    }
-}
+impl Parameters for ClusterDestroy {}
 
 /// Replaces the certificates of nodes and, if wanted, the authority that signs them (O16,
 /// C27). Nodes that are off renew by themselves when they come back.
@@ -35,8 +33,4 @@ pub struct ClusterRenewCrypto {
     pub debug: bool,
 }
 
-impl ClusterRenewCrypto {
-    pub(super) fn summary_detail(&self) -> Option<String> {
-        None
-    }
-}
+impl Parameters for ClusterRenewCrypto {}

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Parameters;
+use crate::levels::LEVEL_FIRST;
 use crate::names::{InstanceName, NodeName};
 use crate::objects::{DiskMode, DiskTemplate};
 use crate::params::{BackendOverrides, HvOverrides};
@@ -44,6 +46,9 @@ pub struct InstanceCreate {
     pub no_install: bool,
     /// Start it afterwards.
     pub start: bool,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// Removes an instance with its disks (O34, I10).
@@ -127,16 +132,29 @@ pub struct InstanceReboot {
     pub shutdown_timeout: Millis,
 }
 
-macro_rules! summary_is_the_instance {
-    ($($op:ident)*) => { $(
-        impl $op {
-            pub(super) fn summary_detail(&self) -> Option<String> {
+/// The level of fields that were not there at first.
+const LATER_FIELDS: u32 = 6;
+
+/// `Opcode, its later fields say something;`: the summary of each is its instance.
+macro_rules! on_an_instance {
+    ($($op:ident, $uses_later_fields:expr;)*) => { $(
+        impl Parameters for $op {
+            fn summary_detail(&self) -> Option<String> {
                 Some(self.instance_name.to_string())
+            }
+
+            fn level(&self) -> u32 {
+                let uses_later_fields: fn(&$op) -> bool = $uses_later_fields;
+                if uses_later_fields(self) { LATER_FIELDS } else { LEVEL_FIRST }
             }
         }
     )* };
 }
 
-summary_is_the_instance! {
-    InstanceCreate InstanceRemove InstanceStartup InstanceShutdown InstanceReboot
+on_an_instance! {
+    InstanceCreate, |op| !op.tags.is_empty();
+    InstanceRemove, |_| false;
+    InstanceStartup, |_| false;
+    InstanceShutdown, |_| false;
+    InstanceReboot, |_| false;
 }

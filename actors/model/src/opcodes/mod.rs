@@ -7,6 +7,7 @@ mod cluster;
 mod instance;
 mod named;
 mod node;
+mod tags;
 mod test;
 
 pub use cluster::{ClusterDestroy, ClusterRenewCrypto};
@@ -16,6 +17,7 @@ pub use instance::{
 };
 pub use named::Named;
 pub use node::{NodeAdd, NodeRemove};
+pub use tags::{TagsDel, TagsSet};
 #[cfg(feature = "next-version")]
 pub use test::TestNext;
 pub use test::{DELAY_MAX, TestDelay};
@@ -26,7 +28,22 @@ use serde_json::{Map, Value, json};
 
 use crate::ids::JobId;
 use crate::jobs::JobStatus;
-use crate::levels::since;
+use crate::levels::{LEVEL_FIRST, since};
+
+/// What an opcode says of its own parameters.
+trait Parameters {
+    /// The text after the name in a job's summary.
+    fn summary_detail(&self) -> Option<String> {
+        None
+    }
+
+    /// From which state level on it may be submitted with the values that it has: fields that were
+    /// added later have a level of their own, and are left out of the encoding where they say
+    /// nothing.
+    fn level(&self) -> u32 {
+        LEVEL_FIRST
+    }
+}
 
 /// The table of opcodes: `Variant = "OP_ID", "noun/verb";`. The second text is the stem of the
 /// files that belong to it: logical unit and command. A row that was not there at the first state
@@ -72,7 +89,7 @@ macro_rules! opcodes {
             #[must_use]
             pub fn level(&self) -> u32 {
                 match self {
-                    $(Self::$name(_) => since(&[$($level)?]),)*
+                    $(Self::$name(op) => since(&[$($level)?]).max(Parameters::level(op)),)*
                     #[cfg(feature = "next-version")]
                     Self::$next(_) => $next_level,
                 }
@@ -82,9 +99,9 @@ macro_rules! opcodes {
             #[must_use]
             pub fn summary_detail(&self) -> Option<String> {
                 match self {
-                    $(Self::$name(op) => op.summary_detail(),)*
+                    $(Self::$name(op) => Parameters::summary_detail(op),)*
                     #[cfg(feature = "next-version")]
-                    Self::$next(op) => op.summary_detail(),
+                    Self::$next(op) => Parameters::summary_detail(op),
                 }
             }
         }
@@ -119,6 +136,10 @@ opcodes! {
     InstanceShutdown = "OP_INSTANCE_SHUTDOWN", "instance/shutdown";
     /// Restarts an instance.
     InstanceReboot = "OP_INSTANCE_REBOOT", "instance/reboot";
+    /// Adds tags.
+    TagsSet = "OP_TAGS_SET", "tags/set", since 6;
+    /// Removes tags.
+    TagsDel = "OP_TAGS_DEL", "tags/del", since 6;
     /// Waits.
     TestDelay = "OP_TEST_DELAY", "test/delay";
 

@@ -1,7 +1,8 @@
 //! Which existing objects an opcode names, so that names can be completed in one place (C208).
 
 use crate::names::{InstanceName, NodeName};
-use crate::opcodes::OpCode;
+use crate::opcodes::{OpCode, TagsDel, TagsSet};
+use crate::tags::TagObject;
 
 /// The names in an opcode that must be those of objects which exist.
 #[derive(Debug, Default)]
@@ -30,6 +31,14 @@ impl OpCode {
             Self::InstanceStartup(op) => instance(&mut op.instance_name),
             Self::InstanceShutdown(op) => instance(&mut op.instance_name),
             Self::InstanceReboot(op) => instance(&mut op.instance_name),
+            Self::TagsSet(TagsSet { object, .. }) | Self::TagsDel(TagsDel { object, .. }) => {
+                match object {
+                    TagObject::Node(name) => node(name),
+                    TagObject::Instance(name) => instance(name),
+                    // A group is named by all of its name.
+                    TagObject::Cluster | TagObject::Nodegroup(_) => Named::default(),
+                }
+            }
             Self::TestDelay(op) => {
                 Named { nodes: op.on_nodes.iter_mut().collect(), ..Named::default() }
             }

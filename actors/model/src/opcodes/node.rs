@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Parameters;
 use crate::ids::NodeUuid;
 use crate::names::NodeName;
 
@@ -22,8 +23,8 @@ pub struct NodeAdd {
     pub key_hash: String,
 }
 
-impl NodeAdd {
-    pub(super) fn summary_detail(&self) -> Option<String> {
+impl Parameters for NodeAdd {
+    fn summary_detail(&self) -> Option<String> {
         Some(self.node_name.to_string())
     }
 }
@@ -35,8 +36,8 @@ pub struct NodeRemove {
     pub node_name: NodeName,
 }
 
-impl NodeRemove {
-    pub(super) fn summary_detail(&self) -> Option<String> {
+impl Parameters for NodeRemove {
+    fn summary_detail(&self) -> Option<String> {
         Some(self.node_name.to_string())
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Parameters;
 use crate::names::NodeName;
 use crate::units::Millis;
 
@@ -36,8 +37,8 @@ impl Default for TestDelay {
     }
 }
 
-impl TestDelay {
-    pub(super) fn summary_detail(&self) -> Option<String> {
+impl Parameters for TestDelay {
+    fn summary_detail(&self) -> Option<String> {
         let seconds = self.duration.0 / 1000;
         let mut text = format!("{seconds}.{:03}", self.duration.0 % 1000);
         while text.ends_with('0') && !text.ends_with(".0") {
@@ -56,8 +57,8 @@ pub struct TestNext {
 }
 
 #[cfg(feature = "next-version")]
-impl TestNext {
-    pub(super) fn summary_detail(&self) -> Option<String> {
+impl Parameters for TestNext {
+    fn summary_detail(&self) -> Option<String> {
         Some(self.note.clone())
     }
 }

@@ -20,7 +20,8 @@ pub use wire::{
 /// Version of the log file: its tables and [`RecordForm`]. A file of another version is refused.
 pub const LOG_VERSION: u32 = 1;
 
-/// Version of the snapshot file: its layout, [`SnapshotHead`] and [`SnapshotItem`].
+/// Version of the snapshot file: its layout and [`SnapshotHead`]. What an item may have is a matter
+/// of the state level.
 pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// The oldest version that can still be read. Since it, variants and optional fields were added,

@@ -27,7 +27,8 @@ pub fn forms() -> Vec<Form> {
         Form::of::<RecordForm>("log-record", LOG_VERSION),
         Form::of::<VoteForm>("log-vote", LOG_VERSION),
         Form::of::<SnapshotHead>("snapshot-head", SNAPSHOT_VERSION),
-        Form::of::<SnapshotItem>("snapshot-item", SNAPSHOT_VERSION),
+        // What it may have is what the level of the state permits, which a reader checks before.
+        Form::of::<SnapshotItem>("snapshot-item", STATE_LEVEL),
         Form::of::<SegmentHead>("history-head", HISTORY_VERSION),
         // What stands in it is what stands in the log.
         Form::of::<HistoryRecord>("history-record", STATE_LEVEL),

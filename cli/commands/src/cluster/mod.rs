@@ -5,6 +5,7 @@ mod getmaster;
 mod info;
 pub(crate) mod init;
 mod renew_crypto;
+mod tags;
 mod version;
 
 use crate::context::Context;
@@ -22,6 +23,9 @@ pub(crate) enum ClusterCommand {
     Destroy(destroy::Args),
     // In a box for the same reason.
     RenewCrypto(Box<renew_crypto::Args>),
+    AddTags(tags::AddArgs),
+    RemoveTags(tags::RemoveArgs),
+    ListTags(tags::ListArgs),
 }
 
 impl ClusterCommand {
@@ -33,6 +37,9 @@ impl ClusterCommand {
             Self::Version(_) => version::run(ctx).await,
             Self::Destroy(args) => destroy::run(ctx, args).await,
             Self::RenewCrypto(args) => renew_crypto::run(ctx, *args).await,
+            Self::AddTags(args) => tags::add(ctx, args).await,
+            Self::RemoveTags(args) => tags::remove(ctx, args).await,
+            Self::ListTags(args) => tags::list(ctx, args).await,
         }
     }
 }

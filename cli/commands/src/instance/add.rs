@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Set its backend parameters, such as memory=1G,vcpus=2
     #[arg(short = 'B', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
     backend_parameters: Option<KeyValuesArgument>,
+    /// Give it these tags
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
+    tags: Vec<String>,
     /// Install nothing on its disks
     #[arg(long)]
     no_install: bool,
@@ -125,6 +128,7 @@ fn create(
         osparams,
         no_install: args.no_install,
         start: !args.no_start,
+        tags: args.tags,
     })
 }
 

@@ -11,6 +11,7 @@ mod reboot;
 mod remove;
 mod shutdown;
 mod startup;
+mod tags;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -31,6 +32,9 @@ pub(crate) enum InstanceCommand {
     Reboot(reboot::Args),
     Remove(remove::Args),
     Console(console::Args),
+    AddTags(tags::AddArgs),
+    RemoveTags(tags::RemoveArgs),
+    ListTags(tags::ListArgs),
 }
 
 impl InstanceCommand {
@@ -45,6 +49,9 @@ impl InstanceCommand {
             Self::Reboot(args) => reboot::run(ctx, args).await,
             Self::Remove(args) => remove::run(ctx, args).await,
             Self::Console(args) => console::run(ctx, args).await,
+            Self::AddTags(args) => tags::add(ctx, args).await,
+            Self::RemoveTags(args) => tags::remove(ctx, args).await,
+            Self::ListTags(args) => tags::list(ctx, args).await,
         }
     }
 }

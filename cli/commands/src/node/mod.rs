@@ -5,6 +5,7 @@ mod info;
 mod list;
 mod list_fields;
 mod remove;
+mod tags;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -18,6 +19,9 @@ pub(crate) enum NodeCommand {
     #[command(visible_alias = "show")]
     Info(info::Args),
     Remove(remove::Args),
+    AddTags(tags::AddArgs),
+    RemoveTags(tags::RemoveArgs),
+    ListTags(tags::ListArgs),
 }
 
 impl NodeCommand {
@@ -28,6 +32,9 @@ impl NodeCommand {
             Self::ListFields(args) => list_fields::run(ctx, args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Remove(args) => remove::run(ctx, args).await,
+            Self::AddTags(args) => tags::add(ctx, args).await,
+            Self::RemoveTags(args) => tags::remove(ctx, args).await,
+            Self::ListTags(args) => tags::list(ctx, args).await,
         }
     }
 }

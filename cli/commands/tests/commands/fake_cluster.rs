@@ -19,6 +19,7 @@ use gantry_model::messages::{
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
 use gantry_model::query::{Cell, FieldKind, Resource, Table};
+use gantry_model::tags::check_tags;
 use gantry_model::units::{Millis, Timestamp};
 use gantry_wire::{AskError, Envelope, Message, NotDelivered, decode, encode};
 use serde_json::{Value, json};
@@ -254,17 +255,21 @@ impl State {
                 .map(|_| Err(full.clone()))
                 .collect()));
         }
-        let ids = asked.jobs.iter().map(|job| Ok(self.add(job))).collect();
+        let ids = asked.jobs.iter().map(|job| self.add(job)).collect();
         reply::<SubmitJobs>(&Ok(ids))
     }
 
-    fn add(&mut self, job: &NewJob) -> JobId {
+    fn add(&mut self, job: &NewJob) -> Result<JobId, Fault> {
+        if let OpCode::TagsSet(op) = &job.ops[0].op {
+            check_tags(&op.tags)
+                .map_err(|error| Fault::new(FaultCode::InvalidTag, error.to_string()))?;
+        }
         // Not from 1, so that numbers of jobs and of lines differ.
         let id = 101 + self.submitted.len() as u64;
         let op = job.ops[0].clone();
         self.changes.insert(id, script(&op));
         self.submitted.insert(id, op);
-        JobId(id)
+        Ok(JobId(id))
     }
 
     fn wait(&mut self, asked: &WaitJob) -> Option<Result<Bytes, AskError>> {

@@ -87,6 +87,8 @@ fn command_for(op_id: &str) -> &'static [&'static str] {
         "OP_INSTANCE_STARTUP" => &["instance", "startup"],
         "OP_INSTANCE_SHUTDOWN" => &["instance", "shutdown"],
         "OP_INSTANCE_REBOOT" => &["instance", "reboot"],
+        "OP_TAGS_SET" => &["instance", "add-tags"],
+        "OP_TAGS_DEL" => &["instance", "remove-tags"],
         "OP_TEST_DELAY" => &["debug", "delay"],
         other => panic!("{other} has no command"),
     }

@@ -12,4 +12,5 @@ mod instance;
 mod job;
 mod node;
 mod refusals;
+mod tags;
 mod top;

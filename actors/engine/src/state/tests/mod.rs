@@ -8,5 +8,6 @@ mod history;
 mod jobs;
 mod level;
 mod replicas;
+mod tags;
 mod transitions;
 mod trust;

@@ -14,6 +14,7 @@ use gantry_model::objects::{
 use gantry_model::opcodes::InstanceCreate;
 use gantry_model::params::{HvOverrides, HypervisorKind};
 use gantry_model::steps::{Act, Step};
+use gantry_model::tags::{check_tags, sorted_tags};
 use gantry_model::units::MiB;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -75,6 +76,8 @@ impl LogicalUnit for InstanceCreate {
         if let Some(vcpus) = self.beparams.vcpus.filter(|n| *n == 0 || *n > VCPUS_MAX) {
             return refuse(format!("{vcpus} virtual CPUs are not 1 to {VCPUS_MAX}"));
         }
+        check_tags(&self.tags)
+            .map_err(|error| Fault::new(FaultCode::InvalidTag, error.to_string()))?;
         check_os(self)
     }
 
@@ -301,7 +304,7 @@ fn new_instance(
         ctime: facts.now,
         mtime: facts.now,
         serial: Serial(1),
-        tags: Vec::new(),
+        tags: sorted_tags(&op.tags),
     }
 }
 

@@ -1,0 +1,28 @@
+//! Removing tags: one job for all of them.
+
+use gantry_model::opcodes::TagsDel;
+use gantry_model::tags::TagObject;
+
+use super::{TagsArgs, typed};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::jobs::run_one;
+
+/// Removes the tags of the object.
+///
+/// # Errors
+/// When there are none, one cannot be taken, or the job fails.
+pub(crate) async fn remove(
+    ctx: &mut Context<'_>,
+    object: TagObject,
+    mut args: TagsArgs,
+) -> Result<(), CommandError> {
+    let tags = args.all(ctx).await?;
+    if tags.is_empty() {
+        return Err(CommandError::argument("No tags to be removed"));
+    }
+    typed(ctx, &object);
+    let request = ctx.request(TagsDel { object, tags }, &args.job.op());
+    run_one(ctx, request, args.job.submit).await?;
+    Ok(())
+}
