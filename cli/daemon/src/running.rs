@@ -50,6 +50,14 @@ pub struct NodeOptions {
     pub crash_at: Option<String>,
 }
 
+impl NodeOptions {
+    /// The node of a state directory, as it says itself where it listens.
+    #[must_use]
+    pub fn new(state_dir: StateDir) -> Self {
+        Self { state_dir, listen: None, groups: LocalGroups::default(), crash_at: None }
+    }
+}
+
 /// How a node's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
