@@ -3,10 +3,7 @@
 //! The change is a shutdown and a start of one fake guest, each of which marks the instance in the
 //! configuration. Beside it runs the job that changes nothing.
 
-use gantry_model::opcodes::{InstanceShutdown, InstanceStartup, OpRequest};
-use gantry_model::units::Millis;
-
-use crate::daemon_rig::{Rig, block_on, instance_name, no_op};
+use crate::daemon_rig::{Rig, block_on, no_op, start, stop};
 use crate::harness::{Budget, Figure, Options, median};
 
 const INSTANCES: usize = 1_000;
@@ -44,19 +41,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
 
 /// Change, its CPU, no-op.
 async fn pass(rig: &Rig) -> anyhow::Result<[f64; 3]> {
-    let name = instance_name(0)?;
-    let stop = InstanceShutdown {
-        instance_name: name.clone(),
-        shutdown_timeout: Millis(1_000),
-        no_remember: false,
-        force: false,
-    };
     let (mut changes, mut no_ops) = (Vec::new(), Vec::new());
     let before = rig.daemon_cpu_us()?;
     for _ in 0..GROUP {
-        changes.push(rig.one_job_ms(OpRequest::from(stop.clone())).await?);
-        let start = InstanceStartup::new(name.clone());
-        changes.push(rig.one_job_ms(OpRequest::from(start)).await?);
+        changes.push(rig.one_job_ms(stop(0)?).await?);
+        changes.push(rig.one_job_ms(start(0)?).await?);
     }
     let cpu = (rig.daemon_cpu_us()? - before) / changes.len() as f64;
     for _ in 0..GROUP {

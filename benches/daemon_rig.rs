@@ -13,7 +13,9 @@ use gantry_model::jobs::JobStatus;
 use gantry_model::messages::NewJob;
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::objects::DiskTemplate;
-use gantry_model::opcodes::{InstanceCreate, OpRequest, TestDelay};
+use gantry_model::opcodes::{
+    InstanceCreate, InstanceShutdown, InstanceStartup, OpRequest, TestDelay,
+};
 use gantry_model::params::BackendOverrides;
 use gantry_model::units::Millis;
 use nix::sys::signal::{Signal, kill};
@@ -212,7 +214,7 @@ async fn connect(state: &Path, log: &Path, daemon: &mut Child) -> anyhow::Result
 
 /// The name of a fake instance.
 pub(crate) fn instance_name(number: usize) -> anyhow::Result<InstanceName> {
-    Ok(InstanceName::new(&format!("instance{number:04}.bench"))?)
+    Ok(InstanceName::new(&format!("instance{number:05}.bench"))?)
 }
 
 fn create(number: usize) -> anyhow::Result<OpRequest> {
@@ -230,6 +232,21 @@ fn create(number: usize) -> anyhow::Result<OpRequest> {
         start: true,
         tags: Vec::new(),
     }))
+}
+
+/// The job that stops a fake instance, which marks it as down in the configuration.
+pub(crate) fn stop(number: usize) -> anyhow::Result<OpRequest> {
+    Ok(OpRequest::from(InstanceShutdown {
+        instance_name: instance_name(number)?,
+        shutdown_timeout: Millis(1_000),
+        no_remember: false,
+        force: false,
+    }))
+}
+
+/// The job that starts it.
+pub(crate) fn start(number: usize) -> anyhow::Result<OpRequest> {
+    Ok(OpRequest::from(InstanceStartup::new(instance_name(number)?)))
 }
 
 /// The job that does nothing for a millisecond, and takes no lock.

@@ -10,9 +10,11 @@ mod child;
 mod config_write;
 mod daemon_rig;
 mod fsync_floor;
+mod ganeti;
 mod harness;
 mod idle_actor;
 mod jobs;
+mod large;
 mod lists;
 mod local_ask;
 mod local_rig;
@@ -35,4 +37,6 @@ pub const QUESTIONS: &[Question] = &[
     Question { name: "jobs", run: jobs::run },
     Question { name: "lists", run: lists::run },
     Question { name: "config_write", run: config_write::run },
+    Question { name: "large", run: large::run },
+    Question { name: "ganeti", run: ganeti::run },
 ];
