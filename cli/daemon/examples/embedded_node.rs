@@ -88,6 +88,7 @@ async fn talk(state_dir: &StateDir) -> Result<String, Box<dyn Error>> {
         osparams: std::collections::BTreeMap::new(),
         no_install: true,
         start: true,
+        tags: Vec::new(),
     };
     // The number of a job is given when the job is on disk: from here on it cannot be lost.
     let job = client.submit(vec![NewJob { ops: vec![OpRequest::from(create)] }]).await?;
