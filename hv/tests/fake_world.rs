@@ -200,7 +200,7 @@ async fn latency_is_waited_for_and_a_dropped_start_has_no_effect_then() {
 #[tokio::test(start_paused = true)]
 async fn what_it_does_not_understand_is_refused_by_name() {
     let hv = FakeHypervisor::new(&FakeWorld::in_memory(), "node1");
-    let kvm = GuestSpec { hvparams: HvParams::Kvm(KvmParams::default()), ..guest(1) };
+    let kvm = GuestSpec { hvparams: KvmParams::default().into(), ..guest(1) };
     let error = hv.validate(&kvm).await.expect_err("not ours");
     assert_eq!(error.to_string(), "hypervisor \"kvm\" is not accepted: fake");
     let params = FakeParams { migration_mode: "slow".into() };

@@ -17,7 +17,7 @@ use gantry_model::errors::FaultCode;
 use gantry_model::ids::InstanceUuid;
 use gantry_model::node_calls::{InstanceStart, Recovery};
 use gantry_model::objects::{GuestSpec, Nic};
-use gantry_model::params::{HvParams, KvmParams};
+use gantry_model::params::KvmParams;
 use gantry_model::report::GuestState;
 use kvm_bench::KvmBench;
 use tokio::io::AsyncReadExt;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn with(spec: GuestSpec, change: impl FnOnce(&mut KvmParams)) -> GuestSpec {
     let mut params = KvmParams::default();
     change(&mut params);
-    GuestSpec { hvparams: HvParams::Kvm(params), ..spec }
+    GuestSpec { hvparams: params.into(), ..spec }
 }
 
 fn run_dir(bench: &KvmBench, instance: InstanceUuid) -> PathBuf {

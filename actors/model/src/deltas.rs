@@ -79,10 +79,10 @@ impl ConfigDelta {
             | Self::TokenIssue(_)
             | Self::TokenRedeem { .. }
             | Self::Trust(_)
-            | Self::InstanceAdd(_)
             | Self::InstanceRemove { .. }
             | Self::InstanceChange { .. } => LEVEL_FIRST,
             Self::Tags { .. } => LEVEL_OF_TAGS,
+            Self::InstanceAdd(instance) => instance.level(),
         }
     }
 

@@ -143,6 +143,7 @@ fn params_text(error: &ParamsError) -> String {
             format!("Failure: unknown/wrong parameter name '{name}', known are: {known}")
         }
         ParamsError::Param(bad @ ParamError::BadValue { .. }) => format!("Parameter Error: {bad}"),
+        ParamsError::Param(bad @ ParamError::Conflict { .. }) => wrong_input(&bad.to_string()),
         ParamsError::Value(error) => format!("Parameter Error: {error}"),
         ParamsError::NoValue(_) => format!("Parameter Error: {error}"),
         ParamsError::Hypervisor { .. } | ParamsError::Removed(_) => wrong_input(&error.to_string()),
@@ -244,7 +245,7 @@ mod tests {
     fn parameters_have_their_own_words() {
         let unknown = ParamError::Unknown { name: "acpy".into(), known: "acpi".into() };
         assert!(text(ParamsError::Param(unknown)).contains("unknown/wrong parameter name 'acpy'"));
-        let bad = ParamError::BadValue { name: "acpi", value: "x".into(), expected: "true" };
+        let bad = ParamError::BadValue { name: "acpi", value: "x".into(), expected: "true".into() };
         assert!(text(ParamsError::Param(bad)).contains("Parameter Error"));
     }
 

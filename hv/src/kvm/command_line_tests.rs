@@ -32,7 +32,7 @@ fn spec(n_disks: u32, params: KvmParams) -> GuestSpec {
     GuestSpec {
         instance: InstanceUuid(Uuid::from_u128(7)),
         name: InstanceName::new("web1.example").expect("a name"),
-        hvparams: HvParams::Kvm(params),
+        hvparams: params.into(),
         memory: MiB(128),
         vcpus: 2,
         disks: (0..n_disks).map(disk).collect(),

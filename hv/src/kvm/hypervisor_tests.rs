@@ -4,7 +4,6 @@ use super::*;
 use crate::kvm::{Accelerator, GuestRecord};
 use gantry_model::ids::RunEpoch;
 use gantry_model::names::InstanceName;
-use gantry_model::params::HvParams;
 use gantry_model::units::MiB;
 use uuid::Uuid;
 
@@ -12,7 +11,7 @@ fn record(n: u128) -> GuestRecord {
     let spec = GuestSpec {
         instance: InstanceUuid(Uuid::from_u128(n)),
         name: InstanceName::new("a").expect("a name"),
-        hvparams: HvParams::Kvm(KvmParams::default()),
+        hvparams: KvmParams::default().into(),
         memory: MiB(1),
         vcpus: 1,
         disks: Vec::new(),

@@ -13,7 +13,7 @@ use gantry_hv::{DiskSource, Hypervisor};
 use gantry_model::ids::{DiskUuid, InstanceUuid, RunEpoch};
 use gantry_model::names::InstanceName;
 use gantry_model::objects::{Disk, DiskLocation, DiskMode, GuestSpec};
-use gantry_model::params::{HvParams, KvmParams};
+use gantry_model::params::KvmParams;
 use gantry_model::report::GuestReport;
 use gantry_model::units::MiB;
 use uuid::Uuid;
@@ -82,7 +82,7 @@ impl Bench for KvmBench {
         let spec = GuestSpec {
             instance,
             name: InstanceName::new(&format!("guest{n}.example")).expect("a name"),
-            hvparams: HvParams::Kvm(KvmParams::default()),
+            hvparams: KvmParams::default().into(),
             memory: MiB(16),
             vcpus: 1,
             disks: vec![disk],

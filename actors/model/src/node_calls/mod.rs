@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::Fault;
 use crate::ids::{InstanceUuid, NodeUuid};
-use crate::levels::since;
+use crate::levels::{LEVEL_FIRST, since};
 
 /// How long a call may take (classes as in Ganeti's node procedures, appendix B). A call that has
 /// its own time (a shutdown time-out) adds it.
@@ -70,9 +70,8 @@ macro_rules! node_calls {
                 match self { $(Self::$name(_) => $wire,)* }
             }
 
-            /// From which state level on a step may have it.
-            #[must_use]
-            pub fn level(&self) -> u32 {
+            /// From which state level on its row is in the table.
+            fn row_level(&self) -> u32 {
                 match self { $(Self::$name(_) => since(&[$($level)?]),)* }
             }
 
@@ -118,6 +117,18 @@ node_calls! {
     NodeTrust = "node.trust", Normal;
     /// The node gets itself a new key and certificate.
     NodeRenewCertificate = "node.renew-certificate", Normal;
+}
+
+impl NodeCall {
+    /// From which state level on a step may have it: its row's, and that of what it carries.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        let own = match self {
+            Self::InstanceStart(call) => call.spec.level(),
+            _ => LEVEL_FIRST,
+        };
+        self.row_level().max(own)
+    }
 }
 
 /// The actor that a call is for.

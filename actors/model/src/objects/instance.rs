@@ -75,6 +75,12 @@ impl Instance {
     pub fn hypervisor(&self) -> HypervisorKind {
         self.hvparams.kind()
     }
+
+    /// From which state level on it may be in the log as it is.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.hvparams.level()
+    }
 }
 
 /// All that a node needs to run a guest; complete, because a node keeps no configuration.
@@ -96,4 +102,12 @@ pub struct GuestSpec {
     pub nics: Vec<Nic>,
     /// The start that this is.
     pub epoch: RunEpoch,
+}
+
+impl GuestSpec {
+    /// From which state level on it may be in the log as it is.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.hvparams.level()
+    }
 }

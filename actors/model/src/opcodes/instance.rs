@@ -51,6 +51,13 @@ pub struct InstanceCreate {
     pub tags: Vec<String>,
 }
 
+impl InstanceCreate {
+    fn uses_later_fields(&self) -> bool {
+        let later_hvparams = |hvparams: &HvOverrides| hvparams.level() > LEVEL_FIRST;
+        !self.tags.is_empty() || self.hvparams.as_ref().is_some_and(later_hvparams)
+    }
+}
+
 /// Removes an instance with its disks (O34, I10).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceRemove {
@@ -152,7 +159,7 @@ macro_rules! on_an_instance {
 }
 
 on_an_instance! {
-    InstanceCreate, |op| !op.tags.is_empty();
+    InstanceCreate, InstanceCreate::uses_later_fields;
     InstanceRemove, |_| false;
     InstanceStartup, |_| false;
     InstanceShutdown, |_| false;

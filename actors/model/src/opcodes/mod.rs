@@ -58,10 +58,6 @@ macro_rules! opcodes {
     }) => {
         /// An opcode with its parameters. The wire name is Ganeti's own OP_ID.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-        #[expect(
-            clippy::large_enum_variant,
-            reason = "opcodes are few and rarely moved; a box would only hide the table"
-        )]
         pub enum OpCode {
             $($(#[$doc])* #[serde(rename = $op_id)] $name($name),)*
             $(#[$next_doc])*

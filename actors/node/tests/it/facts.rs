@@ -4,7 +4,7 @@ use gantry_model::facts::{Fact, FactQuery};
 use gantry_model::messages::{GatherFacts, QueryActors};
 use gantry_model::node_calls::{DiskCreate, node_path};
 use gantry_model::objects::GuestSpec;
-use gantry_model::params::{HvParams, HypervisorKind, KvmParams};
+use gantry_model::params::{HypervisorKind, KvmParams};
 use gantry_model::units::MiB;
 use gantry_runtime::simulate;
 
@@ -49,7 +49,7 @@ fn a_guest_can_run_when_its_disks_are_there() {
         node.done(&message(1, DiskCreate { disk: disk(&bench) })).await;
         assert!(matches!(ask(&node, query).await, Fact::CanRun { .. }));
 
-        let kvm = GuestSpec { hvparams: HvParams::Kvm(KvmParams::default()), ..spec(1) };
+        let kvm = GuestSpec { hvparams: KvmParams::default().into(), ..spec(1) };
         assert!(reason(ask(&node, FactQuery::CanRun(Box::new(kvm))).await).contains("kvm"));
         let invalid = GuestSpec { memory: MiB(0), ..spec(1) };
         assert!(reason(ask(&node, FactQuery::CanRun(Box::new(invalid))).await).contains("memory"));

@@ -16,7 +16,7 @@ use gantry_model::node_calls::{
     InstanceStop, NodeCall, instance_path,
 };
 use gantry_model::objects::{Disk, DiskLocation, GuestSpec};
-use gantry_model::params::{HvParams, HypervisorKind, KvmParams};
+use gantry_model::params::{HypervisorKind, KvmParams};
 use gantry_model::units::{MiB, Millis};
 use gantry_node::{NodeConfig, NodeSide, PlatformBlocking};
 use gantry_runtime::{Platform, RealConfig, SpawnOptions, System, SystemConfig};
@@ -106,7 +106,7 @@ impl Agent {
 
 fn guest(disk: Disk) -> GuestSpec {
     GuestSpec {
-        hvparams: HvParams::Kvm(KvmParams::default()),
+        hvparams: KvmParams::default().into(),
         memory: MiB(16),
         disks: vec![disk],
         ..spec(1)

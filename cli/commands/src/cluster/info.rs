@@ -8,7 +8,7 @@
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::ClusterInfo;
 use gantry_model::objects::{Cluster, DiskTemplate};
-use gantry_model::params::HypervisorKind;
+use gantry_model::params::ParameterSet;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -95,12 +95,9 @@ fn architecture(machine: &str) -> String {
 
 fn hypervisor_parameters(cluster: &Cluster) -> Info {
     let entries = cluster.enabled_hypervisors.iter().map(|kind| {
-        let rows = match kind {
-            HypervisorKind::Kvm => cluster.hvparams.kvm.rows(),
-            HypervisorKind::Fake => cluster.hvparams.fake.rows(),
-        };
+        let values = cluster.hvparams.values(*kind).into_iter();
         let mut rows: Vec<(&str, Info)> =
-            rows.into_iter().map(|(key, value)| (key, Info::text(value))).collect();
+            values.map(|(key, value)| (key, Info::text(value.to_text()))).collect();
         rows.sort_by_key(|(key, _)| *key);
         (kind.as_str(), Info::map(rows))
     });

@@ -12,7 +12,9 @@ use crate::error::CommandError;
 use crate::machine::InitArgs;
 use crate::parse::ParseError;
 use crate::parse::keyval::{KeyValues, parse_key_values, parse_named_key_values};
-use crate::parse::params::{backend_overrides, hypervisor, hypervisor_overrides};
+use crate::parse::params::{
+    ParamsError, backend_overrides, hypervisor, hypervisor_overrides, later_parameters,
+};
 
 /// Create a cluster with this machine as its first node
 ///
@@ -56,7 +58,8 @@ pub(crate) struct Args {
     candidate_pool_size: u32,
     /// Set defaults of a hypervisor's parameters, such as kvm:acpi=false
     #[arg(short = 'H', long, value_name = "HV:KEY=VALUE,...",
-        value_parser = parse_named_key_values)]
+        value_parser = parse_named_key_values, long_help = hypervisor_help(
+            "Set defaults of a hypervisor's parameters, such as kvm:acpi=false"))]
     hypervisor_parameters: Vec<(String, KeyValues)>,
     /// Set defaults of backend parameters, such as maxmem=1G,vcpus=2
     #[arg(short = 'B', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
@@ -66,6 +69,11 @@ pub(crate) struct Args {
 /// A list in a type of its own: clap would take a `Vec` for an option given several times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyValuesArgument(pub(crate) KeyValues);
+
+/// What `--help` says of hypervisor parameters: with those that have no effect yet.
+pub(crate) fn hypervisor_help(summary: &str) -> String {
+    format!("{summary}\n\n{}", later_parameters())
+}
 
 /// Reads a key=value list for clap.
 pub(crate) fn key_values_argument(text: &str) -> Result<KeyValuesArgument, ParseError> {
@@ -155,10 +163,12 @@ fn hypervisor_defaults(given: &[(String, KeyValues)]) -> Result<HypervisorDefaul
     let mut defaults = HypervisorDefaults::default();
     for (name, pairs) in given {
         match hypervisor_overrides(name, pairs)?.over(&defaults) {
-            HvParams::Kvm(params) => defaults.kvm = params,
+            HvParams::Kvm(params) => defaults.kvm = *params,
             HvParams::Fake(params) => defaults.fake = params,
         }
     }
+    // How many virtual CPUs there are is known of an instance only.
+    defaults.kvm.check(None).map_err(ParamsError::Param)?;
     Ok(defaults)
 }
 

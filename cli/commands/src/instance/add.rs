@@ -9,7 +9,9 @@ use gantry_model::params::{BackendOverrides, HvOverrides};
 use gantry_model::query::Resource;
 use gantry_model::units::MiB;
 
-use crate::cluster::init::{KeyValuesArgument, key_values_argument, template_argument};
+use crate::cluster::init::{
+    KeyValuesArgument, hypervisor_help, key_values_argument, template_argument,
+};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::jobs::run_one;
@@ -49,7 +51,8 @@ pub(crate) struct Args {
     os_parameters: Option<KeyValuesArgument>,
     /// Run it under this hypervisor, with these parameters
     #[arg(short = 'H', long, value_name = "HV[:KEY=VALUE,...]",
-        value_parser = parse_named_key_values)]
+        value_parser = parse_named_key_values,
+        long_help = hypervisor_help("Run it under this hypervisor, with these parameters"))]
     hypervisor_parameters: Option<(String, KeyValues)>,
     /// Set its backend parameters, such as memory=1G,vcpus=2
     #[arg(short = 'B', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]

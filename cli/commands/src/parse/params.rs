@@ -1,6 +1,11 @@
 //! Parameters as typed into overrides: `-H kvm:acpi=false`, `-B maxmem=1G,vcpus=2`.
 
-use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind, ParamError};
+use std::collections::BTreeMap;
+
+use gantry_model::params::{
+    BackendOverrides, BackendParams, HvOverrides, HypervisorKind, KvmParams, ParamError, ParamKind,
+    ParamRef, ParamSpec, ParameterSet,
+};
 
 use super::ParseError;
 use super::keyval::{KeyValue, KeyValues};
@@ -8,6 +13,9 @@ use super::size::parse_size;
 
 /// The word that leaves a parameter at its default (C201).
 const DEFAULT: &str = "default";
+
+/// The word that empties a parameter that names a place (C201).
+const NONE: &str = "none";
 
 /// Why parameters cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,8 +49,10 @@ pub enum ParamsError {
 pub fn backend_overrides(pairs: &KeyValues) -> Result<BackendOverrides, ParamsError> {
     let mut overrides = BackendOverrides::default();
     for (name, value) in pairs {
-        let Some(text) = text_of(name, value)? else { continue };
-        set_backend(&mut overrides, name, &text).map_err(|error| refused(name, value, error))?;
+        // What stands for both bounds is of their kind.
+        let known = if name == "memory" { "maxmem" } else { name };
+        let Some(text) = text_of(BackendParams::SPECS, known, value)? else { continue };
+        set_backend(&mut overrides, name, &text)?;
     }
     Ok(overrides)
 }
@@ -68,26 +78,16 @@ fn set_backend(
     }
 }
 
-/// Nobody has written the value of a name that stands alone: it is not repeated as wrong.
-fn refused(name: &str, value: &KeyValue, error: ParamsError) -> ParamsError {
-    let bad = ParamsError::NoValue(name.to_owned());
-    match (value, &error) {
-        (KeyValue::Text(_) | KeyValue::Removed, _) => error,
-        (_, ParamsError::Param(ParamError::BadValue { .. }) | ParamsError::Value(_)) => bad,
-        _ => error,
-    }
-}
-
 /// Hypervisor parameters: which hypervisor, and how it differs.
 ///
 /// # Errors
 /// When the hypervisor, a name or a value is none that exists.
 pub fn hypervisor_overrides(name: &str, pairs: &KeyValues) -> Result<HvOverrides, ParamsError> {
-    let mut overrides = HvOverrides::none(hypervisor(name)?);
+    let kind = hypervisor(name)?;
+    let mut overrides = HvOverrides::none(kind);
     for (name, value) in pairs {
-        if let Some(text) = text_of(name, value)? {
-            let set = overrides.set(name, &text).map_err(ParamsError::Param);
-            set.map_err(|error| refused(name, value, error))?;
+        if let Some(text) = text_of(kind.specs(), name, value)? {
+            overrides.set(name, &text).map_err(ParamsError::Param)?;
         }
     }
     Ok(overrides)
@@ -104,15 +104,48 @@ pub fn hypervisor(name: &str) -> Result<HypervisorKind, ParamsError> {
     })
 }
 
-/// The value as text; `None` where the default is wanted.
-fn text_of(name: &str, value: &KeyValue) -> Result<Option<String>, ParamsError> {
+/// The value as text; `None` where the default is wanted. A name alone is a flag that is on, and a
+/// name with `no_` one that is off, or a text that is empty.
+fn text_of(
+    specs: &[ParamSpec],
+    name: &str,
+    value: &KeyValue,
+) -> Result<Option<String>, ParamsError> {
+    let kind = specs.iter().find(|spec| spec.name == name).map(|spec| spec.kind);
+    let may_be_nothing = kind.is_some_and(|kind| kind.takes(ParamRef::Text("")));
     match value {
         KeyValue::Text(text) if text == DEFAULT => Ok(None),
+        KeyValue::Text(text) if text == NONE && kind.is_some_and(is_a_place) => {
+            Ok(Some(String::new()))
+        }
         KeyValue::Text(text) => Ok(Some(text.clone())),
-        KeyValue::True => Ok(Some("true".to_owned())),
-        KeyValue::False => Ok(Some("false".to_owned())),
+        // An unknown name is refused as such by whoever sets it.
+        KeyValue::True if kind.is_none_or(|kind| kind == ParamKind::Flag) => {
+            Ok(Some("true".to_owned()))
+        }
+        KeyValue::False if kind.is_none_or(|kind| kind == ParamKind::Flag) => {
+            Ok(Some("false".to_owned()))
+        }
+        KeyValue::False if may_be_nothing => Ok(Some(String::new())),
+        KeyValue::True | KeyValue::False => Err(ParamsError::NoValue(name.to_owned())),
         KeyValue::Removed => Err(ParamsError::Removed(name.to_owned())),
     }
+}
+
+/// Whether `none` is nothing. Of other texts it may be a value: a graphics card is `none`, too.
+fn is_a_place(kind: ParamKind) -> bool {
+    matches!(kind, ParamKind::Path | ParamKind::PathOrUrl | ParamKind::Listen)
+}
+
+/// The parameters of kvm that are stored and have no effect yet, for help texts.
+#[must_use]
+pub fn later_parameters() -> String {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, reason) in KvmParams::later() {
+        by_reason.entry(reason).or_default().push(name);
+    }
+    let lines = by_reason.iter().map(|(why, names)| format!("{} (with {why})", names.join(", ")));
+    format!("Not acted on yet: {}", lines.collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]
@@ -148,10 +181,55 @@ mod tests {
         assert!(hypervisor_overrides("kvm", &pairs("acpy=true")).is_err());
     }
 
+    fn kvm(text: &str) -> Result<Vec<(&'static str, String)>, String> {
+        let set = hypervisor_overrides("kvm", &pairs(text)).map_err(|error| match error {
+            ParamsError::Param(error) => error.to_string(),
+            other => other.to_string(),
+        })?;
+        Ok(set.rows().into_iter().collect())
+    }
+
+    // covers: C201
     #[test]
-    fn a_bare_flag_is_true() {
-        let set = hypervisor_overrides("kvm", &pairs("acpi,no_serial_console")).expect("set");
-        let HvOverrides::Kvm(set) = set else { panic!("kvm was named") };
-        assert_eq!((set.acpi, set.serial_console), (Some(true), Some(false)));
+    fn a_name_alone_is_a_flag_that_is_on() {
+        let set = kvm("acpi,no_serial_console").expect("set");
+        let expected = [("acpi", "True".to_owned()), ("serial_console", "False".to_owned())];
+        assert_eq!(set, expected);
+    }
+
+    // covers: C201 P18
+    #[test]
+    fn a_name_alone_of_anything_else_is_refused() {
+        for (bare, name) in [
+            ("kernel_args", "kernel_args"),
+            ("vga", "vga"),
+            ("cpu_cores", "cpu_cores"),
+            ("no_cpu_cores", "cpu_cores"),
+            ("no_boot_order", "boot_order"),
+        ] {
+            let expected = format!("parameter {name} needs a value: {name}=VALUE");
+            assert_eq!(kvm(bare), Err(expected), "{bare}");
+        }
+        let vcpus = backend_overrides(&pairs("vcpus"));
+        assert_eq!(vcpus, Err(ParamsError::NoValue("vcpus".into())));
+        assert_eq!(backend_overrides(&pairs("memory")), Err(ParamsError::NoValue("maxmem".into())));
+    }
+
+    // covers: C201
+    #[test]
+    fn no_in_front_and_none_empty_a_text() {
+        assert_eq!(kvm("no_kernel_path"), Ok(vec![("kernel_path", String::new())]));
+        assert_eq!(kvm("cdrom_image_path=none"), Ok(vec![("cdrom_image_path", String::new())]));
+        assert_eq!(kvm("vga=none"), Ok(vec![("vga", "none".into())]), "a graphics card");
+        assert_eq!(kvm("disk_cache=default"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_has_no_effect_yet_is_named_once() {
+        let later = later_parameters();
+        for name in ["migration_port", "spice_bind", "kvm_pci_reservations", "user_shutdown"] {
+            assert_eq!(later.matches(name).count(), 1, "{name}: {later}");
+        }
+        assert!(!later.contains("vnc_bind_address"), "{later}");
     }
 }

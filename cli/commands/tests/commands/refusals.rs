@@ -39,6 +39,37 @@ async fn sizes_and_disks() {
     refused("refused-disks", &lines).await;
 }
 
+// covers: C201 H8 H13 H30 H31 H32 H34 H49 H54 P18
+#[tokio::test(start_paused = true)]
+async fn hypervisor_parameters() {
+    let lines = [
+        "gnt-instance add -t file -s 1G -H kvm:kernel_args web3",
+        "gnt-instance add -t file -s 1G -H kvm:cpu_cores web3",
+        "gnt-instance add -t file -s 1G -H kvm:no_boot_order web3",
+        "gnt-instance add -t file -s 1G -H kvm:-vga web3",
+        "gnt-instance add -t file -s 1G -H kvm:boot_order=tape web3",
+        "gnt-instance add -t file -s 1G -H kvm:disk_type=floppy web3",
+        "gnt-instance add -t file -s 1G -H kvm:nic_type=wlan web3",
+        "gnt-instance add -t file -s 1G -H kvm:disk_aio=posix web3",
+        "gnt-instance add -t file -s 1G -H kvm:serial_speed=12345 web3",
+        "gnt-instance add -t file -s 1G -H kvm:virtio_net_queues=0 web3",
+        "gnt-instance add -t file -s 1G -H kvm:virtio_net_queues=9 web3",
+        "gnt-instance add -t file -s 1G -H kvm:cpu_cores=-1 web3",
+        "gnt-instance add -t file -s 1G -H kvm:cpu_mask=0-x web3",
+        "gnt-instance add -t file -s 1G -H kvm:kernel_path=vmlinuz web3",
+        "gnt-instance add -t file -s 1G -H kvm:kernel_path=/boot/../vmlinuz web3",
+        "gnt-instance add -t file -s 1G -H kvm:kvm_path= web3",
+        "gnt-instance add -t file -s 1G -H kvm:cdrom_image_path=file:///x web3",
+        "gnt-instance add -t file -s 1G -H kvm:vnc_bind_address=a/b web3",
+        "gnt-instance add -t file -s 1G -H 'kvm:vga=a b' web3",
+        "gnt-instance add -t file -s 1G -H fake:acpi=true web3",
+        "gnt-cluster init -H kvm:disk_aio=native c.example",
+        "gnt-cluster init -H kvm:security_model=user c.example",
+        "gnt-cluster init -H kvm:vnc_bind_address=::1,spice_bind=::1 c.example",
+    ];
+    refused("refused-hypervisor-parameters", &lines).await;
+}
+
 // covers: C204
 #[tokio::test(start_paused = true)]
 async fn parameters() {

@@ -12,7 +12,7 @@ use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskTemplate, GuestSpec, Instance, Node,
 };
 use gantry_model::opcodes::InstanceCreate;
-use gantry_model::params::{HvOverrides, HypervisorKind};
+use gantry_model::params::{CLUSTER_ONLY, HvOverrides, HypervisorKind, ParamError};
 use gantry_model::steps::{Act, Step};
 use gantry_model::tags::{check_tags, sorted_tags};
 use gantry_model::units::MiB;
@@ -78,6 +78,7 @@ impl LogicalUnit for InstanceCreate {
         }
         check_tags(&self.tags)
             .map_err(|error| Fault::new(FaultCode::InvalidTag, error.to_string()))?;
+        self.hvparams.as_ref().map_or(Ok(()), check_hvparams)?;
         check_os(self)
     }
 
@@ -141,6 +142,22 @@ impl LogicalUnit for InstanceCreate {
 
     fn result(&self, plan: &Plan) -> Value {
         Value::Array(vec![Value::String(plan.node.name.to_string())])
+    }
+}
+
+fn refused(error: &ParamError) -> Fault {
+    Fault::new(FaultCode::WrongInput, error.to_string())
+}
+
+/// Each value by itself; how they go together depends on the cluster's defaults.
+fn check_hvparams(hvparams: &HvOverrides) -> Result<(), Fault> {
+    hvparams.check_values().map_err(|error| refused(&error))?;
+    match hvparams.values().iter().find(|(name, _)| CLUSTER_ONLY.contains(name)) {
+        Some((name, _)) => {
+            let text = format!("parameter {name} can only be set for the whole cluster");
+            Err(Fault::new(FaultCode::WrongInput, text))
+        }
+        None => Ok(()),
     }
 }
 
@@ -323,6 +340,8 @@ fn location(op: &InstanceCreate, cluster: &Cluster, disk: DiskUuid, index: u32) 
 /// With what the cluster has where nothing was given.
 fn check_parameters(cluster: &Cluster, instance: &Instance) -> Result<(), Fault> {
     let beparams = instance.beparams.over(&cluster.beparams);
+    let hvparams = instance.hvparams.over(&cluster.hvparams);
+    hvparams.check(beparams.vcpus).map_err(|error| refused(&error))?;
     if beparams.minmem <= beparams.maxmem {
         return Ok(());
     }
