@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gantry_link::{Answer, Certainty, Features, Inbound, Link, Peer, PeerEvent};
+use gantry_link::{Answer, Certainty, Features, Inbound, Link, Peer, PeerEvent, PeerTraffic};
 use gantry_link::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
 use gantry_runtime::{
     Actor, Context, Handler, Platform, Protocol, Reply, SpawnOptions, System, SystemConfig,
@@ -326,6 +326,10 @@ impl Link for LoopbackLink {
     fn peers(&self) -> Vec<Peer> {
         let nodes = self.net.nodes.lock().expect("lock");
         nodes.values().map(|attached| attached.peer.clone()).collect()
+    }
+
+    fn traffic(&self) -> Vec<PeerTraffic> {
+        self.peers().into_iter().map(|peer| PeerTraffic { peer, counts: None }).collect()
     }
 
     fn open_bulk(

@@ -15,7 +15,9 @@ use crate::io::Io;
 use crate::job::JobCommand;
 use crate::node::NodeCommand;
 use crate::program::Program;
-use crate::top::{completion, daemon, demo, install_links, join};
+use crate::top::{
+    completion, daemon, demo, doctor, install_links, install_man, install_units, join,
+};
 
 /// The names of links that make this program behave as a Ganeti command.
 pub const LINKS: [Program; 5] =
@@ -70,7 +72,10 @@ pub(crate) enum GantryCommand {
     Daemon(daemon::Args),
     Join(join::Args),
     Demo(demo::Args),
+    Doctor(doctor::Args),
     InstallLinks(install_links::Args),
+    InstallMan(install_man::Args),
+    InstallUnits(install_units::Args),
     Completion(completion::Args),
 }
 
@@ -89,7 +94,10 @@ impl GantryCommand {
             Self::Daemon(args) => daemon::run(ctx, args).await,
             Self::Join(args) => join::run(ctx, args).await,
             Self::Demo(args) => demo::run(ctx, args).await,
+            Self::Doctor(args) => doctor::run(ctx, args).await,
             Self::InstallLinks(args) => install_links::run(ctx, &args),
+            Self::InstallMan(args) => install_man::run(ctx, &args),
+            Self::InstallUnits(args) => install_units::run(ctx, &args),
             Self::Completion(args) => completion::run(ctx, &args),
         }
     }
@@ -109,7 +117,10 @@ impl GantryCommand {
             Self::Daemon(_) => "daemon",
             Self::Join(_) => "join",
             Self::Demo(_) => "demo",
+            Self::Doctor(_) => "doctor",
             Self::InstallLinks(_) => "install-links",
+            Self::InstallMan(_) => "install-man",
+            Self::InstallUnits(_) => "install-units",
             Self::Completion(_) => "completion",
         }
     }

@@ -113,6 +113,12 @@ pub(crate) enum Failure {
         #[source]
         source: std::io::Error,
     },
+    /// Checks of this machine, as has been said.
+    #[error("{n_failed} checks failed")]
+    Checks {
+        /// How many.
+        n_failed: usize,
+    },
     /// The user said no.
     #[error("not confirmed")]
     Declined,

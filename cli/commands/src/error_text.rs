@@ -59,7 +59,10 @@ fn failure_text(failure: &Failure) -> Option<String> {
                 .to_owned()
         }
         Failure::Bug(text) => format!("Unhandled exception: {text}"),
-        Failure::SomeJobs { .. } | Failure::Declined | Failure::UnknownFields(_) => return None,
+        Failure::SomeJobs { .. }
+        | Failure::Declined
+        | Failure::UnknownFields(_)
+        | Failure::Checks { .. } => return None,
     };
     Some(text)
 }

@@ -134,6 +134,42 @@ pub struct MachineError {
     pub hints: Vec<String>,
 }
 
+/// How a check of this machine came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Something will not work, or not well.
+    Warning,
+    /// The daemon cannot do its work.
+    Failed,
+}
+
+impl Verdict {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What one check of this machine has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What there is.
+    pub found: String,
+    /// What to do, unless all is well.
+    pub advice: Option<String>,
+}
+
 /// Does things on this machine.
 pub trait Machine: Send + Sync {
     /// Runs a node's daemon until it is told to stop.
@@ -144,6 +180,13 @@ pub trait Machine: Send + Sync {
 
     /// Makes the state of a node that joins with a token.
     fn join(&self, args: JoinArgs) -> BoxFuture<'_, Result<Joined, MachineError>>;
+
+    /// Looks at this machine as the place of a node, and tells what it finds, check by check.
+    fn doctor<'a>(
+        &'a self,
+        state_dir: PathBuf,
+        say: &'a mut (dyn FnMut(Finding) + Send),
+    ) -> BoxFuture<'a, Result<(), MachineError>>;
 
     /// Runs a cluster of three daemons through what an operator would do with it. It tells what
     /// happens through `say`, line by line.

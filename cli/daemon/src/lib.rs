@@ -10,6 +10,7 @@ mod backends;
 mod certificates;
 mod crash;
 mod demo;
+mod doctor;
 mod error;
 mod init;
 mod join;
@@ -22,6 +23,7 @@ mod raft_carrier;
 mod renewal;
 mod router;
 mod running;
+mod service;
 mod signer;
 mod state_dir;
 

@@ -1,19 +1,23 @@
 //! What commands need done on this machine.
 
+use std::path::PathBuf;
+
 use futures_util::future::BoxFuture;
 use gantry_commands::machine::{
-    DEFAULT_PORT, DaemonArgs, DemoArgs, InitArgs, Initialised, JoinArgs, Joined, Machine,
+    DEFAULT_PORT, DaemonArgs, DemoArgs, Finding, InitArgs, Initialised, JoinArgs, Joined, Machine,
     MachineError, MachineErrorKind,
 };
 use gantry_link::identity::JoinToken;
 use gantry_model::names::NodeName;
 
 use crate::demo::{DemoOptions, demo};
+use crate::doctor::{Patient, examine};
 use crate::error::DaemonError;
 use crate::init::{InitOptions, init};
 use crate::join::join;
 use crate::local_access::LocalGroups;
 use crate::running::{NodeOptions, RunningNode};
+use crate::service;
 use crate::state_dir::{StateDir, StateDirError};
 
 /// Environment variable that makes a daemon kill itself at a point of a node call or of a commit,
@@ -40,6 +44,19 @@ impl Machine for LocalMachine {
         Box::pin(async move { join_cluster(args).await.map_err(refused("join the cluster")) })
     }
 
+    fn doctor<'a>(
+        &'a self,
+        state_dir: PathBuf,
+        say: &'a mut (dyn FnMut(Finding) + Send),
+    ) -> BoxFuture<'a, Result<(), MachineError>> {
+        Box::pin(async move {
+            let state_dir = absolute(state_dir).map_err(refused("examine this machine"))?;
+            let patient = Patient::here(StateDir::new(state_dir), now_unix_s());
+            examine(&patient, say).await;
+            Ok(())
+        })
+    }
+
     fn demo<'a>(
         &'a self,
         args: DemoArgs,
@@ -61,12 +78,16 @@ async fn run(args: DaemonArgs) -> Result<(), DaemonError> {
         crash_at: std::env::var(CRASH_AT_VARIABLE).ok(),
     };
     let node = RunningNode::start(options).await?;
+    let file = node.file();
+    service::ready(&format!("node {} of cluster {}", file.name, file.cluster_name));
+    service::keep_alive(node.system());
     let stop = async move {
         tokio::select! {
             biased;
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
+        service::stopping();
     };
     node.run(stop).await.map(drop)
 }
@@ -110,8 +131,15 @@ async fn join_cluster(args: JoinArgs) -> Result<Joined, DaemonError> {
     Ok(Joined { cluster: file.cluster, node_name: file.name, address: file.address })
 }
 
+/// Certificates are compared with the real time, whatever clock a node has.
+#[expect(clippy::disallowed_methods, reason = "a check of this machine, no part of a node")]
+fn now_unix_s() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
+
 /// Guests are found again by paths, which must not depend on where a daemon is started.
-fn absolute(path: std::path::PathBuf) -> Result<std::path::PathBuf, DaemonError> {
+fn absolute(path: PathBuf) -> Result<PathBuf, DaemonError> {
     std::path::absolute(path).map_err(DaemonError::part("find the state directory"))
 }
 

@@ -9,9 +9,9 @@ use gantry_model::ids::{InstanceUuid, JobId};
 use gantry_model::messages::{
     AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateRenew,
     ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched, Join, QueryActors,
-    QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable, QueryTrust, ReadConsole,
-    ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path,
-    locks_path,
+    QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryLocks, QueryTable,
+    QueryTrust, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob, WriteConsole,
+    cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_runtime::simulate;
@@ -62,6 +62,8 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
         entry::<InstallReign>(&node),
         entry::<GatherFacts>(&node),
         entry::<QueryActors>(&node),
+        entry::<QueryFlight>(&node),
+        entry::<QueryLinks>(&node),
         entry::<ReadConsole>(&guest),
         entry::<WriteConsole>(&guest),
     ]

@@ -11,9 +11,10 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
-    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, NewJob, PriorityChanged, QueryActors,
-    QueryCluster, QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, SubmitJobs,
-    TokenIssue, TokenIssued, WriteConsole, cluster_path, locks_path,
+    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, FlightRow, LinkTable, NewJob,
+    PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks,
+    QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole,
+    cluster_path, locks_path,
 };
 use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
@@ -315,6 +316,27 @@ impl Client {
     pub async fn actors(&self, node: Option<NodeUuid>) -> Result<Vec<ActorRow>, ClientError> {
         let path = node.map_or_else(cluster_path, node_path);
         self.read(&path, &QueryActors {}).await
+    }
+
+    /// Asks a node for the last turns of its actors, newest first: of one, or of all.
+    ///
+    /// # Errors
+    /// When no actor lives at that path, or there is no answer.
+    pub async fn flight(
+        &self,
+        node: NodeUuid,
+        path: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<FlightRow>, ClientError> {
+        self.read(&node_path(node), &QueryFlight { path, limit }).await
+    }
+
+    /// Asks a node for its connections.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn links(&self, node: NodeUuid) -> Result<LinkTable, ClientError> {
+        self.read(&node_path(node), &QueryLinks {}).await
     }
 
     /// Makes a one-time token by which a node may join. Not repeated: a second token would make the

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use gantry_wire::{AskError, BootId, Envelope, NodeId, NotDelivered, Role};
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
@@ -34,6 +35,32 @@ pub struct Peer {
     pub version: u16,
     /// What both ends can do beyond that version.
     pub features: Features,
+}
+
+/// A connected peer, and what has gone over the connection.
+#[derive(Clone, Debug)]
+pub struct PeerTraffic {
+    /// Who.
+    pub peer: Peer,
+    /// What has gone, where the link counts.
+    pub counts: Option<TrafficCounts>,
+}
+
+/// What has gone over a connection since it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct TrafficCounts {
+    /// When it was made.
+    pub since: Instant,
+    /// The time to the peer and back, smoothed.
+    pub rtt: Duration,
+    /// Bytes sent, headers of UDP left out.
+    pub sent_bytes: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Packets of ours that were lost.
+    pub lost_packets: u64,
+    /// Streams that lanes have used; more than two mean that some broke.
+    pub streams: u64,
 }
 
 /// What both ends of a connection can do beyond the version of its protocol, as their hellos
@@ -139,6 +166,10 @@ pub trait Link: Send + Sync + 'static {
 
     /// The peers that are connected now.
     fn peers(&self) -> Vec<Peer>;
+
+    /// The same peers, and what has gone over their connections. For people: nothing is decided by
+    /// it.
+    fn traffic(&self) -> Vec<PeerTraffic>;
 
     /// Opens a bulk transfer to a peer, on a connection of its own.
     fn open_bulk(

@@ -24,5 +24,7 @@ pub use bulk::{
     BULK_FEATURE, BULK_RATE_DEFAULT, BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkRateError,
     BulkReader, BulkRefusal, BulkStream, BulkWriter,
 };
-pub use contract::{Certainty, Features, Inbound, Link, Peer, PeerEvent};
+pub use contract::{
+    Certainty, Features, Inbound, Link, Peer, PeerEvent, PeerTraffic, TrafficCounts,
+};
 pub use hello::protocol_version;

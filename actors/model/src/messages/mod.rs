@@ -2,6 +2,7 @@
 //! `/instance/<uuid>`.
 
 mod cluster;
+mod inspect;
 mod locks;
 mod node;
 mod trust;
@@ -11,6 +12,9 @@ pub use cluster::{
     ChangeJobPriority, ClusterInfo, Fields, JobChange, JobTouched, Join, Joined, NewJob,
     PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, Report,
     ReportAck, SubmitJobs, TokenIssue, TokenIssued, Versions, WAIT_MAX, WaitJob,
+};
+pub use inspect::{
+    FLIGHT_ROWS_MAX, FlightRow, LinkCounts, LinkRow, LinkTable, QueryFlight, QueryLinks,
 };
 pub use locks::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
 pub use node::{

@@ -6,6 +6,7 @@
 mod activate;
 mod disk;
 mod guests;
+mod inspect;
 mod instance;
 mod node;
 mod reports;

@@ -8,7 +8,8 @@ use gantry_hv::HvEvent;
 use gantry_model::errors::Fault;
 use gantry_model::facts::Fact;
 use gantry_model::messages::{
-    ActorRow, CallNode, GatherFacts, InstallReign, QueryActors, ReignInstalled, StallRow,
+    ActorRow, CallNode, GatherFacts, InstallReign, QueryActors, QueryFlight, QueryLinks,
+    ReignInstalled, StallRow,
 };
 use gantry_model::node_calls::{CallTarget, NodeCall};
 use gantry_model::params::HypervisorKind;
@@ -157,6 +158,8 @@ impl Actor for NodeActor {
             .on::<InstallReign>()
             .on::<GatherFacts>()
             .on::<QueryActors>()
+            .on::<QueryFlight>()
+            .on::<QueryLinks>()
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {

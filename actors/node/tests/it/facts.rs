@@ -1,7 +1,8 @@
 //! Facts, and the list of actors.
 
+use gantry_model::errors::FaultCode;
 use gantry_model::facts::{Fact, FactQuery};
-use gantry_model::messages::{GatherFacts, QueryActors};
+use gantry_model::messages::{GatherFacts, QueryActors, QueryFlight, QueryLinks};
 use gantry_model::node_calls::{DiskCreate, node_path};
 use gantry_model::objects::GuestSpec;
 use gantry_model::params::{HypervisorKind, KvmParams};
@@ -106,5 +107,50 @@ fn the_actors_of_a_node_are_listed() {
         let paths: Vec<_> = rows.iter().map(|row| row.path.as_str()).collect();
         assert!(paths.contains(&format!("/instance/{WEB1}").as_str()), "{paths:?}");
         assert!(rows.iter().all(|row| row.node == "node1.example"));
+    });
+}
+
+#[test]
+fn the_last_turns_of_actors_are_told_newest_first() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        node.done(&message(1, start(1))).await;
+        let ask = |path: Option<String>, limit| QueryFlight { path, limit };
+        let all = node.ask(node_path(NODE), ask(None, 1000)).await.expect("answered");
+        assert!(all.is_sorted_by(|one, next| one.at >= next.at), "{all:?}");
+        let instance = format!("/instance/{WEB1}");
+        let of_one = ask(Some(instance.clone()), 1000);
+        let of_one = node.ask(node_path(NODE), of_one).await.expect("answered");
+        assert!(of_one.iter().all(|row| row.path == instance), "{of_one:?}");
+        assert!(of_one.iter().any(|row| row.message == "node.call"), "{of_one:?}");
+        let few = node.ask(node_path(NODE), ask(None, 2)).await.expect("answered");
+        assert_eq!(few.len(), 2);
+    });
+}
+
+#[test]
+fn the_flight_of_nobody_is_refused() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        for (path, code) in
+            [("/node/nobody", FaultCode::UnknownEntity), ("no path", FaultCode::WrongInput)]
+        {
+            let asked = QueryFlight { path: Some(path.to_owned()), limit: 10 };
+            let refused = node.ask(node_path(NODE), asked).await.expect_err("nobody");
+            assert_eq!(refused.code, code, "{refused:?}");
+        }
+    });
+}
+
+#[test]
+fn a_node_without_peers_has_no_links() {
+    simulate(async {
+        let bench = Bench::new();
+        let node = bench.boot().await;
+        let table = node.ask(node_path(NODE), QueryLinks {}).await.expect("answered");
+        assert!(table.rows.iter().all(|row| row.counts.is_none()), "{table:?}");
+        assert!(table.now.0 > 0);
     });
 }

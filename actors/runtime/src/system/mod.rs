@@ -151,6 +151,12 @@ impl System {
         self.inner.config.boot
     }
 
+    /// When it was made: the beginning of the times in [`FlightLog`]s.
+    #[must_use]
+    pub fn started_at(&self) -> Instant {
+        self.inner.epoch
+    }
+
     /// A ref to whoever is at `path`, looked up at each send: an actor that lives here, else where
     /// the router says; what belongs here and does not live is activated.
     ///

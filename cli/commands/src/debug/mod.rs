@@ -2,7 +2,10 @@
 
 mod actors;
 mod delay;
+mod flight;
+mod links;
 mod locks;
+mod nodes;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -13,6 +16,8 @@ pub(crate) enum DebugCommand {
     Delay(delay::Args),
     Locks(locks::Args),
     Actors(actors::Args),
+    Flight(flight::Args),
+    Links(links::Args),
 }
 
 impl DebugCommand {
@@ -21,6 +26,8 @@ impl DebugCommand {
             Self::Delay(args) => delay::run(ctx, args).await,
             Self::Locks(args) => locks::run(ctx, args).await,
             Self::Actors(args) => actors::run(ctx, args).await,
+            Self::Flight(args) => flight::run(ctx, args).await,
+            Self::Links(args) => links::run(ctx, args).await,
         }
     }
 }

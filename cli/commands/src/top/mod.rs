@@ -3,5 +3,8 @@
 pub(crate) mod completion;
 pub(crate) mod daemon;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod install_links;
+pub(crate) mod install_man;
+pub(crate) mod install_units;
 pub(crate) mod join;

@@ -13,8 +13,8 @@ use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
     ConsoleChunk, Fields, JobChange, NewJob, PriorityChanged, QueryActors, QueryCluster,
-    QueryFields, QueryJobs, QueryLocks, QueryTable, ReadConsole, StallRow, SubmitJobs, TokenIssue,
-    TokenIssued, WaitJob, WriteConsole,
+    QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryLocks, QueryTable, ReadConsole, StallRow,
+    SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
@@ -24,6 +24,7 @@ use gantry_model::units::{Millis, Timestamp};
 use gantry_wire::{AskError, Envelope, Message, NotDelivered, decode, encode};
 use serde_json::{Value, json};
 
+use crate::fake_inside::{flight, links};
 use crate::fake_tables::{WEB1, cluster, instances, nodes, select};
 use crate::harness::NOW;
 
@@ -48,7 +49,7 @@ fn name(text: &str) -> InstanceName {
 }
 
 /// Encodes the reply of `M`.
-fn reply<M: Message>(reply: &M::Reply) -> Result<Bytes, AskError> {
+pub(crate) fn reply<M: Message>(reply: &M::Reply) -> Result<Bytes, AskError> {
     Ok(encode(reply).expect("encodes").into())
 }
 
@@ -214,6 +215,8 @@ impl FakeCluster {
             QueryCluster::WIRE_NAME => reply::<QueryCluster>(&Ok(cluster())),
             QueryLocks::WIRE_NAME => reply::<QueryLocks>(&locks()),
             QueryActors::WIRE_NAME => reply::<QueryActors>(&Ok(actors(path))),
+            QueryFlight::WIRE_NAME => flight(&decode(body).expect("decodes")),
+            QueryLinks::WIRE_NAME => reply::<QueryLinks>(&Ok(links())),
             TokenIssue::WIRE_NAME => {
                 let asked: TokenIssue = decode(body).expect("decodes");
                 reply::<TokenIssue>(&Ok(TokenIssued {

@@ -1,12 +1,13 @@
 //! A machine on which nothing happens: it keeps what it was asked to do.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gantry_commands::machine::{
-    DaemonArgs, DemoArgs, InitArgs, Initialised, JoinArgs, Joined, Machine, MachineError,
-    MachineErrorKind,
+    DaemonArgs, DemoArgs, Finding, InitArgs, Initialised, JoinArgs, Joined, Machine, MachineError,
+    MachineErrorKind, Verdict,
 };
 use gantry_model::ids::ClusterUuid;
 use gantry_model::names::NodeName;
@@ -62,6 +63,27 @@ impl Machine for FakeMachine {
         let node_name = NodeName::new("node2.example").expect("valid");
         let address = "192.0.2.2:1811".to_owned();
         self.note(format!("{args:#?}"), Joined { cluster: cluster(), node_name, address })
+    }
+
+    fn doctor<'a>(
+        &'a self,
+        state_dir: PathBuf,
+        say: &'a mut (dyn FnMut(Finding) + Send),
+    ) -> BoxFuture<'a, Result<(), MachineError>> {
+        let found = |check, verdict, found: &str, advice: Option<&str>| Finding {
+            check,
+            verdict,
+            found: found.to_owned(),
+            advice: advice.map(str::to_owned),
+        };
+        say(found("qemu", Verdict::Ok, "QEMU emulator version 7.2.15", None));
+        let load = "load the kernel module with `modprobe kvm_intel`";
+        say(found("kvm", Verdict::Warning, "/dev/kvm cannot be used", Some(load)));
+        if state_dir.ends_with("broken") {
+            let start = "`systemctl start gantry`";
+            say(found("daemon", Verdict::Failed, "does not run", Some(start)));
+        }
+        self.note(format!("doctor {}", state_dir.display()), ())
     }
 
     fn demo<'a>(

@@ -147,6 +147,14 @@ async fn debug_tables() {
         "gantry debug actors -n node2.example -o path,slowest",
         "gantry debug actors -o path,stalls,stalled_in,stalled_since,stalled_ms,stuck --json",
         "gantry debug actors -n node9",
+        "gantry debug flight",
+        "gantry debug flight -n node2.example --path /cluster --limit 1",
+        "gantry debug flight --path /nowhere",
+        "gantry debug flight -n node2.example --path /nowhere",
+        "gantry debug flight --limit 0",
+        "gantry debug links",
+        "gnt-debug links -n node2.example -o peer,rtt,lost --json",
+        "gnt-debug links -o peer,colour",
     ];
     Session::new().check("debug-tables", &lines).await;
 }

@@ -4,6 +4,7 @@
 mod cluster;
 mod console;
 mod fake_cluster;
+mod fake_inside;
 mod fake_machine;
 mod fake_tables;
 mod harness;

@@ -103,3 +103,59 @@ async fn a_closed_pipe_ends_a_command_silently() {
         assert_eq!((ran.code.0, ran.stderr.as_str()), (1, ""), "{line}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_doctor_says_each_check_and_what_to_do() {
+    let lines = [
+        "gantry doctor --state-dir /srv/state",
+        "gantry doctor --quiet --state-dir /srv/state",
+        "gantry doctor --state-dir /srv/broken",
+        "gantry doctor --state-dir /srv/broken --json",
+    ];
+    Session::new().check("doctor", &lines).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_command_of_every_name_has_a_page_of_the_manual() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let session = Session::new();
+    let ran = session.run(&format!("gantry install-man {}", dir.path().display())).await;
+    assert_eq!(ran.code.0, 0, "{}", ran.stderr);
+    for page in ["gantry", "gantry-instance-add", "gantry-doctor", "gnt-cluster", "gnt-node-list"] {
+        let text = std::fs::read_to_string(dir.path().join(format!("man8/{page}.8")));
+        let text = text.unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(text.contains(".SH SYNOPSIS") && text.contains(".TH"), "{page}: {text}");
+    }
+    let add = std::fs::read_to_string(dir.path().join("man8/gnt-instance-add.8")).expect("there");
+    assert!(add.contains("Example: gantry instance add"), "{add}");
+    let again = session.run(&format!("gantry install-man {}", dir.path().display())).await;
+    assert_eq!((again.code.0, again.stdout), (0, ran.stdout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_somebody_has_changed_is_left_alone() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let session = Session::new();
+    let line = format!("gantry install-units {} --state-dir /srv/my state", dir.path().display());
+    let line = line.replace("/srv/my state", "/srv/state");
+    for _ in 0..2 {
+        let ran = session.run(&line).await;
+        assert_eq!(ran.code.0, 0, "{}", ran.stderr);
+    }
+    let path = dir.path().join("gantry.service");
+    let unit = std::fs::read_to_string(&path).expect("written");
+    assert!(unit.contains("ExecStart=/usr/bin/gantry daemon --state-dir /srv/state\n"), "{unit}");
+    std::fs::write(&path, "somebody's own").expect("written");
+    let refused = session.run(&line).await;
+    assert_eq!(refused.code.0, 1);
+    assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), "somebody's own");
+    let ran = session.run(&format!("{line} --force")).await;
+    assert_eq!(ran.code.0, 0, "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), unit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_unit_as_it_is_printed() {
+    Session::new().check("install-units", &["gantry install-units --print"]).await;
+}

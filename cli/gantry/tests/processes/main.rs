@@ -19,3 +19,4 @@ mod membership;
 mod refusals;
 mod rig;
 mod routing;
+mod service;

@@ -189,8 +189,11 @@ impl Hub {
     }
 
     pub(super) fn peers(&self) -> Vec<Peer> {
-        let live = |cell: Arc<PeerCell>| cell.session().map(|session| session.peer.clone());
-        self.all_cells().into_iter().filter_map(live).collect()
+        self.sessions().iter().map(|session| session.peer.clone()).collect()
+    }
+
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
+        self.all_cells().into_iter().filter_map(|cell| cell.session()).collect()
     }
 
     // ---- sending --------------------------------------------------------------------------

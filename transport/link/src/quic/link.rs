@@ -24,7 +24,7 @@ use super::tls::{Tls, TlsError};
 use crate::answer::Answer;
 use crate::asking::{AskResult, WaitingAsk, deadline_of};
 use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
-use crate::contract::{Inbound, Link, Peer, PeerEvent};
+use crate::contract::{Inbound, Link, Peer, PeerEvent, PeerTraffic};
 use crate::frame::Lane;
 use crate::hello::derived_node_id;
 use crate::identity::{
@@ -383,6 +383,10 @@ impl Link for QuicLink {
 
     fn peers(&self) -> Vec<Peer> {
         self.hub.peers()
+    }
+
+    fn traffic(&self) -> Vec<PeerTraffic> {
+        self.hub.sessions().iter().map(|session| session.traffic()).collect()
     }
 
     fn open_bulk(

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,7 +13,7 @@ use super::hub::Seat;
 use super::inbound_asks::{InboundAsks, Origin};
 use super::tls::Tls;
 use crate::asking::AskResult;
-use crate::contract::Peer;
+use crate::contract::{Peer, PeerTraffic, TrafficCounts};
 use crate::frame::{Lane, append_reply_bounded};
 use crate::limits::REPLY_QUEUE_BYTES_MAX;
 
@@ -22,6 +23,7 @@ pub(super) struct Session {
     pub(super) id: u64,
     pub(super) peer: Peer,
     pub(super) connection: quinn::Connection,
+    since: Instant,
     /// What its handshake was done with.
     pub(super) tls: Arc<Tls>,
     /// Nothing that comes on this connection is taken any more.
@@ -70,6 +72,7 @@ impl Session {
             id,
             peer,
             connection,
+            since: Instant::now(),
             tls,
             lanes: [lane(), lane()],
             stop,
@@ -83,6 +86,21 @@ impl Session {
 
     fn stream(&self, lane: Lane) -> MutexGuard<'_, LaneStream> {
         self.lanes[lane.index()].stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has gone over it so far.
+    pub(super) fn traffic(&self) -> PeerTraffic {
+        let stats = self.connection.stats();
+        let streams = Lane::ALL.map(|lane| self.stream(lane).generation).iter().sum();
+        let counts = TrafficCounts {
+            since: self.since,
+            rtt: stats.path.rtt,
+            sent_bytes: stats.udp_tx.bytes,
+            received_bytes: stats.udp_rx.bytes,
+            lost_packets: stats.path.lost_packets,
+            streams,
+        };
+        PeerTraffic { peer: self.peer.clone(), counts: Some(counts) }
     }
 
     /// Tells the writer of a lane that there is something to write.

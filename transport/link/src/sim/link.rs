@@ -16,7 +16,7 @@ use super::end::{End, Queued};
 use super::world::{Farewell, World};
 use crate::asking::{AskBook, AskResult, AtDeadline, WaitingAsk, deadline_of};
 use crate::bulk::{BulkAcceptor, BulkError, BulkOpen, BulkRate, BulkStream};
-use crate::contract::{Link, Peer, PeerEvent};
+use crate::contract::{Link, Peer, PeerEvent, PeerTraffic};
 use crate::frame::Lane;
 use crate::limits::FRAME_OVERHEAD_BYTES_MAX;
 
@@ -148,6 +148,11 @@ impl Link for SimLink {
     fn peers(&self) -> Vec<Peer> {
         let node = self.node;
         self.alive(|world, _| world.peers(node)).unwrap_or_default()
+    }
+
+    fn traffic(&self) -> Vec<PeerTraffic> {
+        // Nothing is counted where latency and loss are made up.
+        self.peers().into_iter().map(|peer| PeerTraffic { peer, counts: None }).collect()
     }
 
     fn open_bulk(

@@ -179,3 +179,21 @@ async fn rotation_keeps_who_is_trusted_and_closes_who_is_not() {
     let another = certified(&next, 5, &next.trust());
     assert!(a.renew(&another, now_unix_s()).is_err(), "a link stays who it is");
 }
+
+#[tokio::test]
+async fn both_ends_of_a_connection_count_what_goes_over_it() {
+    let rig = QuicRig::new();
+    let node = rig.start_node(0, Recorder::new());
+    let command = client(admin_of(&rig), Recorder::new());
+    command.connect(vec![node.local_addr()]).await.expect("connects");
+    let body = "x".repeat(10_000);
+    let reply = command.ask(QuicRig::node_id(0), envelope("/echo", &body, 5000)).await;
+    assert_eq!(reply.map(|reply| reply.len()), Ok(10_000));
+    for link in [&command as &dyn Link, node.as_ref()] {
+        let traffic = link.traffic();
+        let [one] = traffic.as_slice() else { panic!("one connection: {traffic:?}") };
+        let counts = one.counts.expect("this link counts");
+        assert!(counts.sent_bytes > 10_000 && counts.received_bytes > 10_000, "{counts:?}");
+        assert!(counts.rtt > Duration::ZERO && counts.streams >= 1, "{counts:?}");
+    }
+}

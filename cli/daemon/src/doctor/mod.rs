@@ -1,0 +1,90 @@
+//! `gantry doctor`: what a node needs of its machine, looked at one by one.
+//!
+//! Each check is a function from the [`Patient`] to one [`Finding`]; none changes anything that
+//! lasts. What is looked at is below a root directory and asked through a runner, so that a test
+//! can have a machine of its own.
+
+mod daemon;
+mod devices;
+mod disks;
+mod limits;
+mod programs;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gantry_commands::machine::{Finding, Verdict};
+use gantry_host::{CommandRunner, RealRunner};
+
+use crate::state_dir::{NodeFile, StateDir};
+
+/// What is examined.
+pub(crate) struct Patient {
+    /// `/`, but for tests.
+    root: PathBuf,
+    runner: Arc<dyn CommandRunner>,
+    state_dir: StateDir,
+    /// Who the node is, if it is one.
+    node: Option<NodeFile>,
+    now_unix_s: u64,
+}
+
+impl Patient {
+    /// This machine.
+    pub(crate) fn here(state_dir: StateDir, now_unix_s: u64) -> Self {
+        // A damaged file is found by a check of its own.
+        let node = state_dir.load_node().ok().flatten();
+        let (root, runner) = ("/".into(), Arc::new(RealRunner));
+        Self { root, runner, state_dir, node, now_unix_s }
+    }
+
+    /// A file of the machine by its absolute path.
+    fn file(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn is_there(&self, path: &str) -> bool {
+        self.file(path).exists()
+    }
+}
+
+fn ok(check: &'static str, found: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Ok, found: found.into(), advice: None }
+}
+
+fn warning(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+    let advice = Some(advice.into());
+    Finding { check, verdict: Verdict::Warning, found: found.into(), advice }
+}
+
+fn failed(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+    Finding { verdict: Verdict::Failed, ..warning(check, found, advice) }
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Makes every check, and says each as soon as it is made.
+pub(crate) async fn examine(patient: &Patient, say: &mut (dyn FnMut(Finding) + Send)) {
+    say(programs::qemu(patient).await);
+    say(devices::kvm(patient));
+    say(devices::tun(patient));
+    say(devices::vhost_net(patient));
+    say(devices::bridges(patient));
+    say(devices::cgroup(patient));
+    say(limits::open_files());
+    say(limits::locked_memory());
+    say(disks::state_dir(patient));
+    say(disks::space(patient));
+    say(disks::speed(patient));
+    say(disks::file_storage(patient));
+    say(daemon::identity(patient));
+    say(daemon::certificates(patient));
+    say(daemon::socket(patient).await);
+    say(daemon::port(patient).await);
+    say(programs::clock(patient).await);
+}
+
+#[cfg(test)]
+mod tests;
