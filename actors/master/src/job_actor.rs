@@ -24,8 +24,8 @@ use gantry_model::messages::{
 use gantry_model::node_calls::{NodeCall, node_path};
 use gantry_model::opcodes::OpCode;
 use gantry_model::steps::{StepId, StepResult};
-use gantry_runtime::{Actor, Context, Handler, LocalRef, Protocol, Reply};
-use gantry_wire::{AskError, NodeId, NotDelivered};
+use gantry_runtime::{Actor, AskOptions, Context, Handler, LocalRef, Protocol, Reply};
+use gantry_wire::{AskError, NodeId, NotDelivered, SpanId, TraceContext, TraceId};
 
 use crate::cluster_actor::ClusterActor;
 use crate::context::MasterContext;
@@ -48,6 +48,8 @@ pub(crate) struct JobActor {
     cluster: LocalRef<ClusterActor>,
     locks: LocalRef<LockActor>,
     id: JobId,
+    /// Which command it is of, where that is still known.
+    trace: Option<TraceId>,
     attempt: JobAttempt,
     machine: Option<JobMachine>,
     /// Whether an actor of this job has run before in this reign.
@@ -59,10 +61,11 @@ impl JobActor {
         context: MasterContext,
         cluster: LocalRef<ClusterActor>,
         locks: LocalRef<LockActor>,
-        id: JobId,
+        (id, trace): (JobId, Option<TraceId>),
         placed_before: Arc<AtomicBool>,
     ) -> Self {
-        Self { context, cluster, locks, id, attempt: JobAttempt(0), machine: None, placed_before }
+        let (attempt, machine) = (JobAttempt(0), None);
+        Self { context, cluster, locks, id, trace, attempt, machine, placed_before }
     }
 
     /// Makes a machine from the log and starts it.
@@ -120,6 +123,9 @@ impl JobActor {
 
     fn ended(&mut self, ctx: &mut Context<Self>) {
         let id = self.id;
+        let state = self.context.state();
+        let status = state.jobs.get(&id).map(|job| job.status().as_str());
+        tracing::info!(job = %id, trace = self.trace.map(display), status, "job ended");
         let told = self.cluster.act(move |cluster, ctx| cluster.job_ended(id, ctx));
         if let Err(error) = told {
             tracing::debug!(job = %id, %error, "the cluster actor is gone");
@@ -304,7 +310,8 @@ impl JobActor {
             settled_below: context.state().settled_below(),
             call,
         };
-        self.later(ctx, call_node(context, node, message), |_, end| JobEvent::CallEnded(end));
+        let call = call_node(context, node, message, self.trace);
+        self.later(ctx, call, |_, end| JobEvent::CallEnded(end));
     }
 
     fn install(&mut self, node: NodeUuid, step: StepId, ctx: &mut Context<Self>) {
@@ -413,13 +420,22 @@ fn no_facts(queries: &[FactQuery], reason: &str) -> Vec<Fact> {
 
 /// Sends a call. A node that is not connected is given a moment to come back; then the call counts
 /// as not sent.
-async fn call_node(context: MasterContext, node: NodeUuid, message: CallNode) -> CallEnd {
+async fn call_node(
+    context: MasterContext,
+    node: NodeUuid,
+    message: CallNode,
+    trace: Option<TraceId>,
+) -> CallEnd {
     if let Err(fault) = reach(&context, node).await {
         return CallEnd::NotSent(fault);
     }
     let path = message.call.target().path(node);
-    let timeout = message.call.timeout();
-    let asked = context.system.remote::<CallNode>(node.into(), path).ask(message, timeout);
+    let parent = SpanId(message.step.job.0);
+    let options = AskOptions {
+        trace: trace.map(|trace| TraceContext { trace, parent }),
+        ..AskOptions::within(message.call.timeout())
+    };
+    let asked = context.system.remote::<CallNode>(node.into(), path).ask_with(message, options);
     match asked.await {
         Ok(Ok(outcome)) => CallEnd::Done(outcome),
         Ok(Err(fault)) => CallEnd::Failed(fault),

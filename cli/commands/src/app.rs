@@ -16,7 +16,7 @@ use crate::job::JobCommand;
 use crate::node::NodeCommand;
 use crate::program::Program;
 use crate::top::{
-    completion, daemon, demo, doctor, install_links, install_man, install_units, join,
+    complete, completion, daemon, demo, doctor, install_links, install_man, install_units, join,
 };
 
 /// The names of links that make this program behave as a Ganeti command.
@@ -76,6 +76,8 @@ pub(crate) enum GantryCommand {
     InstallLinks(install_links::Args),
     InstallMan(install_man::Args),
     InstallUnits(install_units::Args),
+    #[command(hide = true)]
+    Complete(complete::Args),
     Completion(completion::Args),
 }
 
@@ -98,6 +100,7 @@ impl GantryCommand {
             Self::InstallLinks(args) => install_links::run(ctx, &args),
             Self::InstallMan(args) => install_man::run(ctx, &args),
             Self::InstallUnits(args) => install_units::run(ctx, &args),
+            Self::Complete(args) => complete::run(ctx, args).await,
             Self::Completion(args) => completion::run(ctx, &args),
         }
     }
@@ -121,6 +124,7 @@ impl GantryCommand {
             Self::InstallLinks(_) => "install-links",
             Self::InstallMan(_) => "install-man",
             Self::InstallUnits(_) => "install-units",
+            Self::Complete(_) => "complete",
             Self::Completion(_) => "completion",
         }
     }

@@ -104,6 +104,8 @@ impl<'a> Context<'a> {
         }
         let endpoint = self.globals.endpoint.clone();
         let client = self.connect.connect(self.state_dir(), endpoint).await?;
+        let (daemon, trace) = (client.describe(), client.trace());
+        tracing::debug!(%trace, %daemon, noun = self.noun, verb = self.verb, "connected");
         Ok(self.client.insert(client).clone())
     }
 

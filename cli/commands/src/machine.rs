@@ -31,6 +31,8 @@ pub struct DaemonArgs {
     pub debug: u8,
     /// Log lines as JSON.
     pub log_json: bool,
+    /// The lowest level that is logged, where that was said.
+    pub log_level: Option<&'static str>,
 }
 
 /// `gantry cluster init`.

@@ -3,13 +3,15 @@
 use tracing_subscriber::EnvFilter;
 
 /// Writes the log to standard error, where the service manager keeps it: INFO and above unless
-/// `debug` or `GANTRY_LOG` says otherwise (syntax of tracing's `EnvFilter`). Called again, it does
+/// `level`, `debug` or `GANTRY_LOG` says otherwise (syntax of tracing's `EnvFilter`). Called again, it does
 /// nothing.
-pub(crate) fn init(json: bool, debug: u8) {
-    let usual = match debug {
-        0 => "info,openraft=error",
-        1 => "debug,openraft=warn",
-        _ => "trace",
+pub(crate) fn init(json: bool, level: Option<&str>, debug: u8) {
+    // What consensus says of itself at these levels is nothing for operators.
+    let usual = match (level, debug) {
+        (Some("debug"), _) | (None, 1) => "debug,openraft=warn".to_owned(),
+        (Some("info"), _) | (None, 0) => "info,openraft=error".to_owned(),
+        (Some(level), _) => level.to_owned(),
+        (None, _) => "trace".to_owned(),
     };
     let filter = EnvFilter::try_from_env("GANTRY_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()

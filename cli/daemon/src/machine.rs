@@ -31,7 +31,7 @@ pub struct LocalMachine;
 impl Machine for LocalMachine {
     fn run_daemon(&self, args: DaemonArgs) -> BoxFuture<'_, Result<(), MachineError>> {
         Box::pin(async move {
-            crate::logging::init(args.log_json, args.debug);
+            crate::logging::init(args.log_json, args.log_level, args.debug);
             run(args).await.map_err(refused("run the daemon"))
         })
     }

@@ -1,5 +1,6 @@
 //! The binary: surroundings in, exit code out. Everything else is in the libraries.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
 /// Logs of a command: to standard error, at the level of its `--debug`.
 fn log_at(debug: u8) {
     let level = if debug > 1 { "trace" } else { "debug" };
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(coloured);
     // Already set by whoever embeds the commands: theirs stays.
     drop(builder.with_env_filter(level).try_init());
 }

@@ -150,6 +150,7 @@ impl QmpClient {
         arguments: Option<Value>,
         timeout: Duration,
     ) -> Answer {
+        tracing::debug!(command, "qmp command");
         let (answer, answered) = oneshot::channel();
         let request = Request { command, arguments, answer };
         let exchange = async {

@@ -1,7 +1,7 @@
 //! The client itself.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_model::query::{Cell, Resource, Table};
 use gantry_model::units::Millis;
-use gantry_wire::{ActorPath, Envelope, Message, RequestId};
+use gantry_wire::{ActorPath, Envelope, Message, RequestId, SpanId, TraceContext, TraceId};
 use uuid::Uuid;
 
 use crate::patience::Attempts;
@@ -29,15 +29,48 @@ use crate::{
     READ_PATIENCE, SUBMIT_PATIENCE, Transport,
 };
 
-/// Makes request ids. Two requests with one id would be one request, so the real one takes them
-/// from the operating system's randomness; simulations pass a seeded one.
+/// Makes what the request ids of a client begin with. Two requests with one id would be one request,
+/// so the real one takes it from the operating system's randomness; simulations pass a seeded one.
 pub type RequestIds = Arc<dyn Fn() -> Uuid + Send + Sync>;
+
+/// The requests of one client, numbered; all of them have one trace.
+struct Requests {
+    bases: RequestIds,
+    /// The present beginning, and the last number.
+    state: Mutex<Option<(Uuid, u16)>>,
+}
+
+impl Requests {
+    fn new(bases: RequestIds) -> Arc<Self> {
+        Arc::new(Self { bases, state: Mutex::new(None) })
+    }
+
+    fn advance(&self, by: u16) -> RequestId {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (base, last) = state.unwrap_or_else(|| ((self.bases)(), 0));
+        // A client that has made so many begins a new trace.
+        let (base, number) = match last.checked_add(by) {
+            Some(number) => (base, number),
+            None => ((self.bases)(), by),
+        };
+        *state = Some((base, number));
+        RequestId::numbered(base, number)
+    }
+
+    fn next(&self) -> RequestId {
+        self.advance(1)
+    }
+
+    fn trace(&self) -> TraceId {
+        self.advance(0).into()
+    }
+}
 
 /// A connection to a cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<dyn Transport>,
-    request_ids: RequestIds,
+    requests: Arc<Requests>,
 }
 
 impl std::fmt::Debug for Client {
@@ -79,13 +112,19 @@ impl Client {
     /// A client over any transport.
     #[must_use]
     pub fn over(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, request_ids: Arc::new(Uuid::new_v4) }
+        Self { transport, requests: Requests::new(Arc::new(Uuid::new_v4)) }
     }
 
     /// The same client with another source of request ids.
     #[must_use]
     pub fn with_request_ids(self, request_ids: RequestIds) -> Self {
-        Self { request_ids, ..self }
+        Self { requests: Requests::new(request_ids), ..self }
+    }
+
+    /// What all that this client causes is known by in logs, here and on every node.
+    #[must_use]
+    pub fn trace(&self) -> TraceId {
+        self.requests.trace()
     }
 
     /// Whom it talks to, for people.
@@ -125,7 +164,8 @@ impl Client {
         let deadline_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         let (message, body) = (M::WIRE_NAME.into(), Bytes::from(body));
         let plain = Envelope::new(to.clone(), message, body, deadline_ms);
-        let envelope = Envelope { request, ..plain };
+        let trace = TraceContext { trace: self.trace(), parent: SpanId::default() };
+        let envelope = Envelope { request, trace: Some(trace), ..plain };
         let path = to.to_string();
         let reply = self.transport.ask(envelope).await.map_err(|source| ClientError::Ask {
             message: M::WIRE_NAME,
@@ -173,7 +213,7 @@ impl Client {
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Result<JobId, Fault>>, ClientError> {
         let n_jobs = jobs.len();
-        let request = RequestId((self.request_ids)());
+        let request = self.requests.next();
         let message = SubmitJobs { request, jobs };
         let attempts = Attempts::new(SUBMIT_PATIENCE, ATTEMPT_TIMEOUT);
         let answers =

@@ -44,6 +44,28 @@ uuid_newtype! {
     TraceId
 }
 
+impl RequestId {
+    /// The requests of one command are numbered in their last bytes.
+    const NUMBER_BYTES: usize = 2;
+
+    /// The `number`-th request of a command whose ids begin with `base`.
+    #[must_use]
+    pub fn numbered(base: Uuid, number: u16) -> Self {
+        let mut bytes = base.into_bytes();
+        let at = bytes.len() - Self::NUMBER_BYTES;
+        bytes[at..].copy_from_slice(&number.to_be_bytes());
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+impl From<RequestId> for TraceId {
+    /// The trace of the command that made a request. It follows from the id, which the log has, so
+    /// that whoever goes on with a job after a crash knows the trace, too.
+    fn from(request: RequestId) -> Self {
+        Self(RequestId::numbered(request.0, 0).0)
+    }
+}
+
 /// One unit of work inside a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -129,5 +151,20 @@ impl Envelope {
     #[must_use]
     pub fn cost_bytes(&self) -> usize {
         self.body.len() + self.message.len() + self.to.as_str().len() + size_of::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_requests_of_one_command_differ_and_have_one_trace() {
+        let base = Uuid::from_u128(0x1234_5678_9abc_def0_1234_5678_9abc_def0);
+        let (one, other) = (RequestId::numbered(base, 1), RequestId::numbered(base, 2));
+        assert_ne!(one, other);
+        assert_eq!(TraceId::from(one), TraceId::from(other));
+        let stranger = RequestId::numbered(Uuid::from_u128(7 << 64), 1);
+        assert_ne!(TraceId::from(one), TraceId::from(stranger));
     }
 }

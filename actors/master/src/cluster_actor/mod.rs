@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use gantry_engine::jobs::Scheduler;
 use gantry_engine::query::{Picture, Sightings};
+use gantry_engine::state::ClusterState;
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::levels::LevelStanding;
@@ -30,6 +31,7 @@ use gantry_model::messages::{
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
+use gantry_wire::TraceId;
 
 use crate::context::MasterContext;
 use crate::job_actor::JobActor;
@@ -47,6 +49,8 @@ pub(crate) struct ClusterActor {
     sightings: Sightings,
     writes_transitions: bool,
     scheduler: Scheduler,
+    /// Which command each unfinished job is of.
+    traces: BTreeMap<JobId, TraceId>,
     /// States that only the leader knows.
     live: BTreeMap<JobId, JobStatus>,
     /// What jobs wait for, for people.
@@ -59,6 +63,7 @@ pub(crate) struct ClusterActor {
 
 impl ClusterActor {
     pub(crate) fn new(context: MasterContext, locks: LocalRef<LockActor>) -> Self {
+        let traces = traces_of(&context.state());
         Self {
             context,
             locks,
@@ -66,6 +71,7 @@ impl ClusterActor {
             sightings: Sightings::default(),
             writes_transitions: false,
             scheduler: Scheduler::default(),
+            traces,
             live: BTreeMap::new(),
             waits: BTreeMap::new(),
             waiters: Waiters::default(),
@@ -96,6 +102,7 @@ impl ClusterActor {
     /// A job has ended: its place in the queue is free.
     pub(crate) fn job_ended(&mut self, job: JobId, ctx: &mut Context<Self>) {
         self.live.remove(&job);
+        self.traces.remove(&job);
         self.waits.remove(&job);
         self.scheduler.ended(job);
         let state = self.context.state();
@@ -124,6 +131,7 @@ impl ClusterActor {
     fn begin_job(&self, job: JobId, ctx: &Context<Self>) {
         let context = self.context.clone();
         let (cluster, locks) = (ctx.local(), self.locks.clone());
+        let trace = self.traces.get(&job).copied();
         let placed_before = std::sync::Arc::default();
         // Beside the cluster and lock actors: a hop between threads costs more than a message.
         let options = SpawnOptions { thread: Thread::Control, ..SpawnOptions::default() };
@@ -132,7 +140,7 @@ impl ClusterActor {
                 context.clone(),
                 cluster.clone(),
                 locks.clone(),
-                job,
+                (job, trace),
                 std::sync::Arc::clone(&placed_before),
             )
         });
@@ -148,6 +156,15 @@ impl ClusterActor {
     fn is_member(&self, node: NodeUuid) -> bool {
         self.context.state().nodes.contains_key(&node)
     }
+}
+
+/// The commands of the unfinished jobs, from the requests that the log remembers.
+fn traces_of(state: &ClusterState) -> BTreeMap<JobId, TraceId> {
+    let jobs = state.requests.iter().flat_map(|(request, jobs)| {
+        let unfinished = jobs.iter().filter(|job| state.unfinished.contains(*job));
+        unfinished.map(|job| (*job, TraceId::from(*request)))
+    });
+    jobs.collect()
 }
 
 fn changes_nodes(op: &OpCode) -> bool {

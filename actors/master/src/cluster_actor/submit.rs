@@ -7,7 +7,7 @@ use gantry_model::jobs::JobStatus;
 use gantry_model::messages::{NewJob, SubmitJobs};
 use gantry_model::opcodes::{OpCode, PRIORITY_HIGHEST, PRIORITY_LOWEST};
 use gantry_runtime::{Context, Handler, Reply};
-use gantry_wire::RequestId;
+use gantry_wire::{RequestId, TraceId};
 
 use super::ClusterActor;
 use crate::lu;
@@ -56,7 +56,7 @@ impl ClusterActor {
         }
         let context = self.context.clone();
         let command = Command::Submit { reign: context.reign, request, jobs };
-        ctx.spawn_then(async move { context.commit(command).await }, |actor, applied, ctx| {
+        ctx.spawn_then(async move { context.commit(command).await }, move |actor, applied, ctx| {
             let ids = match applied {
                 Ok(Applied::Jobs(ids)) => Ok(ids),
                 Ok(other) => {
@@ -66,6 +66,7 @@ impl ClusterActor {
                 Err(fault) => Err(fault),
             };
             if let Ok(ids) = &ids {
+                actor.traces.extend(ids.iter().map(|id| (*id, TraceId::from(request))));
                 actor.enqueue(ids);
             }
             // The answer first: a client may already look at its job while it begins.

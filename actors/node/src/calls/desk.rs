@@ -8,7 +8,9 @@ use gantry_model::messages::CallNode;
 use gantry_model::node_calls::{CallOutcome, CallTarget};
 use gantry_model::steps::StepId;
 use gantry_runtime::{Actor, Context, Reply};
+use gantry_wire::TraceId;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::flow::{Ended, perform};
 use crate::env::NodeEnv;
@@ -25,6 +27,8 @@ struct Waiting {
     message: CallNode,
     reply: Reply<Answer>,
     deadline: Instant,
+    /// Which command it is of.
+    trace: Option<TraceId>,
 }
 
 /// The calls of one actor.
@@ -91,27 +95,32 @@ pub(crate) fn take_call<A: CallActor>(
         return tracing::warn!(step = %message.step, "a call was not begun: too many wait");
     }
     let deadline = ctx.delivery().deadline;
-    desk.waiting.push_back(Waiting { message, reply, deadline });
+    let trace = ctx.delivery().trace.map(|context| context.trace);
+    desk.waiting.push_back(Waiting { message, reply, deadline, trace });
     start_calls(actor, ctx);
 }
 
 fn start_calls<A: CallActor>(actor: &mut A, ctx: &mut Context<A>) {
     while let Some(waiting) = actor.desk().next() {
-        let Waiting { message, reply, deadline } = waiting;
+        let Waiting { message, reply, deadline, trace } = waiting;
         if Instant::now() >= deadline || actor.env().is_closing() {
             tracing::info!(step = %message.step, "a call was not begun: nobody waits for it");
             continue;
         }
         actor.desk().at_work.insert(message.step);
         let env = Arc::clone(actor.env());
+        let (step, call) = (message.step, message.call.wire_name());
+        // All that is logged on the way, down to the monitor of a guest, is known by it.
+        let span = tracing::info_span!("node_call", trace = trace.map(display), %step, call);
+        let told_in = span.clone();
         let work = async move {
             let at_work = env.call_at_work();
             let ended = perform(&env, &message).await;
             (message, ended, at_work)
         };
-        ctx.spawn_then(work, |actor, (message, ended, at_work), ctx| {
+        ctx.spawn_then(work.instrument(span), move |actor, (message, ended, at_work), ctx| {
             actor.desk().at_work.remove(&message.step);
-            answer(actor, &message, ended, reply, ctx);
+            told_in.in_scope(|| answer(actor, &message, ended, reply, ctx));
             drop(at_work);
             start_calls(actor, ctx);
         });
@@ -125,21 +134,18 @@ fn answer<A: CallActor>(
     reply: Reply<Answer>,
     ctx: &mut Context<A>,
 ) {
-    let (step, call) = (message.step, message.call.wire_name());
     match ended {
         Ended::Answer(answer) => {
             match &answer {
-                Ok(_) => tracing::info!(%step, call, "node call done"),
-                Err(fault) => {
-                    tracing::info!(%step, call, fault = fault.one_line(), "node call failed");
-                }
+                Ok(_) => tracing::info!("node call done"),
+                Err(fault) => tracing::info!(fault = fault.one_line(), "node call failed"),
             }
             actor.call_ended(message, Some(&answer), ctx);
             reply.send(answer);
         }
         Ended::Unsettled(fault) => {
             let why = fault.one_line();
-            tracing::error!(%step, call, why, "the end of a node call is not known");
+            tracing::error!(why, "the end of a node call is not known");
             actor.call_ended(message, None, ctx);
         }
     }

@@ -28,9 +28,50 @@ pub(crate) struct Args {
     /// Let members of this group look from this machine
     #[arg(long, value_name = "GROUP", default_value = "gantry-rdonly")]
     reader_group: String,
-    /// Log lines as JSON
-    #[arg(long)]
-    log_json: bool,
+    /// Write the log in this form
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Write log lines of this level and above, in place of info
+    ///
+    /// GANTRY_LOG in the environment wins, where levels can be given for each part.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+}
+
+/// The form of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object in each line.
+    Json,
+}
+
+/// The lowest level of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogLevel {
+    /// A person must look.
+    Error,
+    /// It went on regardless.
+    Warn,
+    /// Something has changed.
+    Info,
+    /// What is done.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 fn listen_argument(text: &str) -> Result<SocketAddr, ParseError> {
@@ -45,7 +86,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         admin_group: args.admin_group,
         reader_group: args.reader_group,
         debug: ctx.globals.debug,
-        log_json: args.log_json,
+        log_json: args.log_format == LogFormat::Json,
+        log_level: args.log_level.map(LogLevel::as_str),
     };
     let machine = ctx.machine.clone();
     Ok(machine.run_daemon(args).await?)

@@ -1,5 +1,6 @@
 //! Commands without a noun: about this machine rather than the cluster.
 
+pub(crate) mod complete;
 pub(crate) mod completion;
 pub(crate) mod daemon;
 pub(crate) mod demo;

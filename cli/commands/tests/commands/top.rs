@@ -71,15 +71,33 @@ async fn links_lead_to_the_program_and_nothing_else_is_touched() {
 
 // covers: C217
 #[tokio::test(start_paused = true)]
-async fn completion_knows_every_command_of_its_program() {
+async fn a_script_for_each_shell_is_for_all_names_or_for_one() {
     let session = Session::new();
     for shell in ["bash", "zsh", "fish"] {
         let ran = session.run(&format!("gantry completion {shell}")).await;
         assert_eq!(ran.code.0, 0, "{}", ran.stderr);
-        assert!(ran.stdout.contains("startup") && ran.stdout.contains("demo"), "{shell}");
+        for name in ["gantry", "gnt-cluster", "gnt-job"] {
+            assert!(ran.stdout.contains(name), "{shell}: {}", ran.stdout);
+        }
         let ran = session.run(&format!("gantry completion {shell} --program gnt-instance")).await;
-        assert!(ran.stdout.contains("gnt-instance") && !ran.stdout.contains("demo"), "{shell}");
+        assert!(ran.stdout.contains("gnt-instance") && !ran.stdout.contains("gnt-job"), "{shell}");
     }
+}
+
+// covers: C217
+#[tokio::test(start_paused = true)]
+async fn completion_knows_the_names_of_the_moment() {
+    let lines = [
+        "gantry complete -- gnt-instance st",
+        "gantry complete -- gnt-instance startup w",
+        "gantry complete -- gnt-node info node2",
+        "gantry complete -- gantry job watch ''",
+        "gantry complete -- gnt-instance startup --priority ''",
+        "gantry complete -- gnt-instance list --output = n",
+        "gantry complete -- gnt-instance list --output=na",
+        "gantry complete --state-dir /nowhere -- gnt-instance startup w",
+    ];
+    Session::new().check("complete", &lines).await;
 }
 
 /// A reader that has gone away.

@@ -20,3 +20,4 @@ mod refusals;
 mod rig;
 mod routing;
 mod service;
+mod tracing;

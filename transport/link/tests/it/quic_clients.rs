@@ -187,7 +187,7 @@ async fn both_ends_of_a_connection_count_what_goes_over_it() {
     let command = client(admin_of(&rig), Recorder::new());
     command.connect(vec![node.local_addr()]).await.expect("connects");
     let body = "x".repeat(10_000);
-    let reply = command.ask(QuicRig::node_id(0), envelope("/echo", &body, 5000)).await;
+    let reply = command.ask(QuicRig::node_id(0), envelope("/echo", body, 5000)).await;
     assert_eq!(reply.map(|reply| reply.len()), Ok(10_000));
     for link in [&command as &dyn Link, node.as_ref()] {
         let traffic = link.traffic();
