@@ -241,6 +241,7 @@ pub(crate) fn stop(number: usize) -> anyhow::Result<OpRequest> {
         shutdown_timeout: Millis(1_000),
         no_remember: false,
         force: false,
+        ignore_offline_nodes: false,
     }))
 }
 

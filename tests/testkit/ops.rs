@@ -72,6 +72,7 @@ pub fn shutdown(name: &str) -> InstanceShutdown {
         shutdown_timeout: SHUTDOWN_TIMEOUT,
         no_remember: false,
         force: false,
+        ignore_offline_nodes: false,
     }
 }
 
@@ -79,7 +80,8 @@ pub fn shutdown(name: &str) -> InstanceShutdown {
 #[must_use]
 pub fn reboot(name: &str, reboot_type: RebootType) -> InstanceReboot {
     let instance_name = instance_name(name);
-    InstanceReboot { instance_name, reboot_type, shutdown_timeout: SHUTDOWN_TIMEOUT }
+    let (shutdown_timeout, ignore_secondaries) = (SHUTDOWN_TIMEOUT, false);
+    InstanceReboot { instance_name, reboot_type, shutdown_timeout, ignore_secondaries }
 }
 
 /// Removes an instance.

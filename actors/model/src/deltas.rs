@@ -3,6 +3,8 @@
 //! A delta is *decided*: it holds the new value, never an instruction to compute one, and a
 //! precondition where the decision read something. Applying checks and sets, nothing else.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +14,8 @@ use crate::objects::{AdminState, Instance, JoinTokenRecord, Node};
 use crate::tags::Tagged;
 use crate::trust::TrustChange;
 
-/// From which level on tags change.
-const LEVEL_OF_TAGS: u32 = 6;
+/// From which level on tags and the OS of an instance change.
+const LATER_CHANGES: u32 = 6;
 
 /// One change of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -80,8 +82,13 @@ impl ConfigDelta {
             | Self::TokenRedeem { .. }
             | Self::Trust(_)
             | Self::InstanceRemove { .. }
-            | Self::InstanceChange { .. } => LEVEL_FIRST,
-            Self::Tags { .. } => LEVEL_OF_TAGS,
+            | Self::InstanceChange {
+                change: InstanceChange::AdminState(_) | InstanceChange::Start { .. },
+                ..
+            } => LEVEL_FIRST,
+            Self::InstanceChange { change: InstanceChange::Os { .. }, .. } | Self::Tags { .. } => {
+                LATER_CHANGES
+            }
             Self::InstanceAdd(instance) => instance.level(),
         }
     }
@@ -108,5 +115,12 @@ pub enum InstanceChange {
         epoch: RunEpoch,
         /// Whether to remember that it should run.
         remember: bool,
+    },
+    /// It has another OS, or other parameters of it.
+    Os {
+        /// Its name.
+        os: String,
+        /// All its parameters.
+        osparams: BTreeMap<String, String>,
     },
 }

@@ -175,6 +175,10 @@ impl ClusterState {
         let instance = Arc::make_mut(instance);
         match change {
             InstanceChange::AdminState(state) => instance.admin_state = *state,
+            InstanceChange::Os { os, osparams } => {
+                instance.os.clone_from(os);
+                instance.osparams.clone_from(osparams);
+            }
             InstanceChange::Start { epoch, remember } => {
                 if *epoch <= instance.run_epoch {
                     let text = format!(

@@ -12,6 +12,7 @@ use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::InstanceName;
 use gantry_model::node_calls::{InstanceStart, InstanceStop};
 use gantry_model::objects::{AdminState, Cluster, GuestSpec, Instance, Node};
+use gantry_model::params::ParamError;
 use gantry_model::report::GuestReport;
 use gantry_model::steps::{Act, Step};
 use gantry_model::units::{MiB, Millis};
@@ -35,15 +36,23 @@ pub(super) fn find<'a>(
     })
 }
 
+/// Its primary node, online or not.
+pub(super) fn home<'a>(
+    state: &'a ClusterState,
+    instance: &Instance,
+) -> Result<&'a Arc<Node>, Fault> {
+    state.nodes.get(&instance.primary).ok_or_else(|| {
+        let text = format!("primary node of instance {} does not exist", instance.name);
+        Fault::new(FaultCode::InternalError, text)
+    })
+}
+
 /// Its primary node, which must be online.
 pub(super) fn primary<'a>(
     state: &'a ClusterState,
     instance: &Instance,
 ) -> Result<&'a Arc<Node>, Fault> {
-    let node = state.nodes.get(&instance.primary).ok_or_else(|| {
-        let text = format!("primary node of instance {} does not exist", instance.name);
-        Fault::new(FaultCode::InternalError, text)
-    })?;
+    let node = home(state, instance)?;
     if node.offline {
         let text = format!("node {} of instance {} is offline", node.name, instance.name);
         return Err(Fault::new(FaultCode::WrongState, text));
@@ -125,6 +134,26 @@ pub(super) fn can_run(facts: &Facts, node: &Node, spec: &GuestSpec) -> Result<Ve
         Fact::CanRun { warnings } => Ok(warnings.clone()),
         other => Err(unexpected(other)),
     }
+}
+
+/// A parameter that cannot be as it is wanted.
+pub(super) fn refused(error: &ParamError) -> Fault {
+    Fault::new(FaultCode::WrongInput, error.to_string())
+}
+
+/// Whether its parameters go together, with the cluster's where it has none.
+pub(super) fn check_parameters(cluster: &Cluster, instance: &Instance) -> Result<(), Fault> {
+    let beparams = instance.beparams.over(&cluster.beparams);
+    let hvparams = instance.hvparams.over(&cluster.hvparams);
+    hvparams.check(beparams.vcpus).map_err(|error| refused(&error))?;
+    if beparams.minmem <= beparams.maxmem {
+        return Ok(());
+    }
+    let text = format!(
+        "beparams: minmem of {} MiB exceeds maxmem of {} MiB",
+        beparams.minmem, beparams.maxmem
+    );
+    Err(Fault::new(FaultCode::WrongInput, text))
 }
 
 /// Not marked offline.

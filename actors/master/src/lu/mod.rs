@@ -92,6 +92,7 @@ macro_rules! dispatch {
             OpCode::NodeRemove($unit) => $body,
             OpCode::InstanceCreate($unit) => $body,
             OpCode::InstanceRemove($unit) => $body,
+            OpCode::InstanceReinstall($unit) => $body,
             OpCode::InstanceStartup($unit) => $body,
             OpCode::InstanceShutdown($unit) => $body,
             OpCode::InstanceReboot($unit) => $body,

@@ -7,8 +7,8 @@ use gantry_model::ids::RunEpoch;
 use gantry_model::objects::{AdminState, DiskMode, DiskTemplate};
 use gantry_model::opcodes::{
     ClusterDestroy, ClusterRenewCrypto, DiskRequest, InstanceCreate, InstanceReboot,
-    InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd, NodeRemove, OpCode, RebootType,
-    TagsDel, TagsSet, TestDelay,
+    InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd, NodeRemove,
+    OpCode, RebootType, TagsDel, TagsSet, TestDelay,
 };
 use gantry_model::params::BackendOverrides;
 use gantry_model::report::GuestState;
@@ -57,11 +57,30 @@ pub(super) fn shutdown() -> InstanceShutdown {
         shutdown_timeout: Millis(120_000),
         no_remember: false,
         force: false,
+        ignore_offline_nodes: false,
     }
 }
 
 pub(super) fn reboot(reboot_type: RebootType) -> InstanceReboot {
-    InstanceReboot { instance_name: web1(), reboot_type, shutdown_timeout: Millis(120_000) }
+    let (shutdown_timeout, ignore_secondaries) = (Millis(120_000), false);
+    InstanceReboot { instance_name: web1(), reboot_type, shutdown_timeout, ignore_secondaries }
+}
+
+/// Another OS, from another image.
+pub(super) fn reinstall() -> InstanceReinstall {
+    InstanceReinstall {
+        instance_name: web1(),
+        os_type: Some("debian".into()),
+        force_variant: false,
+        osparams: BTreeMap::from([("os-image".into(), "/images/new.raw".into())]),
+    }
+}
+
+/// The node of `web1` is offline.
+pub(super) fn with_offline_node() -> Rig {
+    let mut rig = Rig::with_instance();
+    rig.change_node(2, |node| node.offline = true);
+    rig
 }
 
 pub(super) fn add_node() -> NodeAdd {
@@ -136,6 +155,8 @@ pub(super) fn all() -> Vec<Sample> {
         ..create()
     };
     let no_install = InstanceCreate { osparams: BTreeMap::new(), no_install: true, ..create() };
+    let mark_up = InstanceStartup { ignore_offline_nodes: true, ..startup() };
+    let mark_down = InstanceShutdown { ignore_offline_nodes: true, ..shutdown() };
     let tags_of_cluster = TagsSet { object: TagObject::Cluster, ..set_tags() };
     let mut lost = Rig::with_running();
     lost.hold(GuestState::Running, RunEpoch(2));
@@ -170,6 +191,9 @@ pub(super) fn all() -> Vec<Sample> {
             reboot(RebootType::Soft).into(),
             with_user_down(),
         ),
+        sample("reinstall", reinstall().into(), Rig::with_instance()),
+        sample("start on a node that is offline", mark_up.into(), with_offline_node()),
+        sample("stop on a node that is offline", mark_down.into(), with_offline_node()),
         sample("add tags", set_tags().into(), Rig::with_instance()),
         sample("add tags to the cluster", tags_of_cluster.into(), Rig::new()),
         sample("remove tags", del_tags().into(), with_tags()),

@@ -69,6 +69,24 @@ pub struct InstanceRemove {
     pub ignore_failures: bool,
 }
 
+/// Installs an instance anew: an image is copied onto its first disk (O33, I8). It must be stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceReinstall {
+    /// Which.
+    pub instance_name: InstanceName,
+    /// The OS that it has from then on; `None` keeps the one it has.
+    #[serde(default)]
+    pub os_type: Option<String>,
+    /// Take the OS also in a variant that it does not have. Without effect: there are no OS
+    /// definitions that could have variants.
+    #[serde(default)]
+    pub force_variant: bool,
+    /// OS parameters that change; `os-image` is an absolute path on the node. What is not named
+    /// stays as it is.
+    #[serde(default)]
+    pub osparams: BTreeMap<String, String>,
+}
+
 /// Starts an instance (O36, I5).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceStartup {
@@ -78,13 +96,41 @@ pub struct InstanceStartup {
     pub no_remember: bool,
     /// Leave the guest stopped at its first instruction.
     pub startup_paused: bool,
+    /// Start it also when a mirror of its disks cannot be used. Without effect: there are no
+    /// mirrored disks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// When its node is offline, only change the configured state.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_offline_nodes: bool,
+    /// How its hypervisor parameters differ, for this run only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hvparams: Option<HvOverrides>,
+    /// How its resources differ, for this run only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beparams: Option<BackendOverrides>,
 }
 
 impl InstanceStartup {
     /// The usual start.
     #[must_use]
     pub fn new(instance_name: InstanceName) -> Self {
-        Self { instance_name, no_remember: false, startup_paused: false }
+        Self {
+            instance_name,
+            no_remember: false,
+            startup_paused: false,
+            force: false,
+            ignore_offline_nodes: false,
+            hvparams: None,
+            beparams: None,
+        }
+    }
+
+    fn uses_later_fields(&self) -> bool {
+        self.force
+            || self.ignore_offline_nodes
+            || self.hvparams.is_some()
+            || self.beparams.is_some()
     }
 }
 
@@ -99,6 +145,9 @@ pub struct InstanceShutdown {
     pub no_remember: bool,
     /// Also when the instance is marked offline.
     pub force: bool,
+    /// When its node is offline, only change the configured state.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_offline_nodes: bool,
 }
 
 /// How to restart (O103).
@@ -137,6 +186,10 @@ pub struct InstanceReboot {
     pub reboot_type: RebootType,
     /// How long its guest may take to shut down, where it is asked to.
     pub shutdown_timeout: Millis,
+    /// Start it also when a mirror of its disks cannot be used. Without effect: there are no
+    /// mirrored disks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_secondaries: bool,
 }
 
 /// The level of fields that were not there at first.
@@ -161,7 +214,8 @@ macro_rules! on_an_instance {
 on_an_instance! {
     InstanceCreate, InstanceCreate::uses_later_fields;
     InstanceRemove, |_| false;
-    InstanceStartup, |_| false;
-    InstanceShutdown, |_| false;
-    InstanceReboot, |_| false;
+    InstanceReinstall, |_| false;
+    InstanceStartup, InstanceStartup::uses_later_fields;
+    InstanceShutdown, |op| op.ignore_offline_nodes;
+    InstanceReboot, |op| op.ignore_secondaries;
 }

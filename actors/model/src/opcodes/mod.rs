@@ -12,8 +12,8 @@ mod test;
 
 pub use cluster::{ClusterDestroy, ClusterRenewCrypto};
 pub use instance::{
-    DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown, InstanceStartup,
-    RebootType,
+    DiskRequest, InstanceCreate, InstanceReboot, InstanceReinstall, InstanceRemove,
+    InstanceShutdown, InstanceStartup, RebootType,
 };
 pub use named::Named;
 pub use node::{NodeAdd, NodeRemove};
@@ -126,6 +126,8 @@ opcodes! {
     InstanceCreate = "OP_INSTANCE_CREATE", "instance/create";
     /// Removes an instance with its disks.
     InstanceRemove = "OP_INSTANCE_REMOVE", "instance/remove";
+    /// Installs an instance anew.
+    InstanceReinstall = "OP_INSTANCE_REINSTALL", "instance/reinstall", since 6;
     /// Starts an instance.
     InstanceStartup = "OP_INSTANCE_STARTUP", "instance/startup";
     /// Stops an instance.
@@ -248,6 +250,8 @@ impl<T: Into<OpCode>> From<T> for OpRequest {
     }
 }
 
+#[cfg(test)]
+mod any_json;
 #[cfg(test)]
 mod tests {
     use super::*;

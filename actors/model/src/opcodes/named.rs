@@ -28,6 +28,7 @@ impl OpCode {
                 Named { nodes: op.primary_node.iter_mut().collect(), ..Named::default() }
             }
             Self::InstanceRemove(op) => instance(&mut op.instance_name),
+            Self::InstanceReinstall(op) => instance(&mut op.instance_name),
             Self::InstanceStartup(op) => instance(&mut op.instance_name),
             Self::InstanceShutdown(op) => instance(&mut op.instance_name),
             Self::InstanceReboot(op) => instance(&mut op.instance_name),

@@ -142,7 +142,7 @@ async fn default_template(ctx: &mut Context<'_>) -> Result<DiskTemplate, Command
     })
 }
 
-fn os_parameters(
+pub(super) fn os_parameters(
     given: Option<&KeyValuesArgument>,
 ) -> Result<BTreeMap<String, String>, CommandError> {
     let mut parameters = BTreeMap::new();

@@ -1,50 +1,57 @@
 //! Commands on several instances: one job each, after a question (C214, C216).
 
-use gantry_model::names::InstanceName;
 use gantry_model::opcodes::OpCode;
 
-use crate::confirm::confirm;
+use super::chosen::{Chosen, ChosenArgs, Target};
+use crate::confirm::confirm_listed;
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
-use crate::full_names;
 use crate::jobs::run_many;
 use crate::options::JobArgs;
-
-/// The instances meant.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct InstancesArgs {
-    /// Which
-    #[arg(value_name = "INSTANCE", required = true)]
-    pub(crate) names: Vec<InstanceName>,
-    /// Do not ask when several instances are given
-    #[arg(long)]
-    pub(crate) force_multiple: bool,
-}
 
 /// Submits one job per instance; `verb` is for the question.
 pub(crate) async fn on_each(
     ctx: &mut Context<'_>,
     verb: &str,
-    instances: InstancesArgs,
+    instances: &ChosenArgs,
     job: JobArgs,
-    op: impl Fn(InstanceName) -> OpCode,
+    op: impl Fn(&Target) -> Result<OpCode, CommandError>,
 ) -> Result<(), CommandError> {
-    let found = full_names::instances(ctx, &instances.names).await?;
-    let names: Vec<String> = found.iter().map(ToString::to_string).collect();
-    if names.len() > 1 && !instances.force_multiple {
-        let question = format!(
-            "The {verb} will operate on {} instances: {}.\nDo you want to continue?",
-            names.len(),
-            names.join(", ")
-        );
-        if !confirm(ctx, &question, &format!("Go on with the {verb} of all of them")).await? {
-            let declined = CommandError::new(CommandErrorKind::Declined, Failure::Declined);
-            return Err(declined.hint("--force-multiple asks no question"));
-        }
+    let chosen = instances.choose(ctx).await?;
+    if chosen.targets.is_empty() && chosen.all {
+        return ctx.say(&format!("Cluster is empty, no instances to {verb}"));
     }
-    let requests = found
-        .into_iter()
-        .map(|name| (name.to_string(), ctx.request(op(name), &job.op())))
-        .collect();
-    run_many(ctx, requests, job.submit).await
+    // What cannot be done is said before anybody is asked.
+    let ops = chosen.targets.iter().map(op).collect::<Result<Vec<_>, _>>()?;
+    if chosen.several && !instances.force_multiple {
+        confirm_all(ctx, verb, &chosen, "").await?;
+    }
+    submit_all(ctx, &chosen, ops, job).await
+}
+
+/// Asks whether all of them are meant; `extra` is said with the question.
+pub(super) async fn confirm_all(
+    ctx: &mut Context<'_>,
+    verb: &str,
+    chosen: &Chosen,
+    extra: &str,
+) -> Result<(), CommandError> {
+    let names: Vec<String> = chosen.targets.iter().map(|target| target.name.to_string()).collect();
+    if confirm_listed(ctx, verb, "instances", &names, extra).await? {
+        return Ok(());
+    }
+    let declined = CommandError::new(CommandErrorKind::Declined, Failure::Declined);
+    Err(declined.hint("--force-multiple asks no question"))
+}
+
+pub(super) async fn submit_all(
+    ctx: &mut Context<'_>,
+    chosen: &Chosen,
+    ops: Vec<OpCode>,
+    job: JobArgs,
+) -> Result<(), CommandError> {
+    let names = chosen.targets.iter().map(|target| target.name.to_string());
+    let requests = names.zip(ops).map(|(name, op)| (name, ctx.request(op, &job.op())));
+    let requests = requests.collect();
+    run_many(ctx, requests, job.submit, chosen.several).await
 }

@@ -1,6 +1,7 @@
 //! `gantry instance`, `gnt-instance`
 
 mod add;
+mod chosen;
 mod console;
 mod console_io;
 mod info;
@@ -8,6 +9,7 @@ mod list;
 mod list_fields;
 mod many;
 mod reboot;
+mod reinstall;
 mod remove;
 mod shutdown;
 mod startup;
@@ -30,6 +32,8 @@ pub(crate) enum InstanceCommand {
     #[command(visible_alias = "stop")]
     Shutdown(shutdown::Args),
     Reboot(reboot::Args),
+    // In a box for the same reason.
+    Reinstall(Box<reinstall::Args>),
     Remove(remove::Args),
     Console(console::Args),
     AddTags(tags::AddArgs),
@@ -47,6 +51,7 @@ impl InstanceCommand {
             Self::Startup(args) => startup::run(ctx, args).await,
             Self::Shutdown(args) => shutdown::run(ctx, args).await,
             Self::Reboot(args) => reboot::run(ctx, args).await,
+            Self::Reinstall(args) => reinstall::run(ctx, *args).await,
             Self::Remove(args) => remove::run(ctx, args).await,
             Self::Console(args) => console::run(ctx, args).await,
             Self::AddTags(args) => tags::add(ctx, args).await,

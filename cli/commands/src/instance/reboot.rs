@@ -3,7 +3,8 @@
 use gantry_model::opcodes::{InstanceReboot, RebootType};
 use gantry_model::units::Millis;
 
-use super::many::{InstancesArgs, on_each};
+use super::chosen::ChosenArgs;
+use super::many::on_each;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::options::JobArgs;
@@ -15,7 +16,7 @@ use crate::parse::duration::parse_duration;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    instances: InstancesArgs,
+    instances: ChosenArgs,
     /// Restart in this way: soft inside the hypervisor, hard by it, full by a shutdown and a start
     #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "hard",
         value_parser = type_argument)]
@@ -23,6 +24,9 @@ pub(crate) struct Args {
     /// Give the guest so much time where it is asked to shut down
     #[arg(long, value_name = "TIME", default_value = "120", value_parser = parse_duration)]
     shutdown_timeout: Millis,
+    /// Start it also when a mirror of its disks cannot be used; so far none has one
+    #[arg(long)]
+    ignore_secondaries: bool,
     #[command(flatten)]
     job: JobArgs,
 }
@@ -36,8 +40,12 @@ fn type_argument(text: &str) -> Result<RebootType, String> {
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     let (reboot_type, shutdown_timeout) = (args.reboot_type, args.shutdown_timeout);
-    on_each(ctx, "reboot", args.instances, args.job, |instance_name| {
-        InstanceReboot { instance_name, reboot_type, shutdown_timeout }.into()
+    let ignore_secondaries = args.ignore_secondaries;
+    on_each(ctx, "reboot", &args.instances, args.job, |target| {
+        let instance_name = target.name.clone();
+        let op =
+            InstanceReboot { instance_name, reboot_type, shutdown_timeout, ignore_secondaries };
+        Ok(op.into())
     })
     .await
 }

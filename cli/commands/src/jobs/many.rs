@@ -14,7 +14,8 @@ use crate::error_text::fault_text;
 use crate::options::SubmitArgs;
 use crate::output::json::fault_document;
 
-/// Submits one job per name, all at once, and waits for each in turn.
+/// Submits one job per name, all at once, and waits for each in turn. Which jobs there are is said
+/// where `several` things are meant, even if they are one.
 ///
 /// # Errors
 /// When any is refused or fails. What happened to each has been said then.
@@ -22,6 +23,7 @@ pub(crate) async fn run_many(
     ctx: &mut Context<'_>,
     requests: Vec<(String, OpRequest)>,
     options: SubmitArgs,
+    several: bool,
 ) -> Result<(), CommandError> {
     let client = ctx.client().await?;
     let n_jobs = requests.len();
@@ -38,7 +40,7 @@ pub(crate) async fn run_many(
     if options.submit {
         many.show(ctx, named)?;
     } else {
-        many.wait(ctx, named).await?;
+        many.wait(ctx, named, several).await?;
     }
     ctx.set_document(json!({"jobs": many.documents}));
     match many.n_failed {
@@ -83,13 +85,14 @@ impl Many {
         &mut self,
         ctx: &mut Context<'_>,
         named: Vec<(String, Result<JobId, Fault>)>,
+        several: bool,
     ) -> Result<(), CommandError> {
         let ids: Vec<String> = named
             .iter()
             .filter_map(|(_, answer)| answer.as_ref().ok())
             .map(ToString::to_string)
             .collect();
-        if named.len() > 1 && !ids.is_empty() {
+        if several && !ids.is_empty() {
             ctx.say(&format!("Submitted jobs {}", ids.join(", ")))?;
         }
         for (name, answer) in named {

@@ -173,6 +173,73 @@ async fn shutdown_sends_what_was_given() {
     assert_eq!((shutdown_timeout, no_remember, force), (Millis(120_000), true, true));
 }
 
+// covers: C69 C74 C75 C76 C216
+#[tokio::test(start_paused = true)]
+async fn instances_by_node_or_tag() {
+    let lines = [
+        "gnt-instance startup --force-multiple --all",
+        "gnt-instance startup --force-multiple --node node1.example",
+        "gnt-instance startup --force-multiple --primary node2.example",
+        "gnt-instance startup --force-multiple --secondary node1.example",
+        "gnt-instance startup --force-multiple --tags a no:such:tag",
+        "gnt-instance startup --force-multiple --node-tags no:such:tag",
+        "gnt-instance startup --all --instance web1",
+        "gnt-instance startup --all web1",
+        "gnt-instance startup",
+        "gnt-instance shutdown --tags",
+        "gnt-instance reboot --node",
+        "gnt-instance reboot --pri-node-tags",
+        "gnt-instance startup --node nodd1",
+        "gnt-instance startup --node 'node 1'",
+        "gnt-instance startup --tags 'a b'",
+        "gnt-instance shutdown --all",
+    ];
+    Session::new().check("instance-chosen", &lines).await;
+}
+
+// covers: C75 O36
+#[tokio::test(start_paused = true)]
+async fn startup_sends_what_was_given() {
+    let session = Session::new();
+    let line = "gnt-instance startup -f --ignore-offline --paused -H acpi=false -B memory=1G,vcpus=2 \
+                web1";
+    let ran = session.run(line).await;
+    assert_eq!(ran.code.0, 0, "{}", ran.stderr);
+    let Some(OpCode::InstanceStartup(op)) = session.cluster.submitted().pop().map(|r| r.op) else {
+        panic!("no startup");
+    };
+    assert!(op.force && op.ignore_offline_nodes && op.startup_paused && !op.no_remember);
+    let hvparams = op.hvparams.expect("given");
+    assert_eq!(hvparams.kind(), HypervisorKind::Kvm);
+    assert_eq!(hvparams.rows().get("acpi").map(String::as_str), Some("False"));
+    let beparams = op.beparams.expect("given").rows();
+    assert_eq!(beparams.get("maxmem").map(String::as_str), Some("1024"));
+    assert_eq!(beparams.get("vcpus").map(String::as_str), Some("2"));
+}
+
+// covers: C69 O33
+#[tokio::test(start_paused = true)]
+async fn reinstall() {
+    let lines = [
+        "gnt-instance reinstall web1",
+        "gnt-instance reinstall -f -o debian -O os-image=/srv/new.raw web1",
+        "gnt-instance reinstall -f web1 web2",
+        "gnt-instance reinstall --force-multiple web1 web2",
+        "gnt-instance reinstall --select-os web1",
+        "gnt-instance reinstall -f --os-parameters-secret a=b web1",
+        "gnt-instance reinstall -f -O os-image web1",
+    ];
+    let session = Session::new();
+    session.check("instance-reinstall", &lines).await;
+    let submitted = session.cluster.submitted();
+    assert_eq!(submitted.len(), 3);
+    let OpCode::InstanceReinstall(op) = &submitted[0].op else { panic!("no reinstall") };
+    assert_eq!(op.os_type.as_deref(), Some("debian"));
+    assert_eq!(op.osparams.get("os-image").map(String::as_str), Some("/srv/new.raw"));
+    let asked = Session::typing("?\nn\n");
+    asked.check("instance-reinstall-asked", &["gnt-instance reinstall -o debian web1"]).await;
+}
+
 // covers: C216
 #[tokio::test(start_paused = true)]
 async fn several_instances_are_asked_about() {

@@ -12,7 +12,7 @@ use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskTemplate, GuestSpec, Instance, Node,
 };
 use gantry_model::opcodes::InstanceCreate;
-use gantry_model::params::{CLUSTER_ONLY, HvOverrides, HypervisorKind, ParamError};
+use gantry_model::params::{CLUSTER_ONLY, HvOverrides, HypervisorKind};
 use gantry_model::steps::{Act, Step};
 use gantry_model::tags::{check_tags, sorted_tags};
 use gantry_model::units::MiB;
@@ -119,7 +119,7 @@ impl LogicalUnit for InstanceCreate {
         let image = check_image(self, node, facts)?;
         let instance = new_instance(self, cluster, node, hvparams, facts);
         let spec = guest::spec(cluster, &instance, RunEpoch(1));
-        check_parameters(cluster, &instance)?;
+        guest::check_parameters(cluster, &instance)?;
         check_resources(node, &spec, self.start, facts)?;
         Ok(Plan { instance, node: node.as_ref().clone(), spec, image })
     }
@@ -145,13 +145,9 @@ impl LogicalUnit for InstanceCreate {
     }
 }
 
-fn refused(error: &ParamError) -> Fault {
-    Fault::new(FaultCode::WrongInput, error.to_string())
-}
-
 /// Each value by itself; how they go together depends on the cluster's defaults.
 fn check_hvparams(hvparams: &HvOverrides) -> Result<(), Fault> {
-    hvparams.check_values().map_err(|error| refused(&error))?;
+    hvparams.check_values().map_err(|error| guest::refused(&error))?;
     match hvparams.values().iter().find(|(name, _)| CLUSTER_ONLY.contains(name)) {
         Some((name, _)) => {
             let text = format!("parameter {name} can only be set for the whole cluster");
@@ -335,21 +331,6 @@ fn location(op: &InstanceCreate, cluster: &Cluster, disk: DiskUuid, index: u32) 
         },
         DiskTemplate::Fake | DiskTemplate::Diskless => DiskLocation::Fake,
     }
-}
-
-/// With what the cluster has where nothing was given.
-fn check_parameters(cluster: &Cluster, instance: &Instance) -> Result<(), Fault> {
-    let beparams = instance.beparams.over(&cluster.beparams);
-    let hvparams = instance.hvparams.over(&cluster.hvparams);
-    hvparams.check(beparams.vcpus).map_err(|error| refused(&error))?;
-    if beparams.minmem <= beparams.maxmem {
-        return Ok(());
-    }
-    let text = format!(
-        "beparams: minmem of {} MiB exceeds maxmem of {} MiB",
-        beparams.minmem, beparams.maxmem
-    );
-    Err(Fault::new(FaultCode::WrongInput, text))
 }
 
 /// The node must know the hypervisor, even if the guest is not to be started now; memory it needs

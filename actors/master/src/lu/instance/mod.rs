@@ -2,6 +2,7 @@
 
 mod create;
 mod reboot;
+mod reinstall;
 mod remove;
 mod shutdown;
 mod startup;

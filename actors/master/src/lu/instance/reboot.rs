@@ -88,7 +88,11 @@ impl LogicalUnit for InstanceReboot {
         }
         let start = InstanceChange::Start { epoch: plan.spec.epoch, remember: true };
         let act = guest::change(plan.instance.uuid, plan.instance.serial, start);
-        steps.push(Step::new("begin a new run of the instance", act));
+        let says = (!plan.runs).then(|| {
+            let name = &plan.instance.name;
+            format!(" - INFO: Instance {name} was already stopped, starting now")
+        });
+        steps.push(Step::new("begin a new run of the instance", act).says_if(says));
         steps.push(guest::start_step(&plan.spec, &plan.node, false));
         steps
     }

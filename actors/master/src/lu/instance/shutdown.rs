@@ -18,6 +18,10 @@ use crate::lu::guest;
 pub struct Plan {
     /// The instance as it was.
     instance: Instance,
+    /// Whether its node is offline, and only the wanted state is to be set. Plans of an older
+    /// program do not have it.
+    #[serde(default)]
+    offline: bool,
 }
 
 impl LogicalUnit for InstanceShutdown {
@@ -36,8 +40,11 @@ impl LogicalUnit for InstanceShutdown {
         if !self.force {
             guest::not_offline(instance)?;
         }
-        guest::primary(state, instance)?;
-        Ok(Plan { instance: instance.as_ref().clone() })
+        let offline = self.ignore_offline_nodes && guest::home(state, instance)?.offline;
+        if !offline {
+            guest::primary(state, instance)?;
+        }
+        Ok(Plan { instance: instance.as_ref().clone(), offline })
     }
 
     fn steps(&self, plan: &Plan) -> Vec<Step> {
@@ -45,12 +52,18 @@ impl LogicalUnit for InstanceShutdown {
         if !self.no_remember && plan.instance.admin_state == AdminState::Up {
             let down = InstanceChange::AdminState(AdminState::Down);
             let act = guest::change(plan.instance.uuid, plan.instance.serial, down);
-            steps.push(Step::new("mark instance as down", act));
+            let says = plan.offline.then(|| NODE_OFFLINE.to_owned());
+            steps.push(Step::new("mark instance as down", act).says_if(says));
         }
-        steps.push(guest::stop_step(&plan.instance, self.shutdown_timeout, false));
+        if !plan.offline {
+            steps.push(guest::stop_step(&plan.instance, self.shutdown_timeout, false));
+        }
         steps
     }
 }
+
+/// In Ganeti's words, with the prefix that its lines of this kind have.
+const NODE_OFFLINE: &str = " - INFO: Primary node offline, marked instance as stopped";
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,9 @@ use gantry_model::deltas::InstanceChange;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{FactQuery, Facts};
 use gantry_model::ids::{NodeUuid, Serial};
-use gantry_model::objects::{AdminState, GuestSpec, Node};
+use gantry_model::objects::{AdminState, GuestSpec, Instance, Node};
 use gantry_model::opcodes::InstanceStartup;
+use gantry_model::params::BackendOverrides;
 use gantry_model::report::GuestState;
 use gantry_model::steps::Step;
 use serde::{Deserialize, Serialize};
@@ -30,10 +31,19 @@ pub struct Plan {
     ended: bool,
     /// Whether the wanted state was `up` already.
     is_up: bool,
+    /// Whether its node is offline, and only the wanted state is to be set. Plans of an older
+    /// program do not have it.
+    #[serde(default)]
+    offline: bool,
 }
 
 impl LogicalUnit for InstanceStartup {
     type Plan = Plan;
+
+    fn arguments(&self) -> Result<(), Fault> {
+        let Some(be) = &self.beparams else { return Ok(()) };
+        check_sizes(be)
+    }
 
     fn locks(&self, stage: u32, state: &ClusterState) -> Result<LockStage, Fault> {
         guest::instance_then_node_locks(stage, state, &self.instance_name, false)
@@ -41,9 +51,13 @@ impl LogicalUnit for InstanceStartup {
 
     fn facts(&self, state: &ClusterState) -> Result<Vec<(NodeUuid, FactQuery)>, Fault> {
         let instance = guest::find(state, &self.instance_name)?;
+        if only_marks(self, state, instance)? {
+            return Ok(Vec::new());
+        }
         let node = guest::primary(state, instance)?;
         let cluster = guest::cluster(state)?;
-        let spec = guest::spec(cluster, instance, instance.run_epoch.next());
+        let for_now = for_this_run(self, instance)?;
+        let spec = guest::spec(cluster, &for_now, instance.run_epoch.next());
         Ok(vec![
             (node.uuid, FactQuery::Node),
             (node.uuid, guest::guest_query(instance)),
@@ -54,9 +68,17 @@ impl LogicalUnit for InstanceStartup {
     fn check(&self, state: &ClusterState, facts: &Facts) -> Result<Plan, Fault> {
         let instance = guest::find(state, &self.instance_name)?;
         guest::not_offline(instance)?;
-        let node = guest::primary(state, instance)?;
         let cluster = guest::cluster(state)?;
-        let spec = guest::spec(cluster, instance, instance.run_epoch.next());
+        let for_now = for_this_run(self, instance)?;
+        let spec = guest::spec(cluster, &for_now, instance.run_epoch.next());
+        let is_up = instance.admin_state == AdminState::Up;
+        if only_marks(self, state, instance)? {
+            let (node, serial) = (guest::home(state, instance)?.as_ref().clone(), instance.serial);
+            let (runs, ended, offline) = (false, false, true);
+            return Ok(Plan { spec, node, serial, runs, ended, is_up, offline });
+        }
+        guest::check_parameters(cluster, &for_now)?;
+        let node = guest::primary(state, instance)?;
         let report = guest::running(facts, instance, node)?;
         let ended = report.is_some_and(|report| report.state == GuestState::Shutdown);
         let runs = match report {
@@ -81,7 +103,8 @@ impl LogicalUnit for InstanceStartup {
             serial: instance.serial,
             runs,
             ended,
-            is_up: instance.admin_state == AdminState::Up,
+            is_up,
+            offline: false,
         })
     }
 
@@ -90,6 +113,11 @@ impl LogicalUnit for InstanceStartup {
         let change = |change, name: &str| {
             Step::new(name, guest::change(plan.spec.instance, plan.serial, change))
         };
+        if plan.offline {
+            let up = InstanceChange::AdminState(AdminState::Up);
+            let step = change(up, "mark instance as up").says(NODE_OFFLINE);
+            return remember.then_some(step).into_iter().collect();
+        }
         if plan.runs {
             let marks = remember && !plan.is_up;
             return marks
@@ -107,6 +135,57 @@ impl LogicalUnit for InstanceStartup {
             ])
             .collect()
     }
+}
+
+/// In Ganeti's words, with the prefix that its lines of this kind have.
+const NODE_OFFLINE: &str = " - INFO: Primary node offline, marked instance as started";
+
+/// Whether its node is offline and that is to be ignored.
+fn only_marks(
+    op: &InstanceStartup,
+    state: &ClusterState,
+    instance: &Instance,
+) -> Result<bool, Fault> {
+    Ok(op.ignore_offline_nodes && guest::home(state, instance)?.offline)
+}
+
+/// Values that no guest has, whatever the others are.
+fn check_sizes(be: &BackendOverrides) -> Result<(), Fault> {
+    let zero = [("maxmem", be.maxmem), ("minmem", be.minmem), ("vcpus", be.vcpus)]
+        .into_iter()
+        .find_map(|(name, value)| (value == Some(0)).then_some(name));
+    match zero {
+        Some(name) => {
+            let text = format!("beparams: {name} of 0 is not possible");
+            Err(Fault::new(FaultCode::WrongInput, text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The instance with what is different this once.
+fn for_this_run(op: &InstanceStartup, instance: &Instance) -> Result<Instance, Fault> {
+    let mut for_now = instance.clone();
+    if let Some(hv) = &op.hvparams {
+        if hv.kind() != instance.hypervisor() {
+            let text = format!(
+                "parameters of hypervisor {} are not for instance {}, which has {}",
+                hv.kind(),
+                instance.name,
+                instance.hypervisor()
+            );
+            return Err(Fault::new(FaultCode::WrongInput, text));
+        }
+        for (name, text) in hv.rows() {
+            for_now.hvparams.set(name, &text).map_err(|error| guest::refused(&error))?;
+        }
+    }
+    if let Some(be) = &op.beparams {
+        for (name, text) in be.rows() {
+            for_now.beparams.set(name, &text).map_err(|error| guest::refused(&error))?;
+        }
+    }
+    Ok(for_now)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use gantry_model::units::Millis;
 
 use crate::lu;
 use crate::lu::rig::Rig;
-use crate::lu::samples::shutdown;
+use crate::lu::samples::{shutdown, with_offline_node};
 
 // covers: O37
 #[test]
@@ -63,4 +63,16 @@ fn the_wanted_state_is_left_alone_if_asked() {
     rig.run(InstanceShutdown { no_remember: true, ..shutdown() });
     assert_eq!(rig.instance().admin_state, AdminState::Up);
     assert!(rig.nodes.guests.is_empty());
+}
+
+// covers: O37
+#[test]
+fn on_a_node_that_is_offline_only_the_wanted_state_is_set() {
+    let mut rig = with_offline_node();
+    rig.mark(AdminState::Up);
+    assert_eq!(rig.refusal(shutdown()).1, "node node2 of instance web1 is offline");
+    let op = InstanceShutdown { ignore_offline_nodes: true, ..shutdown() };
+    assert_eq!(rig.step_names(op.clone()), ["mark instance as down"]);
+    rig.run(op);
+    assert_eq!(rig.instance().admin_state, AdminState::Down);
 }

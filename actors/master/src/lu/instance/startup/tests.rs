@@ -5,11 +5,13 @@ use gantry_model::facts::Fact;
 use gantry_model::ids::RunEpoch;
 use gantry_model::objects::AdminState;
 use gantry_model::opcodes::InstanceStartup;
+use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
 use gantry_model::report::GuestState;
 use gantry_model::units::MiB;
 
+use crate::lu;
 use crate::lu::rig::{Rig, instance, instance_id};
-use crate::lu::samples::{startup, with_user_down};
+use crate::lu::samples::{startup, with_offline_node, with_user_down};
 
 // covers: O36 L28
 #[test]
@@ -137,4 +139,47 @@ fn a_guest_can_be_left_before_its_first_instruction() {
     let mut rig = Rig::with_instance();
     rig.run(InstanceStartup { startup_paused: true, ..startup() });
     assert_eq!(rig.nodes.guests[&instance_id()].state, GuestState::Paused);
+}
+
+// covers: O36 C75
+#[test]
+fn parameters_for_one_run_are_those_of_the_guest_and_not_of_the_instance() {
+    let mut rig = Rig::with_instance();
+    let mut be = BackendOverrides::default();
+    be.set("maxmem", "300").expect("valid");
+    be.set("minmem", "300").expect("valid");
+    be.set("vcpus", "3").expect("valid");
+    rig.run(InstanceStartup { beparams: Some(be), ..startup() });
+    let guest = rig.nodes.guests.get(&instance().uuid).expect("runs");
+    assert_eq!((guest.memory, guest.vcpus), (MiB(300), 3));
+    assert_eq!(rig.instance().beparams, instance().beparams);
+}
+
+// covers: O36
+#[test]
+fn parameters_that_cannot_be_are_refused() {
+    let rig = Rig::with_instance();
+    let with = |name: &str, text: &str| {
+        let mut be = BackendOverrides::default();
+        be.set(name, text).expect("a number");
+        InstanceStartup { beparams: Some(be), ..startup() }
+    };
+    assert_eq!(rig.refusal(with("minmem", "999999")).0, FaultCode::WrongInput);
+    assert!(lu::arguments(&with("vcpus", "0").into()).is_err());
+    let kvm = Some(HvOverrides::none(HypervisorKind::Kvm));
+    let other = InstanceStartup { hvparams: kvm, ..startup() };
+    let text = "parameters of hypervisor kvm are not for instance web1, which has fake";
+    assert_eq!(rig.refusal(other), (FaultCode::WrongInput, text.into()));
+}
+
+// covers: O36
+#[test]
+fn on_a_node_that_is_offline_only_the_wanted_state_is_set() {
+    let mut rig = with_offline_node();
+    assert_eq!(rig.refusal(startup()).1, "node node2 of instance web1 is offline");
+    rig.run(InstanceStartup { ignore_offline_nodes: true, ..startup() });
+    assert_eq!(rig.instance().admin_state, AdminState::Up);
+    assert!(rig.nodes.guests.is_empty());
+    let forgetful = InstanceStartup { ignore_offline_nodes: true, no_remember: true, ..startup() };
+    assert_eq!(rig.step_names(forgetful), Vec::<String>::new());
 }

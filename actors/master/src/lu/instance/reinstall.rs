@@ -1,0 +1,141 @@
+//! OP_INSTANCE_REINSTALL (rows O33, C69, I8).
+//!
+//! Copies an image onto the first disk of a stopped instance. Deliberately absent: the scripts of
+//! OS definitions, which nothing runs yet.
+
+use std::collections::BTreeMap;
+
+use gantry_engine::jobs::LockStage;
+use gantry_engine::state::ClusterState;
+use gantry_model::deltas::InstanceChange;
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::facts::{Fact, FactQuery, Facts};
+use gantry_model::ids::NodeUuid;
+use gantry_model::node_calls::DiskWriteImage;
+use gantry_model::objects::{AdminState, Disk, Instance};
+use gantry_model::opcodes::InstanceReinstall;
+use gantry_model::steps::{Act, Step};
+use serde::{Deserialize, Serialize};
+
+use crate::lu::guest;
+use crate::lu::{LogicalUnit, need};
+
+/// The OS parameter that names an image for disk 0.
+const OS_IMAGE: &str = "os-image";
+
+/// What was decided.
+#[derive(Serialize, Deserialize)]
+pub struct Plan {
+    /// The instance as it was.
+    instance: Instance,
+    /// Its first disk.
+    disk: Disk,
+    /// What is copied onto it.
+    image: String,
+    /// The OS and its parameters afterwards, if they differ.
+    os: Option<(String, BTreeMap<String, String>)>,
+}
+
+impl LogicalUnit for InstanceReinstall {
+    type Plan = Plan;
+
+    fn arguments(&self) -> Result<(), Fault> {
+        let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
+        if let Some(name) = self.osparams.keys().find(|name| *name != OS_IMAGE) {
+            return refuse(format!("unknown OS parameter {name:?}, known is: {OS_IMAGE}"));
+        }
+        match self.osparams.get(OS_IMAGE) {
+            Some(path) if !path.starts_with('/') => {
+                refuse(format!("{OS_IMAGE} {path:?} is not an absolute path"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn locks(&self, _stage: u32, state: &ClusterState) -> Result<LockStage, Fault> {
+        guest::instance_lock(state, &self.instance_name)
+    }
+
+    fn facts(&self, state: &ClusterState) -> Result<Vec<(NodeUuid, FactQuery)>, Fault> {
+        let instance = guest::find(state, &self.instance_name)?;
+        let node = guest::primary(state, instance)?.uuid;
+        let mut queries = vec![(node, guest::guest_query(instance))];
+        if let Some(path) = osparams(self, instance).remove(OS_IMAGE) {
+            queries.push((node, FactQuery::Image { path }));
+        }
+        Ok(queries)
+    }
+
+    fn check(&self, state: &ClusterState, facts: &Facts) -> Result<Plan, Fault> {
+        let instance = guest::find(state, &self.instance_name)?;
+        let node = guest::primary(state, instance)?;
+        let name = &instance.name;
+        let Some(disk) = instance.disks.first() else {
+            let text = format!("instance {name} has no disks");
+            return Err(Fault::new(FaultCode::WrongInput, text));
+        };
+        let marked = match instance.admin_state {
+            AdminState::Down => None,
+            AdminState::Up => Some("up"),
+            AdminState::Offline => Some("offline"),
+        };
+        if let Some(state) = marked {
+            let text = format!("instance {name} is marked to be {state}, cannot reinstall");
+            return Err(Fault::new(FaultCode::WrongState, text));
+        }
+        if guest::running(facts, instance, node)?.is_some() {
+            let text =
+                format!("instance {name} is running on node {}, cannot reinstall", node.name);
+            return Err(Fault::new(FaultCode::WrongState, text));
+        }
+        let osparams = osparams(self, instance);
+        let Some(image) = osparams.get(OS_IMAGE).cloned() else {
+            let text = format!(
+                "nothing to install on instance {name}: it has no {OS_IMAGE} yet, give -O \
+                 {OS_IMAGE}=PATH"
+            );
+            return Err(Fault::new(FaultCode::WrongInput, text));
+        };
+        let query = FactQuery::Image { path: image.clone() };
+        match need(facts, node.uuid, &query, node.name.as_str())? {
+            Fact::Image { size } if *size > disk.size => {
+                let text = format!("image {image} has {size}, more than disk 0 with {}", disk.size);
+                return Err(Fault::new(FaultCode::WrongInput, text));
+            }
+            Fact::Image { .. } => {}
+            other => return Err(guest::unexpected(other)),
+        }
+        let os = self.os_type.clone().unwrap_or_else(|| instance.os.clone());
+        let differs = os != instance.os || osparams != instance.osparams;
+        let (instance, disk) = (instance.as_ref().clone(), disk.clone());
+        Ok(Plan { instance, disk, image, os: differs.then_some((os, osparams)) })
+    }
+
+    /// The disk first: the configuration then says what is on it. Nothing brings back what was.
+    fn steps(&self, plan: &Plan) -> Vec<Step> {
+        let call = DiskWriteImage { disk: plan.disk.clone(), image: plan.image.clone() };
+        let write = Act::call(plan.instance.primary, call);
+        let mut steps = vec![
+            Step::new("copy an image onto disk 0", write)
+                .settles()
+                .says(format!("Using OS image '{}'", plan.image)),
+        ];
+        if let Some((os, osparams)) = plan.os.clone() {
+            let says = (os != plan.instance.os).then(|| format!("Changing OS to '{os}'..."));
+            let change = InstanceChange::Os { os, osparams };
+            let act = guest::change(plan.instance.uuid, plan.instance.serial, change);
+            steps.push(Step::new("change the OS of the instance", act).says_if(says));
+        }
+        steps
+    }
+}
+
+/// Its OS parameters, with those that change.
+fn osparams(op: &InstanceReinstall, instance: &Instance) -> BTreeMap<String, String> {
+    let mut osparams = instance.osparams.clone();
+    osparams.extend(op.osparams.clone());
+    osparams
+}
+
+#[cfg(test)]
+mod tests;
