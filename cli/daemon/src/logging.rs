@@ -3,8 +3,8 @@
 use tracing_subscriber::EnvFilter;
 
 /// Writes the log to standard error, where the service manager keeps it: INFO and above unless
-/// `level`, `debug` or `GANTRY_LOG` says otherwise (syntax of tracing's `EnvFilter`). Called again, it does
-/// nothing.
+/// `level`, `debug` or `GANTRY_LOG` says otherwise (syntax of tracing's `EnvFilter`). Called again,
+/// it does nothing.
 pub(crate) fn init(json: bool, level: Option<&str>, debug: u8) {
     // What consensus says of itself at these levels is nothing for operators.
     let usual = match (level, debug) {

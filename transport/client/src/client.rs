@@ -29,8 +29,9 @@ use crate::{
     READ_PATIENCE, SUBMIT_PATIENCE, Transport,
 };
 
-/// Makes what the request ids of a client begin with. Two requests with one id would be one request,
-/// so the real one takes it from the operating system's randomness; simulations pass a seeded one.
+/// Makes what the request ids of a client begin with. Two requests with one id would be one
+/// request, so the real one takes it from the operating system's randomness; simulations pass a
+/// seeded one.
 pub type RequestIds = Arc<dyn Fn() -> Uuid + Send + Sync>;
 
 /// The requests of one client, numbered; all of them have one trace.

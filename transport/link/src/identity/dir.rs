@@ -2,7 +2,8 @@
 //!
 //! One directory (mode 0700, or 0711 where others reach a socket in it), one file per thing (mode
 //! 0600), each replaced as a whole: a reader after a crash finds the old file or the new one. A key
-//! and its certificate share a file, so they cannot part. The calls block for as long as the disk takes; async callers use a blocking pool.
+//! and its certificate share a file, so they cannot part. The calls block for as long as the disk
+//! takes; async callers use a blocking pool.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
