@@ -11,6 +11,7 @@ use gantry_wire::{AskError, Message as _, NotDelivered};
 use crate::machine::{MachineError, MachineErrorKind};
 use crate::parse::ParseError;
 use crate::parse::disk::DisksError;
+use crate::parse::filter::WantedError;
 use crate::parse::params::ParamsError;
 
 /// Which exit code a failure deserves.
@@ -87,6 +88,9 @@ pub(crate) enum Failure {
     /// Disks cannot be taken.
     #[error("invalid disks")]
     Disks(#[source] DisksError),
+    /// What is to be listed cannot be read.
+    #[error("invalid filter")]
+    Wanted(#[source] WantedError),
     /// Options cannot be taken, for another reason.
     #[error("{0}")]
     Argument(String),
@@ -319,6 +323,12 @@ impl From<ParamsError> for CommandError {
 impl From<DisksError> for CommandError {
     fn from(error: DisksError) -> Self {
         Self::new(CommandErrorKind::Failed, Failure::Disks(error))
+    }
+}
+
+impl From<WantedError> for CommandError {
+    fn from(error: WantedError) -> Self {
+        Self::new(CommandErrorKind::Failed, Failure::Wanted(error))
     }
 }
 

@@ -9,6 +9,7 @@ use owo_colors::OwoColorize as _;
 
 use crate::error::{CommandError, Failure};
 use crate::machine::MachineErrorKind;
+use crate::parse::filter::WantedError;
 use crate::parse::params::ParamsError;
 
 /// The lines for stderr; none where everything has been said.
@@ -42,6 +43,7 @@ fn failure_text(failure: &Failure) -> Option<String> {
         Failure::Parse(error) => wrong_input(&error.to_string()),
         Failure::Params(error) => params_text(error),
         Failure::Disks(error) => wrong_input(&error.to_string()),
+        Failure::Wanted(error) => wanted_text(error),
         Failure::Argument(text) => wrong_input(text),
         Failure::Machine(error) => match error.kind {
             MachineErrorKind::WrongInput => wrong_input(&ErrorChain(error).to_string()),
@@ -138,6 +140,22 @@ fn fault_details(fault: &Fault) -> String {
         details.push_str(cause);
     }
     details
+}
+
+fn wanted_text(error: &WantedError) -> String {
+    match error {
+        WantedError::Filter(error) => {
+            let (shown, sentence) = (error.shown(), error.sentence());
+            let [line, mark] = error.marked();
+            format!(
+                "Error while parsing query filter: Failed to parse query filter '{shown}': \
+                 {sentence}\n{line}\n{mark}\n{sentence}"
+            )
+        }
+        WantedError::NotOne | WantedError::NoJobId(_) | WantedError::Glob { .. } => {
+            wrong_input(&ErrorChain(error).to_string())
+        }
+    }
 }
 
 fn params_text(error: &ParamsError) -> String {

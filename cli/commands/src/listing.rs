@@ -1,6 +1,7 @@
 //! Listing anything that can be queried: what all `list` and `list-fields` commands share.
 
-use gantry_model::query::{FieldDef, FieldKind, Resource, Table};
+use gantry_model::messages::QueryTable;
+use gantry_model::query::{FieldDef, FieldKind, Filter, Resource, Table};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -9,25 +10,52 @@ use crate::options::{FieldsArgs, ListArgs, UnitsArgs};
 use crate::output::cells::format_answer;
 use crate::output::json::table_document;
 use crate::output::table::{Column, format_table};
+use crate::parse::filter::Wanted;
+
+/// What a list shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing<'a> {
+    /// Of what.
+    pub resource: Resource,
+    /// Which rows.
+    pub wanted: Wanted,
+    /// Which of these rows.
+    pub only: Option<Filter>,
+    /// Of jobs: archived ones too.
+    pub archived: bool,
+    /// Which columns, if `args` does not say.
+    pub default_fields: &'a [&'a str],
+    /// How.
+    pub args: &'a ListArgs,
+    /// In which units.
+    pub units: UnitsArgs,
+}
 
 /// Asks for a table and prints it.
 ///
 /// # Errors
-/// When a name or a field does not exist; the table has been printed in the second case.
-pub(crate) async fn list(
-    ctx: &mut Context<'_>,
-    resource: Resource,
-    names: &[String],
-    default_fields: &[&str],
-    args: &ListArgs,
-    units: UnitsArgs,
-) -> Result<(), CommandError> {
-    let fields = args.fields(default_fields);
-    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-    let client = ctx.client().await?;
-    let table = client.query(resource, &fields, names).await?;
+/// When a name or a field does not exist; the table has been printed in the second case. When a
+/// filter cannot be applied.
+pub(crate) async fn list(ctx: &mut Context<'_>, listing: Listing<'_>) -> Result<(), CommandError> {
+    let Listing { resource, wanted, only, archived, default_fields, args, units } = listing;
+    let (names, filter) = match (wanted, only) {
+        (Wanted::Names(names), only) => (names, only),
+        (Wanted::Filter(filter), None) => (Vec::new(), Some(filter)),
+        (Wanted::Filter(filter), Some(only)) => (Vec::new(), Some(Filter::All(vec![filter, only]))),
+    };
+    ctx.typed(resource, &names);
+    let mut fields = args.fields(default_fields);
+    if archived && !fields.is_empty() && !fields.iter().any(|field| field == ARCHIVED) {
+        fields.push(ARCHIVED.to_owned());
+    }
+    let asked = QueryTable { resource, fields, names, archived, filter };
+    let table = ctx.client().await?.table(&asked).await?;
     show(ctx, &table, args, units)
 }
+
+/// The column that a list of archived jobs has in addition, as in Ganeti: without it nobody sees
+/// which they are.
+const ARCHIVED: &str = "archived";
 
 /// Prints a table, and warns of fields that do not exist.
 ///

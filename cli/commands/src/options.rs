@@ -105,6 +105,20 @@ pub(crate) struct ListArgs {
     pub verbose: bool,
 }
 
+/// Which rows are listed: names, or a filter.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct FilterArgs {
+    /// Take the argument as a filter, also where it could be a name
+    ///
+    /// A single argument with a blank, a quote, a parenthesis or an operator is taken as one anyway.
+    /// Fields are compared by == != < <= > >= with numbers and quoted texts, by =~ and !~ with
+    /// regular expressions as in name =~ m/^web/i, by =* and !* with patterns as in
+    /// name =* "web*"; "text" in field looks into lists; a field alone must be true; and, or, not
+    /// and parentheses join conditions.
+    #[arg(short = 'F', long = "filter")]
+    pub force_filter: bool,
+}
+
 /// How a list of something else than objects is written (§H).
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct HeaderArgs {

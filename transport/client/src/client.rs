@@ -243,8 +243,8 @@ impl Client {
         names: &[String],
     ) -> Result<Table, ClientError> {
         let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-        let message = QueryTable { resource, fields, names: names.to_vec(), archived: false };
-        self.table(&message).await
+        let names = names.to_vec();
+        self.table(&QueryTable { resource, fields, names, archived: false, filter: None }).await
     }
 
     /// As [`Client::query`] for jobs, with the newest of those that were archived.
@@ -258,11 +258,19 @@ impl Client {
     ) -> Result<Table, ClientError> {
         let fields = fields.iter().map(|field| (*field).to_owned()).collect();
         let (resource, names) = (Resource::Job, names.to_vec());
-        self.table(&QueryTable { resource, fields, names, archived: true }).await
+        self.table(&QueryTable { resource, fields, names, archived: true, filter: None }).await
     }
 
-    async fn table(&self, message: &QueryTable) -> Result<Table, ClientError> {
+    /// Asks for a table, with all that can be said of it.
+    ///
+    /// # Errors
+    /// When a row does not exist, the filter cannot be applied, or there is no answer.
+    pub async fn table(&self, message: &QueryTable) -> Result<Table, ClientError> {
         let table = self.read(&cluster_path(), message).await?;
+        if message.filter.is_some() && !table.filtered {
+            let reason = "all rows were sent: it knows of no filters".to_owned();
+            return Err(ClientError::Protocol { message: QueryTable::WIRE_NAME, reason });
+        }
         match table.rows.iter().find(|row| row.len() != table.fields.len()) {
             None => Ok(table),
             Some(row) => {

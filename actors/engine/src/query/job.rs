@@ -9,30 +9,31 @@ use gantry_model::query::{Cell, FieldKind};
 use gantry_model::units::Timestamp;
 use serde_json::{Value, json};
 
-use super::table::{Column, Columns, Live, Names, column, flag, list, number, text};
+use super::table::{Column, Columns, Live, Names, Row, column, flag, list, number, text};
 use crate::state::{ClusterState, unknown};
 
+/// All jobs, or these. One that is unknown has a row as well, in which there is only its number:
+/// scripts ask for many jobs at once, and one that is long gone must not hide the others.
 pub(super) fn rows<'a>(
     state: &'a ClusterState,
     archived: &'a [JobRecord],
     names: Names<'_>,
-) -> Result<Vec<&'a JobRecord>, Fault> {
+) -> Result<Vec<Row<'a, JobRecord>>, Fault> {
     if names.is_empty() {
         let mut all: Vec<&JobRecord> = archived.iter().collect();
         all.extend(state.jobs.values().map(Arc::as_ref));
         all.sort_by_key(|job| job.id);
         // One that was archived while it was asked for.
         all.dedup_by_key(|job| job.id);
-        return Ok(all);
+        return Ok(all.into_iter().map(Row::There).collect());
     }
     names
         .iter()
         .map(|name| {
-            let id: Option<JobId> = name.parse().ok();
-            let current = id.and_then(|id| state.jobs.get(&id)).map(Arc::as_ref);
-            current
-                .or_else(|| archived.iter().find(|job| Some(job.id) == id))
-                .ok_or_else(|| unknown("job", name))
+            let id: JobId = name.parse().map_err(|_| unknown("job", name))?;
+            let current = state.jobs.get(&id).map(Arc::as_ref);
+            let found = current.or_else(|| archived.iter().find(|job| job.id == id));
+            Ok(found.map_or(Row::Missing { key: number(id.0) }, Row::There))
         })
         .collect()
 }
@@ -76,21 +77,21 @@ const TABLE: &[Column<JobRecord>] = &[
         Cell::Value(serde_json::Value::from(j.priority()))
     }),
     column!(
-        "received_ts",
+        Moment: "received_ts",
         "Received",
         Other,
         "Timestamp of when job was received (tuple containing seconds and microseconds)",
         |_, _, j| time(Some(j.received))
     ),
     column!(
-        "start_ts",
+        Moment: "start_ts",
         "Start",
         Other,
         "Timestamp of job start (tuple containing seconds and microseconds)",
         |_, _, j| time(j.start)
     ),
     column!(
-        "end_ts",
+        Moment: "end_ts",
         "End",
         Other,
         "Timestamp of job end (tuple containing seconds and microseconds)",

@@ -1,8 +1,9 @@
 //! Columns of locks (row L23).
 
 use gantry_model::errors::Fault;
-use gantry_model::locks::LockRow;
+use gantry_model::locks::{LockMode, LockRow};
 use gantry_model::query::{Cell, FieldKind};
+use serde_json::json;
 
 use super::table::{Column, Columns, Names, column, list, text};
 use crate::state::unknown;
@@ -24,24 +25,23 @@ pub(super) fn rows<'a>(locks: &'a [LockRow], names: Names<'_>) -> Result<Vec<&'a
 
 pub(super) const COLUMNS: Columns<LockRow> = Columns { tables: &[TABLE], aliases: &[] };
 
+/// As Ganeti tells them: jobs by number; a lock that nobody holds has no mode, no owners.
 const TABLE: &[Column<LockRow>] = &[
-    column!("name", "Name", Text, "Name of the lock", |_, _, row| text(row.name.to_string())),
-    column!("mode", "Mode", Text, "How it is held", |_, _, row| {
-        row.mode.map_or(Cell::Unavailable, |mode| text(mode.as_str()))
+    column!("name", "Name", Other, "Lock name", |_, _, row| text(row.name.to_string())),
+    column!(
+        "mode",
+        "Mode",
+        Other,
+        "Mode in which the lock is currently acquired (exclusive or shared)",
+        |_, _, row| Cell::Value(json!(row.mode.map(LockMode::as_str)))
+    ),
+    column!("owner", "Owner", Other, "Current lock owner(s)", |_, _, row| {
+        list(row.owners.iter().map(ToString::to_string))
     }),
-    column!("owner", "Owner", Other, "Jobs that hold it", |_, _, row| {
-        if row.owners.is_empty() {
-            return Cell::Unavailable;
-        }
-        list(row.owners.iter().map(|job| format!("job/{job}")))
-    }),
-    column!("pending", "Pending", Other, "Jobs that wait for it", |_, _, row| {
-        if row.pending.is_empty() {
-            return Cell::Unavailable;
-        }
+    column!("pending", "Pending", Other, "Jobs waiting for the lock", |_, _, row| {
         list(row.pending.iter().map(|(mode, jobs)| {
-            let jobs: Vec<String> = jobs.iter().map(|job| format!("job/{job}")).collect();
-            format!("{}:{}", mode.as_str(), jobs.join(","))
+            let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+            json!([mode.as_str(), jobs])
         }))
     }),
 ];

@@ -4,6 +4,7 @@
 //! column is one line in the table of its resource. Deliberately absent: widths, units and headers
 //! on a terminal, which are the command's.
 
+mod filter;
 mod instance;
 mod job;
 mod lock;
@@ -13,9 +14,10 @@ mod picture;
 mod sightings;
 mod table;
 
+pub use filter::{CompareAs, FilterCheck, FilterField};
 pub use picture::{NodePicture, Picture};
 pub use sightings::Sightings;
-pub use table::{Live, Names, fields, table};
+pub use table::{Asked, Live, Names, fields, table};
 
 #[cfg(test)]
 mod tests;

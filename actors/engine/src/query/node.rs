@@ -70,7 +70,7 @@ fn host(address: &str) -> &str {
 pub(super) const COLUMNS: Columns<Node> = Columns { tables: &[TABLE], aliases: &[] };
 
 const TABLE: &[Column<Node>] = &[
-    column!("name", "Node", Text, "Name of the node", |_, _, n| text(n.name.as_str())),
+    column!(Name: "name", "Node", Text, "Name of the node", |_, _, n| text(n.name.as_str())),
     column!("dtotal", "DTotal", Unit, "Size of the storage for instances", |_, l, n| {
         info(l, n, |info| number(info.disk_total.0))
     }),

@@ -7,8 +7,9 @@ use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::locks::LockRow;
 use gantry_model::messages::Fields;
-use gantry_model::query::{Cell, FieldDef, FieldKind, Resource, Table};
+use gantry_model::query::{Cell, FieldDef, FieldKind, Filter, FilterValue, Resource, Table};
 
+use super::filter::{CompareAs, FilterCheck, FilterField};
 use super::nice_sort::nice_key;
 use super::picture::Picture;
 use super::{instance, job, lock, node};
@@ -30,12 +31,27 @@ pub struct Live<'a> {
 /// Which rows: these names, ids or numbers; none is all.
 pub type Names<'a> = &'a [String];
 
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Of what.
+    pub resource: Resource,
+    /// Columns; none is all.
+    pub fields: &'a [String],
+    /// Rows.
+    pub names: Names<'a>,
+    /// Which of them. Where `names` has none and the filter asks for nothing but names, each of
+    /// them must exist (C208).
+    pub filter: Option<&'a Filter>,
+}
+
 /// A column and how to fill it from an object.
 pub(super) struct Column<T> {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) kind: FieldKind,
     pub(super) doc: &'static str,
+    pub(super) compare: CompareAs,
     pub(super) fill: fn(&ClusterState, Live<'_>, &T) -> Cell,
 }
 
@@ -77,10 +93,20 @@ impl<T> Columns<T> {
     }
 }
 
-/// One line of a table of columns.
+/// One line of a table of columns; `Name:` or `Moment:` before it is how filters compare it.
 macro_rules! column {
+    ($compare:ident: $name:expr, $title:expr, $kind:ident, $doc:expr, $fill:expr $(,)?) => {
+        Column {
+            name: $name,
+            title: $title,
+            kind: FieldKind::$kind,
+            doc: $doc,
+            compare: $crate::query::CompareAs::$compare,
+            fill: $fill,
+        }
+    };
     ($name:expr, $title:expr, $kind:ident, $doc:expr, $fill:expr $(,)?) => {
-        Column { name: $name, title: $title, kind: FieldKind::$kind, doc: $doc, fill: $fill }
+        column!(Plain: $name, $title, $kind, $doc, $fill)
     };
 }
 pub(super) use column;
@@ -110,25 +136,63 @@ pub fn fields(resource: Resource, names: &[String]) -> Fields {
 /// Fills a table.
 ///
 /// # Errors
-/// When a name is asked for that does not exist.
-pub fn table(
-    state: &ClusterState,
-    live: Live<'_>,
-    resource: Resource,
-    fields: &[String],
-    names: Names<'_>,
-) -> Result<Table, Fault> {
-    match resource {
+/// When a name is asked for that does not exist, or the filter cannot be applied.
+pub fn table(state: &ClusterState, live: Live<'_>, asked: Asked<'_>) -> Result<Table, Fault> {
+    let names = asked.rows_by_name();
+    let names = names.as_deref().unwrap_or(asked.names);
+    match asked.resource {
         Resource::Instance => {
-            Ok(fill(state, live, &instance::COLUMNS, fields, &instance::rows(state, names)?))
+            let rows = there(instance::rows(state, names)?);
+            fill(state, live, &instance::COLUMNS, asked, &rows)
         }
-        Resource::Node => Ok(fill(state, live, &node::COLUMNS, fields, &node::rows(state, names)?)),
+        Resource::Node => {
+            fill(state, live, &node::COLUMNS, asked, &there(node::rows(state, names)?))
+        }
         Resource::Job => {
-            Ok(fill(state, live, &job::COLUMNS, fields, &job::rows(state, live.archived, names)?))
+            fill(state, live, &job::COLUMNS, asked, &job::rows(state, live.archived, names)?)
         }
         Resource::Lock => {
-            Ok(fill(state, live, &lock::COLUMNS, fields, &lock::rows(live.locks, names)?))
+            fill(state, live, &lock::COLUMNS, asked, &there(lock::rows(live.locks, names)?))
         }
+    }
+}
+
+/// What a row is about.
+pub(super) enum Row<'a, T> {
+    /// An object.
+    There(&'a T),
+    /// None, but it was asked for by this.
+    Missing { key: Cell },
+}
+
+fn there<T>(objects: Vec<&T>) -> Vec<Row<'_, T>> {
+    objects.into_iter().map(Row::There).collect()
+}
+
+/// The column by which rows are named.
+fn key(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Instance | Resource::Node | Resource::Lock => "name",
+        Resource::Job => "id",
+    }
+}
+
+impl Asked<'_> {
+    /// The rows that the filter names, if it does nothing else and nothing else names any.
+    #[must_use]
+    pub fn rows_by_name(&self) -> Option<Vec<String>> {
+        let resource = self.resource;
+        let filter = self.filter.filter(|_| self.names.is_empty())?;
+        let values = filter.asks_only_for(key(resource)).filter(|values| !values.is_empty())?;
+        // What is of another kind is no name; the filter is refused for it.
+        let name = |value: &FilterValue| match (resource, value) {
+            (Resource::Instance | Resource::Node | Resource::Lock, FilterValue::Text(name)) => {
+                Some(name.clone())
+            }
+            (Resource::Job, FilterValue::Number(id)) => Some(id.to_string()),
+            _ => None,
+        };
+        values.into_iter().map(name).collect()
     }
 }
 
@@ -136,29 +200,43 @@ fn fill<T>(
     state: &ClusterState,
     live: Live<'_>,
     columns: &Columns<T>,
-    fields: &[String],
-    rows: &[&T],
-) -> Table {
-    let asked: Vec<(FieldDef, Option<&Column<T>>)> = if fields.is_empty() {
+    asked: Asked<'_>,
+    rows: &[Row<'_, T>],
+) -> Result<Table, Fault> {
+    let shown: Vec<(FieldDef, Option<&Column<T>>)> = if asked.fields.is_empty() {
         columns.iter().map(|column| (column.def(), Some(column))).collect()
     } else {
-        fields.iter().map(|field| columns.find(field)).collect()
+        asked.fields.iter().map(|field| columns.find(field)).collect()
     };
     let unknown_fields =
-        asked.iter().filter(|(_, c)| c.is_none()).map(|(def, _)| def.name.clone()).collect();
-    let rows = rows
-        .iter()
-        .map(|row| {
-            asked
-                .iter()
-                .map(|(_, column)| match column {
-                    Some(column) => (column.fill)(state, live, row),
-                    None => Cell::Unknown,
-                })
-                .collect()
-        })
-        .collect();
-    Table { fields: asked.into_iter().map(|(def, _)| def).collect(), rows, unknown_fields }
+        shown.iter().filter(|(_, c)| c.is_none()).map(|(def, _)| def.name.clone()).collect();
+    let find = |name: &str| {
+        let column = columns.find(name).1?;
+        Some(FilterField { column, kind: column.kind, compare: column.compare })
+    };
+    let filter = asked.filter.map(|filter| FilterCheck::new(filter, &find)).transpose()?;
+    let key = key(asked.resource);
+    let cell = |row: &Row<'_, T>, column: &Column<T>| match row {
+        Row::There(object) => (column.fill)(state, live, object),
+        Row::Missing { key: value } if column.name == key => value.clone(),
+        Row::Missing { .. } => Cell::Unavailable,
+    };
+    let mut filled = Vec::with_capacity(rows.len());
+    for row in rows {
+        let wanted = match &filter {
+            Some(filter) => filter.wants(&|column| cell(row, column))?,
+            None => true,
+        };
+        if wanted {
+            let cells = shown.iter().map(|(_, column)| match column {
+                Some(column) => cell(row, column),
+                None => Cell::Unknown,
+            });
+            filled.push(cells.collect());
+        }
+    }
+    let fields = shown.into_iter().map(|(def, _)| def).collect();
+    Ok(Table { fields, rows: filled, unknown_fields, filtered: asked.filter.is_some() })
 }
 
 pub(super) fn text(value: impl Into<String>) -> Cell {

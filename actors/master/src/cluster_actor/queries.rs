@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_engine::query::{Live, fields, table};
+use gantry_engine::query::{Asked, Live, fields, table};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobRecord;
@@ -34,8 +34,8 @@ impl Handler<QueryTable> for ClusterActor {
         reply: Reply<Result<Table, Fault>>,
         ctx: &mut Context<Self>,
     ) {
-        if message.resource == Resource::Job && message.archived {
-            let archived = archived_jobs(self.context.clone(), message.names.clone());
+        if message.resource == Resource::Job {
+            let archived = archived_jobs(self.context.clone(), message.clone());
             ctx.spawn_then(archived, move |actor, archived, _| {
                 reply.send(archived.and_then(|jobs| actor.fill(&message, &jobs, &[])));
             });
@@ -64,7 +64,7 @@ impl ClusterActor {
     ) -> Result<Table, Fault> {
         let state = self.context.believed_state()?;
         let live = Live { picture: &self.picture, jobs: &self.live, archived, locks };
-        table(&state, live, message.resource, &message.fields, &message.names)
+        table(&state, live, asked(message))
     }
 }
 
@@ -122,21 +122,38 @@ impl ClusterActor {
     }
 }
 
-/// Jobs from the history for a list: those that are named, or the newest.
+fn asked(message: &QueryTable) -> Asked<'_> {
+    let QueryTable { resource, fields, names, filter, archived: _ } = message;
+    Asked { resource: *resource, fields, names, filter: filter.as_ref() }
+}
+
+/// The field of jobs that only archived ones have: who asks for it wants to see them, as in Ganeti.
+const ARCHIVED: &str = "archived";
+
+/// Jobs from the history for a list: those that are named, or the newest if they are wanted.
 async fn archived_jobs(
     context: MasterContext,
-    names: Vec<String>,
+    message: QueryTable,
 ) -> Result<Vec<JobRecord>, Fault> {
+    let by_name = asked(&message).rows_by_name();
+    let names = by_name.as_deref().unwrap_or(&message.names);
     let mut jobs = Vec::new();
-    for name in &names {
+    for name in names {
         let id: Option<JobId> = name.parse().ok();
         let state = context.state();
-        // What is no number, or is in the state, is dealt with where the table is filled.
+        // What is no number, or is in the state, is dealt with where the table is filled; so is
+        // what does not exist.
         if let Some(id) = id.filter(|id| !state.jobs.contains_key(id)) {
-            jobs.push(from_history(&context, id).await?);
+            match from_history(&context, id).await {
+                Ok(job) => jobs.push(job),
+                Err(fault) if fault.code == FaultCode::UnknownEntity => {}
+                Err(fault) => return Err(fault),
+            }
         }
     }
-    if names.is_empty() {
+    let looks_at = message.filter.as_ref().is_some_and(|filter| filter.looks_at(ARCHIVED));
+    let shows = message.fields.iter().any(|field| field == ARCHIVED);
+    if names.is_empty() && (message.archived || shows || looks_at) {
         let newest = context.store.archived_jobs(ARCHIVED_LIST_MAX).await.map_err(|error| {
             Fault::from_error(FaultCode::EnvironmentError, "read the archived jobs", &error)
         })?;

@@ -14,7 +14,7 @@ use crate::messages::node::ActorRow;
 use crate::names::NodeName;
 use crate::objects::{Cluster, Node, NodeGroup};
 use crate::opcodes::OpRequest;
-use crate::query::{FieldDef, Resource, Table};
+use crate::query::{FieldDef, Filter, Resource, Table};
 use crate::report::ReportEvent;
 use crate::units::{Millis, Timestamp};
 
@@ -51,6 +51,10 @@ pub struct QueryTable {
     /// Of jobs: archived ones too, the newest of them. Slow: they are read from files.
     #[serde(default)]
     pub archived: bool,
+    /// Of these rows only those that it wants. One that asks for nothing but names asks for rows by
+    /// name where `names` has none: then each must exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
 }
 
 /// Asks for what can be asked for. Answered for each name, also for those that do not exist.

@@ -250,6 +250,7 @@ mod tests {
             fields: cells.iter().map(|(name, _)| field(name)).collect(),
             rows: vec![cells.iter().map(|(_, cell)| cell.clone()).collect()],
             unknown_fields: Vec::new(),
+            filtered: false,
         };
         let said: Vec<String> = records(&table).map(|row| state(&row, false)).collect();
         let expected = "configured to be up, actual state is unknown (process 17 runs it)";

@@ -1,15 +1,13 @@
 //! `gantry job list` (C85)
 
-use gantry_model::ids::JobId;
 use gantry_model::jobs::JobStatus;
-use gantry_model::query::{Resource, Table};
+use gantry_model::query::{Filter, FilterValue, Resource};
 
-use super::job_argument;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::listing::{list, show};
-use crate::options::{ListArgs, UnitsArgs};
-use crate::records::records;
+use crate::listing::{Listing, list};
+use crate::options::{FilterArgs, ListArgs, UnitsArgs};
+use crate::parse::filter::{NamedBy, wanted};
 
 pub(super) const DEFAULT_FIELDS: [&str; 3] = ["id", "status", "summary"];
 
@@ -18,14 +16,16 @@ pub(super) const DEFAULT_FIELDS: [&str; 3] = ["id", "status", "summary"];
 /// Example: gantry job list --running -o +received_ts
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// List only these
-    #[arg(value_name = "JOB", value_parser = job_argument)]
-    jobs: Vec<JobId>,
-    /// Archived jobs too, the newest of them (slow)
+    /// List only these: numbers, or one filter
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    /// Archived jobs too, the newest of them (slow), and which of them are
     #[arg(long)]
     archived: bool,
     #[command(flatten)]
-    filter: StatusArgs,
+    status: StatusArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -48,8 +48,12 @@ struct StatusArgs {
 }
 
 impl StatusArgs {
-    fn is_given(self) -> bool {
-        self.pending || self.running || self.error || self.finished
+    /// Those that are wanted, if any option was given.
+    fn filter(self) -> Option<Filter> {
+        let given = self.pending || self.running || self.error || self.finished;
+        let wanted = JobStatus::ALL.into_iter().filter(|status| self.wants(*status));
+        let words = wanted.map(|status| FilterValue::Text(status.as_str().to_owned()));
+        given.then(|| Filter::one_of("status", words))
     }
 
     fn wants(self, status: JobStatus) -> bool {
@@ -64,46 +68,17 @@ impl StatusArgs {
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
-    let names: Vec<String> = args.jobs.iter().map(ToString::to_string).collect();
-    let units = UnitsArgs::default();
-    if !args.filter.is_given() && !args.archived {
-        return list(ctx, Resource::Job, &names, &DEFAULT_FIELDS, &args.list, units).await;
-    }
-    // One question, so that no job changes its state between the choice and the answer: the state
-    // is asked for as well and taken away again.
-    let client = ctx.client().await?;
-    let mut fields = args.list.fields(&DEFAULT_FIELDS);
-    let all = fields.is_empty();
-    if !all && args.filter.is_given() {
-        fields.push("status".to_owned());
-    }
-    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-    let mut table = match args.archived {
-        true => client.query_archived(&fields, &names).await?,
-        false => client.query(Resource::Job, &fields, &names).await?,
+    let wanted = wanted(&args.jobs, args.filter.force_filter, NamedBy::JobId)?;
+    let listing = Listing {
+        resource: Resource::Job,
+        wanted,
+        only: args.status.filter(),
+        archived: args.archived,
+        default_fields: &DEFAULT_FIELDS,
+        args: &args.list,
+        units: UnitsArgs::default(),
     };
-    if !args.filter.is_given() {
-        return show(ctx, &table, &args.list, units);
-    }
-    keep(&mut table, args.filter);
-    if !all {
-        table.fields.pop();
-        for row in &mut table.rows {
-            row.pop();
-        }
-    }
-    show(ctx, &table, &args.list, units)
-}
-
-fn keep(table: &mut Table, filter: StatusArgs) {
-    let wanted: Vec<bool> = records(table)
-        .map(|job| {
-            let word = job.text("status");
-            JobStatus::ALL.into_iter().any(|s| s.as_str() == word && filter.wants(s))
-        })
-        .collect();
-    let mut wanted = wanted.into_iter();
-    table.rows.retain(|_| wanted.next().unwrap_or_default());
+    list(ctx, listing).await
 }
 
 #[cfg(test)]

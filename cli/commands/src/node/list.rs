@@ -4,8 +4,9 @@ use gantry_model::query::Resource;
 
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::listing::list;
-use crate::options::{ListArgs, UnitsArgs};
+use crate::listing::{Listing, list};
+use crate::options::{FilterArgs, ListArgs, UnitsArgs};
+use crate::parse::filter::{NamedBy, wanted};
 
 const DEFAULT_FIELDS: [&str; 8] =
     ["name", "dtotal", "dfree", "mtotal", "mnode", "mfree", "pinst_cnt", "sinst_cnt"];
@@ -15,9 +16,11 @@ const DEFAULT_FIELDS: [&str; 8] =
 /// Example: gantry node list -o name,role,pinst_cnt
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// List only these
+    /// List only these: names, patterns as web*, or one filter
     #[arg(value_name = "NODE")]
     names: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
@@ -25,6 +28,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
-    ctx.typed(Resource::Node, &args.names);
-    list(ctx, Resource::Node, &args.names, &DEFAULT_FIELDS, &args.list, args.units).await
+    let wanted = wanted(&args.names, args.filter.force_filter, NamedBy::Name)?;
+    let listing = Listing {
+        resource: Resource::Node,
+        wanted,
+        only: None,
+        archived: false,
+        default_fields: &DEFAULT_FIELDS,
+        args: &args.list,
+        units: args.units,
+    };
+    list(ctx, listing).await
 }

@@ -73,10 +73,8 @@ fn value_text(value: &Value, field: &FieldDef, style: &ListStyle) -> String {
             Some(micros) => format_time(Timestamp(micros), &style.time_zone),
             None => micros.to_string(),
         },
-        (_, Value::Array(values)) if JOINED.contains(&field.name.as_str()) => {
-            let texts: Vec<String> = values.iter().map(plain).collect();
-            texts.join(",")
-        }
+        (_, value) if OF_LOCKS.contains(&field.name.as_str()) => of_lock(value),
+        (_, value @ Value::Array(_)) if JOINED.contains(&field.name.as_str()) => joined(value, ","),
         (_, Value::Array(values)) if MOMENTS.contains(&field.name.as_str()) => {
             let times = values.iter().map(|value| moment(value, &style.time_zone)).collect();
             python(&Value::Array(times))
@@ -86,19 +84,47 @@ fn value_text(value: &Value, field: &FieldDef, style: &ListStyle) -> String {
 }
 
 /// Lists that are written with commas alone.
-const JOINED: [&str; 11] = [
+const JOINED: [&str; 14] = [
     "tags",
     "disk.sizes",
     "nic.macs",
+    "nic.ips",
+    "nic.modes",
+    "nic.links",
+    "nic.bridges",
+    "nic.networks",
     "snodes",
     "snodes.group",
     "snodes.group.uuid",
     "pinst_list",
     "sinst_list",
     "summary",
-    "owner",
-    "pending",
 ];
+
+/// Of locks: nothing is a dash, lists are written with commas.
+const OF_LOCKS: [&str; 3] = ["mode", "owner", "pending"];
+
+fn of_lock(value: &Value) -> String {
+    let waiters = |value: &Value| match value.as_array().map(Vec::as_slice) {
+        Some([mode, jobs]) => format!("{}:{}", plain(mode), joined(jobs, ",")),
+        _ => plain(value),
+    };
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => {
+            let is_waiters = items.iter().any(Value::is_array);
+            let texts: Vec<String> = items.iter().map(waiters).collect();
+            texts.join(if is_waiters { ", " } else { "," })
+        }
+        other => plain(other),
+    }
+}
+
+fn joined(list: &Value, separator: &str) -> String {
+    let texts: Vec<String> = list.as_array().into_iter().flatten().map(plain).collect();
+    texts.join(separator)
+}
 
 /// Lists of moments, each of which is a pair of seconds and microseconds.
 const MOMENTS: [&str; 3] = ["opstart", "opexec", "opend"];

@@ -90,6 +90,7 @@ mod tests {
                 Cell::Unavailable,
             ]],
             unknown_fields: Vec::new(),
+            filtered: false,
         };
         let expected = json!([{
             "name": "web1",

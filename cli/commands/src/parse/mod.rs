@@ -1,10 +1,11 @@
-//! The small languages of option values: sizes, times, key=value lists, disks.
+//! The small languages of option values: sizes, times, key=value lists, disks, filters.
 //!
 //! Pure functions from text to values of the model. Whatever they refuse, they say what was given
 //! and what is accepted.
 
 pub mod disk;
 pub mod duration;
+pub mod filter;
 pub mod keyval;
 pub mod params;
 pub mod size;

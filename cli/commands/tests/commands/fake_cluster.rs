@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use gantry_client::{Client, InProcess};
+use gantry_engine::query::{Asked, Live, Picture, table};
+use gantry_engine::state::ClusterState;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{JobAttempt, JobId};
 use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
@@ -13,7 +15,7 @@ use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
     ConsoleChunk, Fields, JobChange, NewJob, PriorityChanged, QueryActors, QueryCluster,
-    QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryLocks, QueryTable, ReadConsole, StallRow,
+    QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable, ReadConsole, StallRow,
     SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
@@ -205,7 +207,13 @@ impl FakeCluster {
             QueryJobs::WIRE_NAME => state.jobs(&decode(body).expect("decodes")),
             QueryFields::WIRE_NAME => {
                 let asked: QueryFields = decode(body).expect("decodes");
-                let table = table_of(asked.resource, &asked.fields, &[]);
+                let table = table_of(&QueryTable {
+                    resource: asked.resource,
+                    fields: asked.fields,
+                    names: Vec::new(),
+                    archived: false,
+                    filter: None,
+                });
                 reply::<QueryFields>(&table.map(|table| Fields {
                     fields: table.fields,
                     unknown_fields: table.unknown_fields,
@@ -213,7 +221,6 @@ impl FakeCluster {
             }
             QueryTable::WIRE_NAME => state.table(&decode(body).expect("decodes")),
             QueryCluster::WIRE_NAME => reply::<QueryCluster>(&Ok(cluster())),
-            QueryLocks::WIRE_NAME => reply::<QueryLocks>(&locks()),
             QueryActors::WIRE_NAME => reply::<QueryActors>(&Ok(actors(path))),
             QueryFlight::WIRE_NAME => flight(&decode(body).expect("decodes")),
             QueryLinks::WIRE_NAME => reply::<QueryLinks>(&Ok(links())),
@@ -296,14 +303,14 @@ impl State {
     }
 
     fn table(&self, asked: &QueryTable) -> Result<Bytes, AskError> {
-        reply::<QueryTable>(&table_of(asked.resource, &asked.fields, &asked.names))
+        reply::<QueryTable>(&table_of(asked))
     }
 }
 
-fn table_of(resource: Resource, asked: &[String], names: &[String]) -> Result<Table, Fault> {
-    match resource {
-        Resource::Instance => select(&instances(), asked, names, "instance"),
-        Resource::Node => select(&nodes(), asked, names, "node"),
+fn table_of(asked: &QueryTable) -> Result<Table, Fault> {
+    match asked.resource {
+        Resource::Instance => select(&instances(), asked, "instance"),
+        Resource::Node => select(&nodes(), asked, "node"),
         Resource::Job => {
             let value =
                 |values: Vec<Value>| values.into_iter().map(Cell::Value).collect::<Vec<Cell>>();
@@ -342,10 +349,22 @@ fn table_of(resource: Resource, asked: &[String], names: &[String]) -> Result<Ta
                     FieldKind::Other,
                     value((0..5).map(|us| json!([NOW.seconds(), us])).collect()),
                 ),
+                (
+                    "archived",
+                    "Archived",
+                    FieldKind::Bool,
+                    value([true, false, false, false, false].map(Value::from).to_vec()),
+                ),
             ];
-            select(&fields, asked, names, "job")
+            select(&fields, asked, "job")
         }
-        Resource::Lock => Err(Fault::new(FaultCode::WrongInput, "ask /locks")),
+        Resource::Lock => {
+            let QueryTable { resource, fields, names, filter, .. } = asked;
+            let asked = Asked { resource: *resource, fields, names, filter: filter.as_ref() };
+            let (picture, jobs, locks) = (Picture::default(), BTreeMap::new(), locks());
+            let live = Live { picture: &picture, jobs: &jobs, archived: &[], locks: &locks };
+            table(&ClusterState::default(), live, asked)
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the fake cluster has: two nodes, three instances.
 
+use gantry_engine::query::{Asked, CompareAs, FilterCheck, FilterField};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision};
 use gantry_model::levels::LevelStanding;
-use gantry_model::messages::{ClusterInfo, Versions};
+use gantry_model::messages::{ClusterInfo, QueryTable, Versions};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
 use gantry_model::params::HypervisorKind;
@@ -28,33 +29,15 @@ fn uuids(first: u128, n_rows: u128) -> Vec<Cell> {
     (first..first + n_rows).map(|id| Cell::Value(json!(Uuid::from_u128(id)))).collect()
 }
 
-/// A table of which any fields and rows can be asked for.
-pub(crate) fn select(
-    fields: &[Field],
-    asked: &[String],
-    names: &[String],
-    what: &str,
-) -> Result<Table, Fault> {
-    let is_name = |cell: &Cell, name: &String| match cell {
-        Cell::Value(Value::String(text)) => text
-            .strip_prefix(name.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
-        Cell::Value(Value::Number(number)) => number.to_string() == *name,
-        _ => false,
-    };
-    let keys = &fields[0].3;
-    let mut rows: Vec<usize> = (0..keys.len()).collect();
-    if !names.is_empty() {
-        let find = |name: &String| {
-            keys.iter().position(|cell| is_name(cell, name)).ok_or_else(|| {
-                Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist"))
-            })
-        };
-        rows = names.iter().map(find).collect::<Result<_, _>>()?;
-    }
+/// A table of which any fields and rows can be asked for, with filters as the engine means them.
+pub(crate) fn select(fields: &[Field], asked: &QueryTable, what: &str) -> Result<Table, Fault> {
+    let QueryTable { resource, fields: shown, names, filter, .. } = asked;
+    let by_name = Asked { resource: *resource, fields: &[], names, filter: filter.as_ref() };
+    let by_name = by_name.rows_by_name();
+    let rows = rows(fields, by_name.as_deref().unwrap_or(names), what)?;
     let all: Vec<String> = fields.iter().map(|field| field.0.to_owned()).collect();
-    let asked = if asked.is_empty() { &all } else { asked };
-    let found = |name: &String| fields.iter().find(|field| field.0 == name);
+    let shown = if shown.is_empty() { &all } else { shown };
+    let found = |name: &str| fields.iter().find(|field| field.0 == name);
     let def = |name: &String| match found(name) {
         Some((name, title, kind, _)) => FieldDef {
             name: (*name).to_owned(),
@@ -69,12 +52,54 @@ pub(crate) fn select(
             doc: String::new(),
         },
     };
-    let cell = |name: &String, row: usize| found(name).map_or(Cell::Unknown, |f| f.3[row].clone());
-    Ok(Table {
-        fields: asked.iter().map(def).collect(),
-        rows: rows.iter().map(|row| asked.iter().map(|name| cell(name, *row)).collect()).collect(),
-        unknown_fields: asked.iter().filter(|name| found(name).is_none()).cloned().collect(),
-    })
+    let cell = |column: Option<&Field>, row: &Result<usize, Cell>| match (column, row) {
+        (None, _) => Cell::Unknown,
+        (Some(field), Ok(row)) => field.3[*row].clone(),
+        (Some(field), Err(key)) if field.0 == fields[0].0 => key.clone(),
+        (Some(_), Err(_)) => Cell::Unavailable,
+    };
+    let find = |name: &str| {
+        let column = found(name)?;
+        Some(FilterField { column, kind: column.2, compare: CompareAs::Plain })
+    };
+    let check = filter.as_ref().map(|filter| FilterCheck::new(filter, &find)).transpose()?;
+    let mut table = Table {
+        fields: shown.iter().map(def).collect(),
+        rows: Vec::new(),
+        unknown_fields: shown.iter().filter(|name| found(name).is_none()).cloned().collect(),
+        filtered: filter.is_some(),
+    };
+    for row in &rows {
+        if check.as_ref().is_none_or(|check| {
+            check.wants(&|column| cell(Some(*column), row)).expect("values that suit")
+        }) {
+            table.rows.push(shown.iter().map(|name| cell(found(name), row)).collect());
+        }
+    }
+    Ok(table)
+}
+
+/// The rows that are asked for; of jobs also those that do not exist, with their numbers.
+fn rows(fields: &[Field], names: &[String], what: &str) -> Result<Vec<Result<usize, Cell>>, Fault> {
+    let is_name = |cell: &Cell, name: &String| match cell {
+        Cell::Value(Value::String(text)) => text
+            .strip_prefix(name.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        Cell::Value(Value::Number(number)) => number.to_string() == *name,
+        _ => false,
+    };
+    let keys = &fields[0].3;
+    if names.is_empty() {
+        return Ok((0..keys.len()).map(Ok).collect());
+    }
+    let find = |name: &String| match keys.iter().position(|cell| is_name(cell, name)) {
+        Some(row) => Ok(Ok(row)),
+        None => match name.parse::<u64>() {
+            Ok(id) if what == "job" => Ok(Err(Cell::Value(json!(id)))),
+            _ => Err(Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist"))),
+        },
+    };
+    names.iter().map(find).collect()
 }
 
 pub(crate) fn instances() -> Vec<Field> {

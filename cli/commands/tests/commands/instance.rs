@@ -25,6 +25,27 @@ async fn list() {
     Session::new().check("instance-list", &lines).await;
 }
 
+// covers: C67 C111 C85 C211
+#[tokio::test(start_paused = true)]
+async fn list_filtered() {
+    let lines = [
+        "gnt-instance list 'status == \"running\"'",
+        "gnt-instance list -o name --no-headers 'name =~ m/^WEB/i and not oper_state'",
+        "gnt-instance list -o name,tags '\"a\" in tags'",
+        "gnt-instance list -o name 'web?' 'd*'",
+        "gnt-instance list -F -o name oper_state",
+        "gnt-instance list -o name 'ctime > 1795327674 and serial_no < 4'",
+        "gnt-instance list -o name 'name == \"nothing\" or name =* \"nothing*\"'",
+        "gnt-node list -o name 'drained or mfree > 1000'",
+        "gnt-node list -o name drained -F",
+        "gnt-job list 'id >= 8 and status != \"error\"'",
+        "gnt-job list --running --pending 'id != 14'",
+        "gnt-job list 7 99",
+        "gnt-job list --running 7 8 99",
+    ];
+    Session::new().check("list-filtered", &lines).await;
+}
+
 // covers: C68 C86 C112 C200
 #[tokio::test(start_paused = true)]
 async fn list_fields() {

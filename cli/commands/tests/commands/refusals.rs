@@ -151,9 +151,33 @@ async fn options_of_lists() {
         "gnt-instance list --units x",
         "gnt-instance list-fields colour",
         "gnt-node list nodd1 nodd2",
-        "gnt-job list 99",
     ];
     refused("refused-lists", &lines).await;
+}
+
+// covers: C211 C213
+#[tokio::test(start_paused = true)]
+async fn filters() {
+    let lines = [
+        "gnt-instance list 'name =='",
+        "gnt-instance list 'name == web1'",
+        "gnt-instance list 'status == \"running\" and (be/vcpus > 2'",
+        "gnt-instance list 'name =~ m/web/x'",
+        "gnt-instance list 'name =~ /(/'",
+        "gnt-instance list -F web*",
+        "gnt-instance list -F web1 web2",
+        "gnt-instance list -F",
+        "gnt-instance list 'colour == 5'",
+        "gnt-instance list 'name == 5'",
+        "gnt-instance list 'oper_ram > \"much\"'",
+        "gnt-instance list 'name == \"web9\"'",
+        "gnt-node list -F name",
+        "gnt-node list '1 in pinst_cnt'",
+        "gnt-job list 'status > 5'",
+        "gnt-job list 7 x",
+        "gnt-job list 7 'id == 8'",
+    ];
+    refused("refused-filters", &lines).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,6 +124,7 @@ async fn row(stage: &Stage, name: &str) -> Result<(InstanceUuid, String), Daemon
         fields: vec!["uuid".into(), "status".into()],
         names: vec![name.into()],
         archived: false,
+        filter: None,
     };
     let table = client(stage)
         .await?

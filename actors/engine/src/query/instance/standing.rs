@@ -127,14 +127,14 @@ fn console(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
 }
 
 pub(super) const COLUMNS: &[Column<Instance>] = &[
-    column!("name", "Instance", Text, "Name of the instance", |_, _, i| text(i.name.as_str())),
+    column!(Name: "name", "Instance", Text, "Name of the instance", |_, _, i| text(i.name.as_str())),
     column!("hypervisor", "Hypervisor", Text, "What runs it", |_, _, i| {
         text(i.hypervisor().as_str())
     }),
     column!("os", "OS", Text, "Operating system", |_, _, i| {
         if i.os.is_empty() { Cell::Unavailable } else { text(i.os.clone()) }
     }),
-    column!("pnode", "Primary_node", Text, "Node that it runs on", |s, _, i| node_name(s, i)),
+    column!(Name: "pnode", "Primary_node", Text, "Node that it runs on", |s, _, i| node_name(s, i)),
     column!("status", "Status", Text, "Wanted and actual state", status),
     column!(
         "status.fault",

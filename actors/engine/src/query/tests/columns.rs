@@ -259,8 +259,8 @@ fn columns_of_a_lock() {
     let expected = json!({
         "name": name,
         "mode": "shared",
-        "owner": ["job/1", "job/2"],
-        "pending": ["exclusive:job/3,job/4", "shared:job/5"],
+        "owner": ["1", "2"],
+        "pending": [["exclusive", ["3", "4"]], ["shared", ["5"]]],
     });
     check(&view, Resource::Lock, &name, &expected);
 }
@@ -271,7 +271,17 @@ fn a_lock_that_is_only_waited_for_has_no_owner() {
     let (name, mode) = (LockName::bgl(), None);
     view.locks = vec![LockRow { name, mode, owners: Vec::new(), pending: Vec::new() }];
     let table = view.table(Resource::Lock, &["mode", "owner", "pending"], &[]);
-    assert_eq!(table.rows, [vec![Cell::Unavailable; 3]]);
+    let cells = [json!(null), json!([]), json!([])].map(Cell::Value);
+    assert_eq!(table.rows, [cells]);
+}
+
+// covers: C85
+#[test]
+fn a_job_that_does_not_exist_has_a_row_with_its_number() {
+    let (view, job) = with_job();
+    let table = view.table(Resource::Job, &["status", "id", "nope"], &["99", &job.to_string()]);
+    assert_eq!(table.rows[0], [Cell::Unavailable, Cell::Value(json!(99)), Cell::Unknown]);
+    assert_eq!(table.rows[1][1], Cell::Value(json!(job.0)));
 }
 
 #[test]

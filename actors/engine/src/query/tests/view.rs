@@ -8,13 +8,14 @@ use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::locks::LockRow;
 use gantry_model::messages::Report;
 use gantry_model::params::HypervisorKind;
-use gantry_model::query::{Cell, Resource, Table};
+use gantry_model::query::{Cell, Filter, Resource, Table};
 use gantry_model::report::{GuestReport, GuestState, NodeInfo, ReportEvent, UnreadableGuest};
 use gantry_model::units::{MiB, Timestamp};
 use gantry_wire::BootId;
+use serde::Deserialize as _;
 use uuid::Uuid;
 
-use super::super::{Live, Picture, table};
+use super::super::{Asked, Live, Picture, table};
 use crate::state::tests::sample::{Log, instance_id, instance_name};
 
 pub(super) fn boot(number: u8) -> BootId {
@@ -92,14 +93,38 @@ impl View {
         fields: &[&str],
         names: &[&str],
     ) -> Result<Table, Fault> {
+        let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let (fields, names) = (owned(fields), owned(names));
+        self.answer(Asked { resource, fields: &fields, names: &names, filter: None })
+    }
+
+    /// The first column of the rows that a filter wants, which is given in its serialised form.
+    pub(super) fn wanted(
+        &self,
+        resource: Resource,
+        field: &str,
+        filter: &serde_json::Value,
+    ) -> Result<Vec<serde_json::Value>, Fault> {
+        let filter = Filter::deserialize(filter).expect("a filter");
+        let fields = [field.to_owned()];
+        let asked = Asked { resource, fields: &fields, names: &[], filter: Some(&filter) };
+        let table = self.answer(asked)?;
+        assert!(table.filtered);
+        let rows = table.rows.into_iter().map(|mut row| match row.remove(0) {
+            Cell::Value(value) => value,
+            other => serde_json::json!(format!("{other:?}")),
+        });
+        Ok(rows.collect())
+    }
+
+    fn answer(&self, asked: Asked<'_>) -> Result<Table, Fault> {
         let live = Live {
             picture: &self.picture,
             jobs: &self.jobs,
             archived: &self.archived,
             locks: &self.locks,
         };
-        let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        table(&self.log.state, live, resource, &owned(fields), &owned(names))
+        table(&self.log.state, live, asked)
     }
 
     pub(super) fn table(&self, resource: Resource, fields: &[&str], names: &[&str]) -> Table {

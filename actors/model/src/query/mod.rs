@@ -1,7 +1,18 @@
 //! Queries: what is asked, and tables as answers (rows C206–C208, O17, O18).
 
+mod filter;
+mod pattern;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use filter::{
+    Comparison, FILTER_DEPTH_MAX, FILTER_NODES_MAX, FILTER_PATTERNS_MAX, FILTER_TEXT_BYTES_MAX,
+    Filter, FilterLimit, FilterValue,
+};
+pub use pattern::{
+    PATTERN_BYTES_MAX, PATTERN_DEPTH_MAX, PATTERN_MEMORY_BYTES_MAX, Pattern, PatternError,
+};
 
 /// What is listed.
 #[derive(
@@ -118,4 +129,8 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
     /// Columns that do not exist.
     pub unknown_fields: Vec<String>,
+    /// Whether the filter that was sent was obeyed. A program that knows of none leaves this out, and
+    /// whoever asked must not take all rows for the wanted ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filtered: bool,
 }
