@@ -200,6 +200,7 @@ impl Machine {
                 memory_available_bytes: 48 << 30,
                 cpus: 8,
                 boot_time_seconds: 1_577_836_000,
+                ..NodeResources::default()
             })),
             membership: Arc::new(SimMembership {
                 forgotten: self.forgotten.clone(),

@@ -1,5 +1,6 @@
 //! What the machine has: memory, processors, boot time, disk space.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Why a resource could not be measured.
@@ -44,6 +45,12 @@ pub struct NodeResources {
     pub cpus: u32,
     /// When it was booted, in seconds since 1970.
     pub boot_time_seconds: u64,
+    /// What the kernel calls this run of it, as the number of a UUID; 0 when it does not say.
+    pub boot_id: u128,
+    /// Processor sockets; 0 when the kernel does not say, as on many virtual machines.
+    pub cpu_sockets: u32,
+    /// NUMA domains; 0 when the kernel knows of none.
+    pub numa_nodes: u32,
 }
 
 impl NodeResources {
@@ -54,7 +61,15 @@ impl NodeResources {
     pub fn measure() -> Result<Self, ResourceError> {
         let meminfo = read("/proc/meminfo")?;
         let stat = read("/proc/stat")?;
-        Self::parse(&meminfo, &stat)
+        let measured = Self::parse(&meminfo, &stat)?;
+        // Not every kernel and container has these.
+        let text = |path| std::fs::read_to_string(path).unwrap_or_default();
+        Ok(Self {
+            boot_id: boot_id(&text("/proc/sys/kernel/random/boot_id")),
+            cpu_sockets: cpu_sockets(&text("/proc/cpuinfo")),
+            numa_nodes: numa_nodes(Path::new("/sys/devices/system/node")),
+            ..measured
+        })
     }
 
     fn parse(meminfo: &str, stat: &str) -> Result<Self, ResourceError> {
@@ -76,8 +91,32 @@ impl NodeResources {
             memory_available_bytes: memory("MemAvailable")?,
             cpus: u32::try_from(stat.lines().filter(is_cpu).count()).unwrap_or(u32::MAX),
             boot_time_seconds,
+            ..Self::default()
         })
     }
+}
+
+fn boot_id(text: &str) -> u128 {
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).unwrap_or_default()
+}
+
+fn cpu_sockets(cpuinfo: &str) -> u32 {
+    let id = |line: &str| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == "physical id").then(|| value.trim().to_owned())
+    };
+    let ids: BTreeSet<String> = cpuinfo.lines().filter_map(id).collect();
+    u32::try_from(ids.len()).unwrap_or(u32::MAX)
+}
+
+fn numa_nodes(directory: &Path) -> u32 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let is_node =
+        |name: &str| name.strip_prefix("node").is_some_and(|rest| rest.parse::<u32>().is_ok());
+    let nodes = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_node));
+    u32::try_from(nodes.count()).unwrap_or(u32::MAX)
 }
 
 fn kib(meminfo: &str, field: &str) -> Option<u64> {
@@ -128,8 +167,25 @@ mod tests {
                 memory_available_bytes: 1000 * 1024,
                 cpus: 2,
                 boot_time_seconds: 1_700_000_000,
+                ..NodeResources::default()
             }
         );
+    }
+
+    #[test]
+    fn what_only_some_kernels_say_is_understood_or_nothing() {
+        assert_eq!(boot_id("00000000-0000-4000-8000-0000000000ff\n"), 0x4000_8000_0000_0000_00ff);
+        assert_eq!(boot_id(""), 0);
+        let cpuinfo = "processor\t: 0\nphysical id\t: 0\n\nprocessor\t: 1\nphysical id\t: 1\n\n\
+                       processor\t: 2\nphysical id\t: 1\n";
+        assert_eq!(cpu_sockets(cpuinfo), 2);
+        assert_eq!(cpu_sockets("processor\t: 0\n"), 0);
+        let directory = tempfile::tempdir().expect("a directory");
+        for name in ["node0", "node1", "nodes", "has_cpu"] {
+            std::fs::create_dir(directory.path().join(name)).expect("made");
+        }
+        assert_eq!(numa_nodes(directory.path()), 2);
+        assert_eq!(numa_nodes(&directory.path().join("none")), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::ids::{InstanceUuid, RunEpoch};
 use crate::names::InstanceName;
@@ -27,6 +28,15 @@ pub struct NodeInfo {
     pub cpus: u32,
     /// When it was booted.
     pub booted: Timestamp,
+    /// What its kernel calls this run of the system; nil when it does not say.
+    #[serde(default)]
+    pub boot_id: Uuid,
+    /// Processor sockets; 0 when it does not say.
+    #[serde(default)]
+    pub cpu_sockets: u32,
+    /// NUMA domains; 0 when it does not say.
+    #[serde(default)]
+    pub numa_nodes: u32,
     /// Versions and abilities of each hypervisor there, for people.
     pub hypervisors: Vec<(HypervisorKind, String)>,
 }

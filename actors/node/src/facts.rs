@@ -152,6 +152,9 @@ pub(crate) async fn node_info(
         disk_free: MiB(disk_free),
         cpus: resources.cpus,
         booted: Timestamp(resources.boot_time_seconds * 1_000_000),
+        boot_id: Uuid::from_u128(resources.boot_id),
+        cpu_sockets: resources.cpu_sockets,
+        numa_nodes: resources.numa_nodes,
         hypervisors,
     })
 }

@@ -14,6 +14,7 @@ use crate::instance::InstanceCommand;
 use crate::io::Io;
 use crate::job::JobCommand;
 use crate::node::NodeCommand;
+use crate::parse::words::split_words;
 use crate::program::Program;
 use crate::top::{
     complete, completion, daemon, demo, doctor, install_links, install_man, install_units, join,
@@ -156,7 +157,10 @@ pub fn command_of(program: Program) -> Command {
         .propagate_version(true)
         .infer_subcommands(false)
         .subcommand_required(true)
-        .arg_required_else_help(true);
+        .arg_required_else_help(true)
+        // As with Ganeti's parser the last one counts, so that defaults from the environment can be
+        // overridden.
+        .args_override_self(true);
     let base = GlobalArgs::augment_args(base);
     let (command, about) = match program {
         Program::Gantry => (
@@ -188,6 +192,7 @@ fn take_what_follows(command: Command) -> Command {
 /// Reads arguments; the first is the name of the program.
 pub(crate) fn parse(args: &[OsString], io: &Io) -> Result<Invocation, NoCommand> {
     let program = args.first().map_or(Program::Gantry, |path| Program::of_path(path));
+    let args = &with_list_defaults(program, args, io)?;
     let mut command = command_of(program);
     if !io.stdout_is_terminal {
         command = command.term_width(HELP_COLUMNS);
@@ -200,6 +205,36 @@ pub(crate) fn parse(args: &[OsString], io: &Io) -> Result<Invocation, NoCommand>
     let command = command_from(program, &matches).map_err(no_command)?;
     let verb = deepest_name(&matches);
     Ok(Invocation { globals, name: (command.noun(), verb), command })
+}
+
+/// Puts the words of GNT_INSTANCE_LIST or GNT_NODE_LIST behind `list`, before what was typed
+/// (C209).
+fn with_list_defaults(
+    program: Program,
+    args: &[OsString],
+    io: &Io,
+) -> Result<Vec<OsString>, NoCommand> {
+    let (noun, verb_idx) = match program {
+        Program::Gantry => (args.get(1).and_then(|noun| noun.to_str()), 2),
+        Program::Instance => (Some("instance"), 1),
+        Program::Node => (Some("node"), 1),
+        Program::Cluster | Program::Job | Program::Debug => (None, 1),
+    };
+    let variable = match noun {
+        Some("instance") => "GNT_INSTANCE_LIST",
+        Some("node") => "GNT_NODE_LIST",
+        _ => return Ok(args.to_vec()),
+    };
+    let is_list = args.get(verb_idx).is_some_and(|verb| verb == "list");
+    let Some(line) = io.var(variable).filter(|_| is_list) else { return Ok(args.to_vec()) };
+    let unreadable = |why: &dyn std::fmt::Display| {
+        NoCommand::Usage(format!("error: {variable} cannot be read as options: {why}\n"))
+    };
+    let line = line.to_str().ok_or_else(|| unreadable(&"it is not text in UTF-8"))?;
+    let words = split_words(line).map_err(|error| unreadable(&error))?;
+    let (before, after) = args.split_at(verb_idx + 1);
+    let words = words.into_iter().map(OsString::from);
+    Ok(before.iter().cloned().chain(words).chain(after.iter().cloned()).collect())
 }
 
 fn command_from(program: Program, matches: &ArgMatches) -> Result<GantryCommand, clap::Error> {

@@ -123,6 +123,7 @@ fn kind_word(kind: FieldKind) -> &'static str {
     match kind {
         FieldKind::Text => "Text",
         FieldKind::Number => "Number",
+        FieldKind::Float => "Floating-point number",
         FieldKind::Unit => "Storage size",
         FieldKind::Bool => "Boolean",
         FieldKind::Timestamp => "Timestamp",

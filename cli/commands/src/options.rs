@@ -5,6 +5,7 @@ use gantry_model::units::MiB;
 
 use crate::context::Context;
 use crate::output::cells::ListStyle;
+use crate::output::info::Info;
 use crate::parse::size::Unit;
 
 /// Urgency as it is typed (Q30).
@@ -110,13 +111,29 @@ pub(crate) struct ListArgs {
 pub(crate) struct FilterArgs {
     /// Take the argument as a filter, also where it could be a name
     ///
-    /// A single argument with a blank, a quote, a parenthesis or an operator is taken as one anyway.
-    /// Fields are compared by == != < <= > >= with numbers and quoted texts, by =~ and !~ with
-    /// regular expressions as in name =~ m/^web/i, by =* and !* with patterns as in
-    /// name =* "web*"; "text" in field looks into lists; a field alone must be true; and, or, not
-    /// and parentheses join conditions.
+    /// A single argument with a blank, a quote, a parenthesis or an operator is taken as one
+    /// anyway. Fields are compared by == != < <= > >= with numbers and quoted texts, by =~ and !~
+    /// with regular expressions as in name =~ m/^web/i, by =* and !* with patterns as in name =*
+    /// "web*"; "text" in field looks into lists; a field alone must be true; and, or, not and
+    /// parentheses join conditions.
     #[arg(short = 'F', long = "filter")]
     pub force_filter: bool,
+}
+
+/// How numbers are written in what is shown of one thing.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct RomanArgs {
+    /// Write whole numbers as the Romans did
+    #[arg(long)]
+    pub roman: bool,
+}
+
+impl RomanArgs {
+    /// The tree with its numbers as wished.
+    #[must_use]
+    pub(crate) fn of(self, info: Info) -> Info {
+        if self.roman { info.in_roman() } else { info }
+    }
 }
 
 /// How a list of something else than objects is written (§H).

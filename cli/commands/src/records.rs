@@ -3,6 +3,8 @@
 use gantry_model::query::{Cell, Table};
 use serde_json::Value;
 
+use crate::output::info::{Info, parameters};
+
 /// One row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
@@ -59,5 +61,35 @@ impl<'a> Record<'a> {
     #[must_use]
     pub(crate) fn items(&self, field: &str) -> &'a [Value] {
         self.value(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A set of parameters that is a field; `set` is the field with those that are not defaults (C218).
+#[must_use]
+pub(crate) fn filled(record: &Record<'_>, all: &str, set: &str) -> Info {
+    filled_with(record, all, set, None)
+}
+
+/// The same with one more.
+#[must_use]
+pub(crate) fn filled_with(
+    record: &Record<'_>,
+    all: &str,
+    set: &str,
+    more: Option<(&str, &Value)>,
+) -> Info {
+    let object = |field: &str| record.value(field).and_then(Value::as_object);
+    let all = object(all).into_iter().flatten().map(|(name, value)| (name.as_str(), value));
+    let rows: Vec<(String, String)> =
+        all.chain(more).map(|(name, value)| (name.to_owned(), leaf(value))).collect();
+    parameters(&rows, |name| object(set).is_some_and(|set| set.contains_key(name)))
+}
+
+/// A value in one line.
+#[must_use]
+pub(crate) fn leaf(value: &Value) -> String {
+    match Info::json(value) {
+        Info::Text(text) => text,
+        Info::List(_) | Info::Map(_) => value.to_string(),
     }
 }

@@ -1,9 +1,10 @@
 //! What a filter means (rows C211, C212): which rows of a table it wants.
 //!
-//! As Ganeti's query daemon has it, because scripts rely on it: a value that is not there (the node is
-//! offline, the guest does not run) satisfies every condition on it, and so fails under `not` and
-//! `!=`; comparing what cannot be compared is refused and never just false. What a field can be is
-//! known before any row is looked at, so most of that is refused even where there are no rows.
+//! As Ganeti's query daemon has it, because scripts rely on it: a value that is not there (the
+//! node is offline, the guest does not run) satisfies every condition on it, and so fails under
+//! `not` and `!=`; comparing what cannot be compared is refused and never just false. What a field
+//! can be is known before any row is looked at, so most of that is refused even where there are no
+//! rows.
 
 use std::cmp::Ordering;
 
@@ -217,12 +218,13 @@ impl Test<'_> {
             | (Self::Matches(_) | Self::Compare(_, FilterValue::Text(_)), FieldKind::Text)
             | (
                 Self::Compare(_, FilterValue::Number(_)),
-                FieldKind::Number | FieldKind::Unit | FieldKind::Timestamp,
+                FieldKind::Number | FieldKind::Float | FieldKind::Unit | FieldKind::Timestamp,
             ) => true,
             (
                 Self::IsTrue | Self::Matches(_) | Self::Compare(..) | Self::Contains(_),
                 FieldKind::Text
                 | FieldKind::Number
+                | FieldKind::Float
                 | FieldKind::Unit
                 | FieldKind::Timestamp
                 | FieldKind::Bool,
@@ -236,9 +238,8 @@ impl Test<'_> {
             Self::IsTrue => format!("filter: field '{name}' is {what}, not true or false"),
             Self::Compare(comparison, with) => {
                 let operator = comparison.as_str();
-                format!(
-                    "filter: field '{name}' is {what}, it cannot be compared ({operator}) with {with}"
-                )
+                let how = format!("compared ({operator}) with {with}");
+                format!("filter: field '{name}' is {what}, it cannot be {how}")
             }
             Self::Matches(_) => {
                 format!("filter: field '{name}' is {what}, which no regular expression matches")
@@ -253,7 +254,7 @@ impl Test<'_> {
 fn kind_words(kind: FieldKind) -> &'static str {
     match kind {
         FieldKind::Text => "a text",
-        FieldKind::Number => "a number",
+        FieldKind::Number | FieldKind::Float => "a number",
         FieldKind::Unit => "a size (a number of MiB)",
         FieldKind::Bool => "true or false",
         FieldKind::Timestamp => "a time (a number of seconds)",

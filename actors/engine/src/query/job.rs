@@ -1,4 +1,4 @@
-//! Columns of jobs.
+//! Columns of jobs (X55).
 
 use std::sync::Arc;
 
@@ -68,12 +68,12 @@ fn log_line(line: &LogLine) -> Value {
 pub(super) const COLUMNS: Columns<JobRecord> = Columns { tables: &[TABLE], aliases: &[] };
 
 const TABLE: &[Column<JobRecord>] = &[
-    column!("id", "ID", Number, "Number of the job", |_, _, j| number(j.id.0)),
-    column!("status", "Status", Text, "State", |_, l, j| text(status(l, j).as_str())),
+    column!("id", "ID", Number, "Job ID", |_, _, j| number(j.id.0)),
+    column!("status", "Status", Text, "Job status", |_, l, j| text(status(l, j).as_str())),
     column!("summary", "Summary", Other, "List of per-opcode summaries", |_, _, j| {
         of_ops(j, |op| json!(op.input.op.summary()))
     }),
-    column!("priority", "Priority", Number, "Urgency, lower is more urgent", |_, _, j| {
+    column!("priority", "Priority", Number, "Current job priority (19 to -20)", |_, _, j| {
         Cell::Value(serde_json::Value::from(j.priority()))
     }),
     column!(
@@ -97,7 +97,7 @@ const TABLE: &[Column<JobRecord>] = &[
         "Timestamp of job end (tuple containing seconds and microseconds)",
         |_, _, j| time(j.end)
     ),
-    column!("archived", "Archived", Bool, "Whether the job is archived", |s, _, j| {
+    column!("archived", "Archived", Bool, "Whether job is archived", |s, _, j| {
         flag(!s.jobs.contains_key(&j.id))
     }),
     column!("ops", "OpCodes", Other, "List of all opcodes", |_, _, j| {

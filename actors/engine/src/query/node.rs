@@ -1,4 +1,6 @@
-//! Columns of nodes.
+//! Columns of nodes (X52).
+//!
+//! Beyond Ganeti's there is `address`, which has the port that Ganeti's addresses lack.
 
 use std::sync::Arc;
 
@@ -6,6 +8,7 @@ use gantry_model::errors::Fault;
 use gantry_model::objects::Node;
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::NodeInfo;
+use serde_json::{Value, json};
 
 use super::nice_sort::nice_key;
 use super::picture::NodePicture;
@@ -67,52 +70,64 @@ fn host(address: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-pub(super) const COLUMNS: Columns<Node> = Columns { tables: &[TABLE], aliases: &[] };
+/// A number of which 0 means that the node does not say it.
+fn said(value: u32) -> Cell {
+    if value == 0 { Cell::NoData } else { number(value) }
+}
 
-const TABLE: &[Column<Node>] = &[
-    column!(Name: "name", "Node", Text, "Name of the node", |_, _, n| text(n.name.as_str())),
-    column!("dtotal", "DTotal", Unit, "Size of the storage for instances", |_, l, n| {
-        info(l, n, |info| number(info.disk_total.0))
-    }),
-    column!("dfree", "DFree", Unit, "Free space for instances", |_, l, n| {
-        info(l, n, |info| number(info.disk_free.0))
-    }),
-    column!("mtotal", "MTotal", Unit, "Memory of the node", |_, l, n| {
-        info(l, n, |info| number(info.memory_total.0))
-    }),
-    column!("mnode", "MNode", Unit, "Memory used by the node itself", |_, l, n| {
-        info(l, n, |info| number(info.memory_node.0))
-    }),
-    column!("mfree", "MFree", Unit, "Memory free for instances", |_, l, n| {
-        info(l, n, |info| number(info.memory_free.0))
-    }),
-    column!("pinst_cnt", "Pinst", Number, "Instances with this primary", |s, _, n| {
-        count(s.instances.values().filter(|i| i.primary == n.uuid).count())
-    }),
-    column!("sinst_cnt", "Sinst", Number, "Instances with this secondary", |_, _, _| count(0)),
-    column!("pinst_list", "PriInstances", Other, "Instances with this primary", |s, _, n| {
-        list(primaries(s, n))
-    }),
-    column!("sinst_list", "SecInstances", Other, "Instances with this secondary", |_, _, _| {
-        list(Vec::<String>::new())
-    }),
-    column!("ctotal", "CTotal", Number, "Processors", |_, l, n| {
-        info(l, n, |info| number(info.cpus))
-    }),
-    column!("role", "Role", Text, "M, C, R, D or O", |s, _, n| text(role(s, n))),
-    column!("master", "IsMaster", Bool, "Whether it is the master", |s, _, n| {
+/// What a node has in Ganeti where nobody has set its parameters, and what it has here, where they
+/// cannot be set: none of them changes anything yet.
+fn parameters() -> Value {
+    json!({
+        "cpu_speed": 1,
+        "exclusive_storage": false,
+        "oob_program": "",
+        "ovs": false,
+        "ovs_link": "",
+        "ovs_name": "switch1",
+        "spindle_count": 1,
+        "ssh_port": 22,
+    })
+}
+
+fn parameter(name: &str) -> Cell {
+    parameters().get(name).map_or(Cell::Unavailable, |value| Cell::Value(value.clone()))
+}
+
+pub(super) const COLUMNS: Columns<Node> =
+    Columns { tables: &[CONFIGURED, LIVE, PARAMETERS, COMMON], aliases: &[] };
+
+/// What is configured.
+const CONFIGURED: &[Column<Node>] = &[
+    column!(Name: "name", "Node", Text, "Node name", |_, _, n| text(n.name.as_str())),
+    column!("role", "Role", Text, ROLE_DOC, |s, _, n| text(role(s, n))),
+    column!("master", "IsMaster", Bool, "Whether node is master", |s, _, n| {
         flag(s.master == Some(n.uuid))
     }),
-    column!("master_candidate", "MasterC", Bool, "Whether it is a candidate", |_, _, n| {
-        flag(n.master_candidate)
+    column!(
+        "master_candidate",
+        "MasterC",
+        Bool,
+        "Whether node is a master candidate",
+        |_, _, n| flag(n.master_candidate)
+    ),
+    column!(
+        "master_capable",
+        "MasterCapable",
+        Bool,
+        "Whether node can become a master candidate",
+        |_, _, n| flag(n.master_capable)
+    ),
+    column!("offline", "Offline", Bool, "Whether node is marked offline", |_, _, n| {
+        flag(n.offline)
     }),
-    column!("offline", "Offline", Bool, "Whether it is offline", |_, _, n| flag(n.offline)),
-    column!("drained", "Drained", Bool, "Whether it is drained", |_, _, n| flag(n.drained)),
-    column!("vm_capable", "VMCapable", Bool, "Whether it may run instances", |_, _, n| {
+    column!("drained", "Drained", Bool, "Whether node is drained", |_, _, n| flag(n.drained)),
+    column!("vm_capable", "VMCapable", Bool, "Whether node can host instances", |_, _, n| {
         flag(n.vm_capable)
     }),
-    column!("master_capable", "MasterCapable", Bool, "Whether it may become master", |_, _, n| {
-        flag(n.master_capable)
+    column!("powered", "Powered", Bool, "Whether node is thought to be powered on", |_, _, _| {
+        // No node has a program that could tell.
+        Cell::Unavailable
     }),
     column!("pip", "PrimaryIP", Text, "Primary IP address", |_, _, n| text(host(&n.address))),
     column!("sip", "SecondaryIP", Text, "Secondary IP address", |_, _, n| text(host(&n.address))),
@@ -125,12 +140,160 @@ const TABLE: &[Column<Node>] = &[
     column!("group.uuid", "GroupUUID", Text, "UUID of node group", |_, _, n| {
         text(n.group.to_string())
     }),
-    column!("bootid", "BootID", Text, "This run of its daemon", |_, l, n| {
-        of_picture(l, n, |picture| text(picture.boot.to_string()))
+    column!(
+        "pinst_cnt",
+        "Pinst",
+        Number,
+        "Number of instances with this node as primary",
+        |s, _, n| count(s.instances.values().filter(|i| i.primary == n.uuid).count())
+    ),
+    column!(
+        "sinst_cnt",
+        "Sinst",
+        Number,
+        "Number of instances with this node as secondary",
+        |_, _, _| count(0)
+    ),
+    column!(
+        "pinst_list",
+        "PriInstances",
+        Other,
+        "List of instances with this node as primary",
+        |s, _, n| list(primaries(s, n))
+    ),
+    column!(
+        "sinst_list",
+        "SecInstances",
+        Other,
+        "List of instances with this node as secondary",
+        |_, _, _| list(Vec::<String>::new())
+    ),
+    // Ganeti has them in name only, as well.
+    column!("hv_state", "HypervisorState", Other, "Hypervisor state", |_, _, _| {
+        Cell::Unavailable
     }),
-    column!("tags", "Tags", Other, "Tags", |_, _, n| list(n.tags.iter().cloned())),
-    column!("ctime", "CTime", Timestamp, "When it was added", |_, _, n| number(n.ctime.0)),
-    column!("mtime", "MTime", Timestamp, "When it changed last", |_, _, n| number(n.mtime.0)),
-    column!("serial_no", "SerialNo", Number, "Number of changes", |_, _, n| number(n.serial.0)),
-    column!("uuid", "UUID", Text, "Its id", |_, _, n| text(n.uuid.to_string())),
+    column!("disk_state", "DiskState", Other, "Disk state", |_, _, _| Cell::Unavailable),
 ];
+
+/// What the node says.
+const LIVE: &[Column<Node>] = &[
+    column!(
+        "dtotal",
+        "DTotal",
+        Unit,
+        "Total storage space on storage unit for instance disk allocation",
+        |_, l, n| info(l, n, |info| number(info.disk_total.0))
+    ),
+    column!("dfree", "DFree", Unit, "Available storage space on storage unit", |_, l, n| {
+        info(l, n, |info| number(info.disk_free.0))
+    }),
+    column!(
+        "mtotal",
+        "MTotal",
+        Unit,
+        "Total amount of memory of physical machine",
+        |_, l, n| info(l, n, |info| number(info.memory_total.0))
+    ),
+    column!("mnode", "MNode", Unit, "Amount of memory used by node (dom0 for Xen)", |_, l, n| {
+        info(l, n, |info| number(info.memory_node.0))
+    }),
+    column!("mfree", "MFree", Unit, "Memory available for instance allocations", |_, l, n| {
+        info(l, n, |info| number(info.memory_free.0))
+    }),
+    column!("ctotal", "CTotal", Number, "Number of logical processors", |_, l, n| {
+        info(l, n, |info| number(info.cpus))
+    }),
+    column!(
+        "cnos",
+        "CNOs",
+        Number,
+        "Number of logical processors used by the node OS (dom0 for Xen)",
+        // The guests are processes beside it: it may use all of them.
+        |_, l, n| info(l, n, |info| number(info.cpus))
+    ),
+    column!(
+        "cnodes",
+        "CNodes",
+        Number,
+        "Number of NUMA domains on node (if exported by hypervisor)",
+        |_, l, n| info(l, n, |info| said(info.numa_nodes))
+    ),
+    column!(
+        "csockets",
+        "CSockets",
+        Number,
+        "Number of physical CPU sockets (if exported by hypervisor)",
+        |_, l, n| info(l, n, |info| said(info.cpu_sockets))
+    ),
+    // Nobody counts spindles, because there is no exclusive storage.
+    column!(
+        "spfree",
+        "SpFree",
+        Number,
+        "Available spindles in volume group (exclusive storage only)",
+        |_, l, n| info(l, n, |_| Cell::NoData)
+    ),
+    column!(
+        "sptotal",
+        "SpTotal",
+        Number,
+        "Total spindles in volume group (exclusive storage only)",
+        |_, l, n| info(l, n, |_| Cell::NoData)
+    ),
+    column!(
+        "bootid",
+        "BootID",
+        Text,
+        "Random UUID renewed for each system reboot, can be used for detecting reboots by \
+         tracking changes",
+        |_, l, n| {
+            info(l, n, |info| match info.boot_id.is_nil() {
+                true => Cell::NoData,
+                false => text(info.boot_id.to_string()),
+            })
+        }
+    ),
+];
+
+/// `ndp!("name", "Title", Kind; …)`: a column for each parameter.
+macro_rules! ndp {
+    ($($name:literal, $title:literal, $kind:ident;)*) => {
+        &[
+            column!("ndparams", "NodeParameters", Other, "Merged node parameters",
+                |_, _, _| Cell::Value(parameters())),
+            column!("custom_ndparams", "CustomNodeParameters", Other, "Custom node parameters",
+                |_, _, _| Cell::Value(json!({}))),
+            $(column!(concat!("ndp/", $name), $title, $kind,
+                concat!("The \"", $name, "\" node parameter"), |_, _, _| parameter($name)),)*
+        ]
+    };
+}
+
+const PARAMETERS: &[Column<Node>] = ndp!(
+    "cpu_speed", "ndp/cpu_speed", Float;
+    "exclusive_storage", "ExclusiveStorage", Bool;
+    "oob_program", "OutOfBandProgram", Other;
+    "ovs", "OpenvSwitch", Bool;
+    "ovs_link", "OpenvSwitchLink", Other;
+    "ovs_name", "OpenvSwitchName", Other;
+    "spindle_count", "SpindleCount", Number;
+    "ssh_port", "ndp/ssh_port", Number;
+);
+
+/// What all objects have.
+const COMMON: &[Column<Node>] = &[
+    column!("tags", "Tags", Other, "Tags", |_, _, n| list(n.tags.iter().cloned())),
+    column!("ctime", "CTime", Timestamp, "Creation timestamp", |_, _, n| number(n.ctime.0)),
+    column!("mtime", "MTime", Timestamp, "Modification timestamp", |_, _, n| number(n.mtime.0)),
+    column!(
+        "serial_no",
+        "SerialNo",
+        Number,
+        "Node object serial number, incremented on each modification",
+        |_, _, n| number(n.serial.0)
+    ),
+    column!("uuid", "UUID", Text, "Node UUID", |_, _, n| text(n.uuid.to_string())),
+];
+
+const ROLE_DOC: &str = "Node role; \"M\" for master, \"C\" for master candidate, \"R\" for \
+                        regular, \"D\" for drained, \"O\" for offline";

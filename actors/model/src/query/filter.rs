@@ -2,8 +2,8 @@
 //!
 //! A filter is a tree; its serialised form is Ganeti's, nested lists that begin with an operator:
 //! `["&", ["==", "pnode", "node1"], ["!", ["?", "offline"]]]`. It is read with all its limits, from
-//! JSON and from our wire alike. The language that people type is the command's; what a filter means
-//! is the engine's.
+//! JSON and from our wire alike. The language that people type is the command's; what a filter
+//! means is the engine's.
 
 mod serial;
 #[cfg(test)]
@@ -19,8 +19,8 @@ use super::pattern::Pattern;
 /// conditions of conditions; higher takes more of the stack, and of the depth of a frame.
 pub const FILTER_DEPTH_MAX: usize = 32;
 
-/// Most nodes of the tree. Each is looked at for each row: lower refuses lists of many names, higher
-/// lets one question occupy the master for more than a second where there are many rows.
+/// Most nodes of the tree. Each is looked at for each row: lower refuses lists of many names,
+/// higher lets one question occupy the master for more than a second where there are many rows.
 pub const FILTER_NODES_MAX: usize = 512;
 
 /// Most regular expressions in one. Each has memory of its own: lower refuses lists of many globs,

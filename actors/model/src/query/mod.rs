@@ -54,6 +54,8 @@ pub enum FieldKind {
     Text,
     /// A whole number, to the right.
     Number,
+    /// A number that may have a fraction, to the right.
+    Float,
     /// Mebibytes, shown with a unit.
     Unit,
     /// `Y` or `N`.
@@ -129,8 +131,8 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
     /// Columns that do not exist.
     pub unknown_fields: Vec<String>,
-    /// Whether the filter that was sent was obeyed. A program that knows of none leaves this out, and
-    /// whoever asked must not take all rows for the wanted ones.
+    /// Whether the filter that was sent was obeyed. A program that knows of none leaves this out,
+    /// and whoever asked must not take all rows for the wanted ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub filtered: bool,
 }

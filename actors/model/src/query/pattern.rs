@@ -17,8 +17,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub const PATTERN_BYTES_MAX: usize = 1024;
 
 /// Most memory for a compiled pattern, and again for what matching remembers. Lower refuses a few
-/// `\w` in a row, whose classes know all of Unicode; higher lets the patterns of one filter take more
-/// of the master's memory than everything else that it does.
+/// `\w` in a row, whose classes know all of Unicode; higher lets the patterns of one filter take
+/// more of the master's memory than everything else that it does.
 pub const PATTERN_MEMORY_BYTES_MAX: usize = 512 * 1024;
 
 /// Deepest nesting of groups. Lower refuses nothing that was seen; higher lets reading one recurse
@@ -63,8 +63,8 @@ impl Pattern {
         })
     }
 
-    /// A pattern for names in which `*` stands for any characters but dots and `?` for one such; what
-    /// it matches may go on after a dot, as names do that are given short.
+    /// A pattern for names in which `*` stands for any characters but dots and `?` for one such;
+    /// what it matches may go on after a dot, as names do that are given short.
     ///
     /// # Errors
     /// When it is beyond a limit.

@@ -119,6 +119,9 @@ impl Bench {
             memory_available_bytes: 1 << 33,
             cpus: 4,
             boot_time_seconds: 1_700_000_000,
+            boot_id: 0xb007,
+            cpu_sockets: 2,
+            numa_nodes: 1,
         };
         let membership = Arc::new(self.membership.clone());
         let config = NodeConfig::new(name, self.dir.path(), hypervisors, storage, membership);

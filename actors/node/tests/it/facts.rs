@@ -91,6 +91,7 @@ fn the_node_is_measured_and_answers_keep_the_order_of_questions() {
         };
         assert_eq!((info.memory_total, info.memory_free), (MiB(16_384), MiB(8_192)));
         assert_eq!((info.cpus, info.booted.seconds()), (4, 1_700_000_000));
+        assert_eq!((info.boot_id.as_u128(), info.cpu_sockets, info.numa_nodes), (0xb007, 2, 1));
         assert!(info.disk_free <= info.disk_total && info.disk_total > MiB(0));
         let nothing = GatherFacts { queries: Vec::new() };
         assert_eq!(node.ask(node_path(NODE), nothing).await.expect("answered"), []);

@@ -2,34 +2,46 @@
 //!
 //! Ganeti's sections and keys in its order. A key of something that Gantry does not have is there
 //! when "none" or "no" is the truth about this cluster, because scripts look for it; it is left out
-//! when Ganeti would print a value that means nothing here (paths, interfaces, policies, node and
-//! interface parameters, collectors).
+//! when Ganeti would print a value that means nothing here (the address of the master, paths of
+//! what there is not, keys of ssh, policies, interface parameters, collectors).
 
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::ClusterInfo;
 use gantry_model::objects::{Cluster, DiskTemplate};
 use gantry_model::params::ParameterSet;
+use gantry_model::query::Resource;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::options::RomanArgs;
 use crate::output::info::Info;
+use crate::records::records;
 
 /// Show the configuration of the cluster
 ///
 /// Example: gantry cluster info
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(flatten)]
+    roman: RomanArgs,
+}
 
-pub(crate) async fn run(ctx: &mut Context<'_>) -> Result<(), CommandError> {
-    let info = ctx.client().await?.cluster().await?;
+pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
+    let client = ctx.client().await?;
+    let info = client.cluster().await?;
     if ctx.json() {
         ctx.set_document(document(&info));
         return Ok(());
     }
+    // What nodes have where nothing was set for them: the same for all.
+    let master = [info.master.name.to_string()];
+    let nodes = client.query(Resource::Node, &["ndparams"], &master).await?;
+    let node_parameters = records(&nodes).next().and_then(|node| node.value("ndparams").cloned());
     let zone = ctx.io.time_zone.clone();
-    ctx.print(&tree(&info, &zone).to_text())
+    let tree = tree(&info, node_parameters.as_ref(), &zone);
+    ctx.print(&args.roman.of(tree).to_text())
 }
 
 fn document(info: &ClusterInfo) -> Value {
@@ -46,8 +58,12 @@ fn document(info: &ClusterInfo) -> Value {
     })
 }
 
-fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
+fn tree(info: &ClusterInfo, node_parameters: Option<&Value>, zone: &TimeZone) -> Info {
     let cluster = &info.cluster;
+    let node_parameters = node_parameters.map(|parameters| match Info::json(parameters) {
+        Info::Map(entries) => Info::Map(entries),
+        Info::Text(_) | Info::List(_) => none(),
+    });
     let kinds: Vec<String> = cluster.enabled_hypervisors.iter().map(ToString::to_string).collect();
     let backend = cluster.beparams.rows().into_iter().map(|(key, value)| (key, Info::text(value)));
     let default = kinds.first().cloned().unwrap_or_default();
@@ -66,10 +82,13 @@ fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
         ("OS parameters", none()),
         ("Hidden OSes", none()),
         ("Blacklisted OSes", none()),
-        ("Cluster parameters", cluster_parameters(cluster)),
+        ("Cluster parameters", cluster_parameters(info)),
+    ];
+    rows.extend(node_parameters.map(|parameters| ("Default node parameters", parameters)));
+    rows.extend([
         ("Default instance parameters", Info::map(vec![("default", Info::map(backend.collect()))])),
         ("Default disk parameters", disk_parameters()),
-    ];
+    ]);
     // Ganeti has nothing like it, so it is there only when there is something to do.
     if let Some(held_back) = held_back(&info.level) {
         rows.push(("State level", Info::text(held_back)));
@@ -104,7 +123,9 @@ fn hypervisor_parameters(cluster: &Cluster) -> Info {
     Info::map(entries.collect())
 }
 
-fn cluster_parameters(cluster: &Cluster) -> Info {
+fn cluster_parameters(info: &ClusterInfo) -> Info {
+    let cluster = &info.cluster;
+    let ip_version = if info.master.address.starts_with('[') { 6 } else { 4 };
     let templates: Vec<String> =
         cluster.enabled_disk_templates.iter().map(ToString::to_string).collect();
     Info::map(vec![
@@ -115,12 +136,16 @@ fn cluster_parameters(cluster: &Cluster) -> Info {
             Info::text(cluster.max_tracked_jobs),
         ),
         ("mac prefix", Info::text(&cluster.mac_prefix)),
+        ("use external master IP address setup script", Info::flag(false)),
         ("lvm volume group", Info::text("None")),
         ("lvm reserved volumes", Info::text("(none)")),
         ("drbd usermode helper", Info::text("None")),
         ("file storage path", Info::text(&cluster.file_storage_dir)),
         ("maintenance of node health", Info::flag(false)),
         ("uid pool", none()),
+        ("default instance allocator", none()),
+        ("default instance allocator parameters", none()),
+        ("primary ip version", Info::text(ip_version)),
         ("preallocation wipe disks", Info::flag(false)),
         ("enabled disk templates", Info::text(templates.join(", "))),
         ("install image", none()),

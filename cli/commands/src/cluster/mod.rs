@@ -32,7 +32,7 @@ impl ClusterCommand {
     pub(crate) async fn run(self, ctx: &mut Context<'_>) -> Result<(), CommandError> {
         match self {
             Self::Init(args) => init::run(ctx, *args).await,
-            Self::Info(_) => info::run(ctx).await,
+            Self::Info(args) => info::run(ctx, args).await,
             Self::Getmaster(_) => getmaster::run(ctx).await,
             Self::Version(_) => version::run(ctx).await,
             Self::Destroy(args) => destroy::run(ctx, args).await,

@@ -95,6 +95,7 @@ fn table(rows: &[(String, FlightRow)], fields: &[String]) -> Table {
         fields: defs.collect(),
         rows: rows.collect(),
         unknown_fields: fields.iter().filter(|name| definition(name).is_none()).cloned().collect(),
+        filtered: false,
     }
 }
 

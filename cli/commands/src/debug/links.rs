@@ -73,6 +73,7 @@ fn table(rows: &[(String, LinkRow)], fields: &[String]) -> Table {
         fields: defs.collect(),
         rows: rows.collect(),
         unknown_fields: fields.iter().filter(|name| definition(name).is_none()).cloned().collect(),
+        filtered: false,
     }
 }
 

@@ -1,20 +1,23 @@
 //! `gantry instance info` (C66)
 
+use std::net::Ipv4Addr;
+
 use gantry_model::query::Resource;
 use gantry_model::units::{MiB, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::error::CommandError;
-use crate::output::info::{Info, parameters};
+use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::options::RomanArgs;
+use crate::output::info::Info;
 use crate::output::json::table_document;
 use crate::output::python::python;
 use crate::parse::size::{Unit, format_size};
-use crate::records::{Record, records};
+use crate::records::{Record, filled, filled_with, leaf, records};
 
 /// What the tree is made of, without what the guest does now.
-const STATIC_FIELDS: [&str; 27] = [
+const STATIC_FIELDS: [&str; 33] = [
     "name",
     "uuid",
     "serial_no",
@@ -36,6 +39,12 @@ const STATIC_FIELDS: [&str; 27] = [
     "custom_beparams",
     "nic.macs",
     "nic.uuids",
+    "nic.ips",
+    "nic.modes",
+    "nic.links",
+    "nic.vlans",
+    "nic.networks.names",
+    "nic.names",
     "disk_template",
     "disk.sizes",
     "disk.modes",
@@ -53,17 +62,20 @@ const LIVE_FIELDS: [&str; 3] = ["status", "status.fault", "oper_state"];
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Which
-    #[arg(value_name = "INSTANCE", required_unless_present = "all")]
+    #[arg(value_name = "INSTANCE")]
     names: Vec<String>,
     /// Show all instances
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long)]
     all: bool,
     /// Show the configuration only, not what the guest does
     #[arg(short = 's', long = "static")]
     is_static: bool,
+    #[command(flatten)]
+    roman: RomanArgs,
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
+    check(ctx, &args)?;
     ctx.typed(Resource::Instance, &args.names);
     let client = ctx.client().await?;
     let mut fields = STATIC_FIELDS.to_vec();
@@ -75,9 +87,34 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         ctx.set_document(table_document(&table));
         return Ok(());
     }
+    if table.rows.is_empty() {
+        ctx.say("No instances.")?;
+        return Err(refused());
+    }
     let zone = ctx.io.time_zone.clone();
     let instances = records(&table).map(|row| tree(&row, args.is_static, &zone)).collect();
-    ctx.print(&Info::List(instances).to_text())
+    ctx.print(&args.roman.of(Info::List(instances)).to_text())
+}
+
+/// Ganeti's words for what it cannot take, and its exit code.
+fn check(ctx: &mut Context<'_>, args: &Args) -> Result<(), CommandError> {
+    let lines: &[&str] = match (args.names.is_empty(), args.all) {
+        (true, false) => &[
+            "No instance selected. Please pass in --all if you want to query all instances.",
+            "Note that this can take a long time on a big cluster.",
+        ],
+        (false, true) => &["Cannot use --all if you specify instance names."],
+        (true, true) | (false, false) => return Ok(()),
+    };
+    for line in lines {
+        ctx.warn(line)?;
+    }
+    Err(refused())
+}
+
+/// Everything has been said.
+fn refused() -> CommandError {
+    CommandError::new(CommandErrorKind::Failed, Failure::Declined)
 }
 
 fn tree(instance: &Record<'_>, is_static: bool, zone: &TimeZone) -> Info {
@@ -105,7 +142,7 @@ fn tree(instance: &Record<'_>, is_static: bool, zone: &TimeZone) -> Info {
         ("Allocated network port", "network_port", value("network_port")),
         ("Hypervisor", "hypervisor", text("hypervisor")),
         ("console connection", "hvparams", console(instance)),
-        ("Hypervisor parameters", "hvparams", filled(instance, "hvparams", "custom_hvparams")),
+        ("Hypervisor parameters", "hvparams", hypervisor_parameters(instance)),
         ("Back-end parameters", "beparams", backend_parameters(instance)),
         ("NICs", "nic.macs", nics(instance)),
         ("Disk template", "disk_template", text("disk_template")),
@@ -140,12 +177,30 @@ fn state(instance: &Record<'_>, is_static: bool) -> String {
 
 /// How its console is reached; empty where it has none.
 fn console(instance: &Record<'_>) -> Info {
-    let serial = instance.value("hvparams").and_then(|params| params.get("serial_console"));
-    match serial.and_then(Value::as_bool) {
+    let param = |name: &str| instance.value("hvparams").and_then(|params| params.get(name));
+    let bind = param("vnc_bind_address").and_then(Value::as_str).filter(|bind| !bind.is_empty());
+    if let (Some(bind), Some(port)) = (bind, instance.number("network_port")) {
+        return Info::text(format!("vnc to {}", vnc(&instance.text("pnode"), bind, port)));
+    }
+    match param("serial_console").and_then(Value::as_bool) {
         Some(true) => {
             Info::text(format!("serial, with `gnt-instance console {}`", instance.text("name")))
         }
         _ => Info::text(""),
+    }
+}
+
+/// Port of the first display.
+const VNC_BASE_PORT: u64 = 5900;
+
+fn vnc(node: &str, bind: &str, port: u64) -> String {
+    match (bind.parse(), port.checked_sub(VNC_BASE_PORT)) {
+        (Ok(Ipv4Addr::UNSPECIFIED), Some(display @ 1..)) => {
+            format!("{node}:{port} (display {display})")
+        }
+        (Ok(_), Some(display @ 1..)) => format!("{bind}:{port} (node {node}) (display {display})"),
+        // A socket in a directory.
+        _ => format!("{node}:{bind}"),
     }
 }
 
@@ -160,46 +215,51 @@ fn nodes(instance: &Record<'_>) -> Info {
     Info::List(vec![Info::map(primary), Info::map(vec![("secondaries", Info::List(secondaries))])])
 }
 
-/// All backend parameters; and `memory` as Ganeti has it since it was split in two.
-fn backend_parameters(instance: &Record<'_>) -> Info {
-    let memory = instance.value("beparams").and_then(|params| params.get("maxmem"));
-    with(instance, "beparams", "custom_beparams", memory.map(|value| ("memory", value)))
-}
-
-/// All parameters, those of the defaults marked.
-fn filled(instance: &Record<'_>, all: &str, set: &str) -> Info {
-    with(instance, all, set, None)
-}
-
-/// The same with one more.
-fn with(instance: &Record<'_>, all: &str, set: &str, more: Option<(&str, &Value)>) -> Info {
-    let object = |field: &str| instance.value(field).and_then(Value::as_object);
-    let all = object(all).into_iter().flatten().map(|(name, value)| (name.as_str(), value));
-    let rows: Vec<(String, String)> =
-        all.chain(more).map(|(name, value)| (name.to_owned(), plain(value))).collect();
-    parameters(&rows, |name| object(set).is_some_and(|set| set.contains_key(name)))
-}
-
-fn plain(value: &Value) -> String {
-    match Info::json(value) {
-        Info::Text(text) => text,
-        Info::List(_) | Info::Map(_) => value.to_string(),
+/// Those that an instance can have of its own.
+fn hypervisor_parameters(instance: &Record<'_>) -> Info {
+    match filled(instance, "hvparams", "custom_hvparams") {
+        Info::Map(mut entries) => {
+            entries.retain(|(name, _)| !OF_THE_CLUSTER.contains(&name.as_str()));
+            Info::Map(entries)
+        }
+        other => other,
     }
 }
 
+/// Hypervisor parameters that are the cluster's alone; Ganeti shows them only there.
+const OF_THE_CLUSTER: [&str; 3] = ["migration_bandwidth", "migration_mode", "migration_port"];
+
+/// All backend parameters; and `memory` as Ganeti has it since it was split in two.
+fn backend_parameters(instance: &Record<'_>) -> Info {
+    let memory = instance.value("beparams").and_then(|params| params.get("maxmem"));
+    filled_with(instance, "beparams", "custom_beparams", memory.map(|value| ("memory", value)))
+}
+
 fn nics(instance: &Record<'_>) -> Info {
-    let uuids = instance.items("nic.uuids");
-    let nics = instance.items("nic.macs").iter().enumerate().map(|(i, mac)| {
-        // Interfaces have no address, network or name yet; what connects them is left out.
-        let mut entries = vec![
-            (format!("nic/{i}"), Info::text("")),
-            ("MAC".into(), Info::json(mac)),
-            ("IP".into(), Info::text("None")),
-            ("network".into(), Info::text("None")),
-        ];
-        entries.extend(uuids.get(i).map(|uuid| ("UUID".into(), Info::json(uuid))));
-        entries.push(("name".into(), Info::text("None")));
-        Info::Map(entries)
+    // Title and field. Of what a cluster does not know of interfaces they have none, or it is left
+    // out because they must have something.
+    const ROWS: [(&str, &str); 8] = [
+        ("MAC", "nic.macs"),
+        ("IP", "nic.ips"),
+        ("mode", "nic.modes"),
+        ("link", "nic.links"),
+        ("vlan", "nic.vlans"),
+        ("network", "nic.networks.names"),
+        ("UUID", "nic.uuids"),
+        ("name", "nic.names"),
+    ];
+    let nics = (0..instance.items("nic.macs").len()).map(|i| {
+        let rows = ROWS.into_iter().filter_map(|(title, field)| {
+            let text = match (instance.items(field).get(i), title) {
+                // Ganeti keeps a VLAN as an empty text where there is none.
+                (Some(Value::Null), "vlan") => String::new(),
+                (Some(Value::Null), _) | (None, "IP" | "network" | "name") => "None".to_owned(),
+                (Some(value), _) => leaf(value),
+                (None, _) => return None,
+            };
+            Some((title.to_owned(), Info::Text(text)))
+        });
+        Info::Map(std::iter::once((format!("nic/{i}"), Info::text(""))).chain(rows).collect())
     });
     Info::List(nics.collect())
 }
@@ -209,15 +269,20 @@ fn disks(instance: &Record<'_>) -> Info {
     let disks = instance.items("disk.sizes").iter().enumerate().map(|(i, size)| {
         let size = match size.as_u64() {
             Some(mib) => format_size(MiB(mib), Unit::H),
-            None => plain(size),
+            None => leaf(size),
         };
         let head = (format!("disk/{i}"), Info::text(format!("{template}, size {size}")));
         let of = |field: &str| instance.items(field).get(i);
         let named = |title: &str, field| of(field).map(|value| (title.to_owned(), value));
         let place = named("logical_id", "disk.logical_ids").filter(|(_, value)| !value.is_null());
+        let path = of("disk.logical_ids").and_then(|id| id.get(1)).and_then(Value::as_str);
+        // It is there for the guest as long as that runs; a file is no device with numbers.
+        let active = path.filter(|_| instance.flag("oper_state") == Some(true));
+        let active = active.map(|path| Info::text(format!("{path} (N/A:N/A)")));
         let details = [
             named("access mode", "disk.modes").map(|(title, value)| (title, Info::json(value))),
             place.map(|(title, value)| (title, Info::text(python(value)))),
+            active.map(|device| ("on primary".to_owned(), device)),
             named("name", "disk.names").map(|(title, value)| (title, Info::json(value))),
             named("UUID", "disk.uuids").map(|(title, value)| (title, Info::json(value))),
         ];
@@ -231,6 +296,16 @@ mod tests {
     use gantry_model::query::{Cell, FieldDef, FieldKind, Table};
 
     use super::*;
+
+    // covers: C66
+    #[test]
+    fn graphical_consoles_are_said_as_ganeti_says_them() {
+        assert_eq!(vnc("node1", "0.0.0.0", 11000), "node1:11000 (display 5100)");
+        let one = "192.0.2.1:11000 (node node1) (display 5100)";
+        assert_eq!(vnc("node1", "192.0.2.1", 11000), one);
+        assert_eq!(vnc("node1", "/run/vnc", 11000), "node1:/run/vnc");
+        assert_eq!(vnc("node1", "0.0.0.0", 5900), "node1:0.0.0.0");
+    }
 
     #[test]
     fn what_a_node_cannot_say_of_a_guest_is_said_with_its_reason() {

@@ -4,14 +4,15 @@ use gantry_model::query::Resource;
 
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::options::RomanArgs;
 use crate::output::info::Info;
 use crate::output::json::table_document;
-use crate::records::{Record, records};
+use crate::records::{Record, filled, records};
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 12] = [
     "name",
-    "uuid",
     "pip",
+    "sip",
     "master_candidate",
     "drained",
     "offline",
@@ -19,6 +20,8 @@ const FIELDS: [&str; 10] = [
     "vm_capable",
     "pinst_list",
     "sinst_list",
+    "ndparams",
+    "custom_ndparams",
 ];
 
 /// Show the configuration of nodes
@@ -29,6 +32,8 @@ pub(crate) struct Args {
     /// Show only these; the default is all
     #[arg(value_name = "NODE")]
     names: Vec<String>,
+    #[command(flatten)]
+    roman: RomanArgs,
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
@@ -40,7 +45,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         return Ok(());
     }
     let nodes: Vec<Info> = records(&table).map(|node| tree(&node)).collect();
-    ctx.print(&Info::List(nodes).to_text())
+    ctx.print(&args.roman.of(Info::List(nodes)).to_text())
 }
 
 fn tree(node: &Record<'_>) -> Info {
@@ -49,8 +54,8 @@ fn tree(node: &Record<'_>) -> Info {
     // Title, the field it needs, value. What the cluster does not know is left out, not made up.
     let entries = vec![
         ("Node name", "name", Info::text(node.text("name"))),
-        ("UUID", "uuid", Info::text(node.text("uuid"))),
         ("primary ip", "pip", Info::text(node.text("pip"))),
+        ("secondary ip", "sip", Info::text(node.text("sip"))),
         ("master candidate", "master_candidate", flag("master_candidate")),
         ("drained", "drained", flag("drained")),
         ("offline", "offline", flag("offline")),
@@ -58,6 +63,7 @@ fn tree(node: &Record<'_>) -> Info {
         ("vm_capable", "vm_capable", flag("vm_capable")),
         ("primary for instances", "pinst_list", list("pinst_list")),
         ("secondary for instances", "sinst_list", list("sinst_list")),
+        ("node parameters", "ndparams", filled(node, "ndparams", "custom_ndparams")),
     ];
     let known = entries.into_iter().filter(|(_, field, _)| node.knows(field));
     Info::map(known.map(|(title, _, value)| (title, value)).collect())

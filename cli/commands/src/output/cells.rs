@@ -45,7 +45,7 @@ pub fn format_answer(table: &Table, style: &ListStyle) -> Vec<String> {
 
 fn is_right(kind: FieldKind) -> bool {
     match kind {
-        FieldKind::Number | FieldKind::Unit => true,
+        FieldKind::Number | FieldKind::Float | FieldKind::Unit => true,
         FieldKind::Text | FieldKind::Bool | FieldKind::Timestamp | FieldKind::Other => false,
     }
 }

@@ -12,6 +12,7 @@ use gantry_model::units::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::roman::roman;
 use super::time::format_time;
 
 const INDENT: &str = "  ";
@@ -78,6 +79,23 @@ impl Info {
         }
     }
 
+    /// The same with whole numbers as the Romans wrote them, also those that are defaults. Names
+    /// stay what they are.
+    #[must_use]
+    pub fn in_roman(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(roman_text(text)),
+            Self::List(items) => Self::List(items.into_iter().map(Self::in_roman).collect()),
+            Self::Map(entries) => {
+                let roman = |(key, value): (String, Self)| match key.ends_with("name") {
+                    true => (key, value),
+                    false => (key, value.in_roman()),
+                };
+                Self::Map(entries.into_iter().map(roman).collect())
+            }
+        }
+    }
+
     /// The text, every line ended.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -103,6 +121,16 @@ impl Info {
                 write_block(out, level, after_key, lines);
             }
         }
+    }
+}
+
+fn roman_text(text: String) -> String {
+    let default = text.strip_prefix("default (").and_then(|rest| rest.strip_suffix(')'));
+    let number = default.unwrap_or(&text).parse().ok().and_then(roman);
+    match (number, default) {
+        (Some(number), Some(_)) => format!("default ({number})"),
+        (Some(number), None) => number,
+        (None, _) => text,
     }
 }
 
@@ -178,6 +206,21 @@ mod tests {
     fn json_becomes_python_words() {
         let info = Info::json(&json!({"b": null, "a": true, "c": {"d": [1.5]}}));
         assert_eq!(info.to_text(), "a: True\nb: None\nc: \n  d: \n    - 1.5\n");
+    }
+
+    // covers: C19 C66
+    #[test]
+    fn roman_numbers_are_for_amounts_and_not_for_names() {
+        let info = Info::map(vec![
+            ("Instance name", Info::text("12")),
+            ("vcpus", Info::text(2)),
+            ("maxmem", Info::text("default (128)")),
+            ("size", Info::text("64M")),
+            ("sizes", Info::List(vec![Info::text(0), Info::text(9)])),
+        ]);
+        let expected = "Instance name: 12\nvcpus: II\nmaxmem: default (CXXVIII)\nsize: 64M\n\
+                        sizes: \n  - 0\n  - IX\n";
+        assert_eq!(info.in_roman().to_text(), expected);
     }
 
     #[test]

@@ -7,5 +7,6 @@ pub mod cells;
 pub mod info;
 pub mod json;
 pub mod python;
+mod roman;
 pub mod table;
 pub mod time;

@@ -9,6 +9,7 @@ pub mod filter;
 pub mod keyval;
 pub mod params;
 pub mod size;
+pub mod words;
 
 /// A text that is not what an option takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

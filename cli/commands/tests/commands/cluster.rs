@@ -10,6 +10,7 @@ use crate::harness::{Session, compare};
 async fn info() {
     let lines = [
         "gnt-cluster info",
+        "gnt-cluster info --roman",
         "gnt-cluster getmaster",
         "gnt-cluster getmaster --json",
         "gnt-cluster version",

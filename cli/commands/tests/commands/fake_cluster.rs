@@ -15,8 +15,8 @@ use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
     ConsoleChunk, Fields, JobChange, NewJob, PriorityChanged, QueryActors, QueryCluster,
-    QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable, ReadConsole, StallRow,
-    SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
+    QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable, ReadConsole, StallRow, SubmitJobs,
+    TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};

@@ -295,6 +295,18 @@ pub(crate) fn nodes() -> Vec<Field> {
         ("pinst_cnt", "Pinst", FieldKind::Number, values([json!(2), json!(1)])),
         ("sinst_cnt", "Sinst", FieldKind::Number, values([json!(0), json!(0)])),
         ("pip", "PrimaryIP", FieldKind::Text, values(["192.0.2.1", "192.0.2.2"].map(Into::into))),
+        ("sip", "SecondaryIP", FieldKind::Text, values(["192.0.2.1", "192.0.2.2"].map(Into::into))),
+        ("ndparams", "NodeParameters", FieldKind::Other, {
+            let params = |speed: u64| json!({"cpu_speed": speed, "oob_program": "", "ovs": false});
+            values([params(1), params(2)])
+        }),
+        (
+            "custom_ndparams",
+            "CustomNodeParameters",
+            FieldKind::Other,
+            values([json!({}), json!({"cpu_speed": 2})]),
+        ),
+        ("ndp/cpu_speed", "ndp/cpu_speed", FieldKind::Float, values([json!(1), json!(2)])),
         ("master_candidate", "MasterC", FieldKind::Bool, values([json!(true), json!(false)])),
         ("drained", "Drained", FieldKind::Bool, values([json!(false), json!(true)])),
         ("offline", "Offline", FieldKind::Bool, values([json!(false), json!(false)])),

@@ -25,6 +25,22 @@ async fn list() {
     Session::new().check("instance-list", &lines).await;
 }
 
+// covers: C209
+#[tokio::test(start_paused = true)]
+async fn defaults_from_the_environment() {
+    let mut session = Session::new();
+    session.env.insert("GNT_INSTANCE_LIST".into(), "-o name,os --separator=' | '".into());
+    session.env.insert("GNT_NODE_LIST".into(), "--no-headers -o name".into());
+    let lines = [
+        "gnt-instance list web1",
+        "gantry instance list -o name,status --no-headers",
+        "gnt-instance info -s db1",
+        "gnt-node list",
+        "gnt-job list",
+    ];
+    session.check("list-environment", &lines).await;
+}
+
 // covers: C67 C111 C85 C211
 #[tokio::test(start_paused = true)]
 async fn list_filtered() {
@@ -81,6 +97,8 @@ async fn info() {
         "gnt-instance show -s web2",
         "gantry instance info db1",
         "gnt-instance info",
+        "gnt-instance info --all web1",
+        "gnt-instance info -s --roman web2",
         "gnt-instance info --json web2",
     ];
     Session::new().check("instance-info", &lines).await;

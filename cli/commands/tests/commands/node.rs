@@ -10,6 +10,8 @@ async fn list_and_info() {
         "gnt-node list -o name,drained,master_candidate node2.example",
         "gnt-node list node2.exmple",
         "gnt-node info node1.example",
+        "gnt-node info --roman node2",
+        "gnt-node list -o name,ndparams,custom_ndparams,ndp/cpu_speed",
         "gnt-node list --json -o name,mfree",
     ];
     Session::new().check("node-list", &lines).await;

@@ -155,6 +155,14 @@ async fn options_of_lists() {
     refused("refused-lists", &lines).await;
 }
 
+// covers: C209
+#[tokio::test(start_paused = true)]
+async fn defaults_from_the_environment() {
+    let mut session = Session::new();
+    session.env.insert("GNT_INSTANCE_LIST".into(), "-o 'name,colour".into());
+    session.check("refused-environment", &["gnt-instance list"]).await;
+}
+
 // covers: C211 C213
 #[tokio::test(start_paused = true)]
 async fn filters() {

@@ -127,15 +127,15 @@ fn console(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
 }
 
 pub(super) const COLUMNS: &[Column<Instance>] = &[
-    column!(Name: "name", "Instance", Text, "Name of the instance", |_, _, i| text(i.name.as_str())),
-    column!("hypervisor", "Hypervisor", Text, "What runs it", |_, _, i| {
+    column!(Name: "name", "Instance", Text, "Instance name", |_, _, i| text(i.name.as_str())),
+    column!("hypervisor", "Hypervisor", Text, "Hypervisor name", |_, _, i| {
         text(i.hypervisor().as_str())
     }),
     column!("os", "OS", Text, "Operating system", |_, _, i| {
         if i.os.is_empty() { Cell::Unavailable } else { text(i.os.clone()) }
     }),
-    column!(Name: "pnode", "Primary_node", Text, "Node that it runs on", |s, _, i| node_name(s, i)),
-    column!("status", "Status", Text, "Wanted and actual state", status),
+    column!(Name: "pnode", "Primary_node", Text, "Primary node", |s, _, i| node_name(s, i)),
+    column!("status", "Status", Text, STATUS_DOC, status),
     column!(
         "status.fault",
         "Status_fault",
@@ -146,36 +146,69 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
             guest.map_or(Cell::Unavailable, |guest| text(guest.reason.clone()))
         }
     ),
-    column!("oper_ram", "Memory", Unit, "Memory that the guest has now", |s, l, i| {
+    column!("oper_ram", "Memory", Unit, "Actual memory usage as seen by hypervisor", |s, l, i| {
         of_guest(s, l, i, |guest| number(guest.memory.0))
     }),
-    column!("oper_vcpus", "VCPUs", Number, "Virtual CPUs that the guest has now", |s, l, i| {
-        of_guest(s, l, i, |guest| number(guest.vcpus))
-    }),
-    column!("oper_state", "Running", Bool, "Whether the guest runs", |s, l, i| {
+    column!(
+        "oper_vcpus",
+        "VCPUs",
+        Number,
+        "Actual number of VCPUs as seen by hypervisor",
+        |s, l, i| { of_guest(s, l, i, |guest| number(guest.vcpus)) }
+    ),
+    column!("oper_state", "Running", Bool, "Actual state of instance", |s, l, i| {
         match guest(s, l, i) {
             Ok(report) => flag(report.is_some_and(|r| r.state != GuestState::Shutdown)),
             Err(cell) => cell,
         }
     }),
-    column!("admin_state", "InstanceState", Text, "State that is wanted", |_, _, i| {
+    column!("admin_state", "InstanceState", Text, "Desired state of instance", |_, _, i| {
         text(match i.admin_state {
             AdminState::Up => "up",
             AdminState::Down => "down",
             AdminState::Offline => "offline",
         })
     }),
-    column!("snodes", "Secondary_Nodes", Other, "Secondary nodes", |_, _, _| {
-        list(Vec::<String>::new())
-    }),
+    column!(
+        "snodes",
+        "Secondary_Nodes",
+        Other,
+        "Secondary nodes; usually this will just be one node",
+        |_, _, _| { list(Vec::<String>::new()) }
+    ),
     column!("tags", "Tags", Other, "Tags", |_, _, i| list(i.tags.iter().cloned())),
-    column!("ctime", "CTime", Timestamp, "When it was made", |_, _, i| number(i.ctime.0)),
-    column!("mtime", "MTime", Timestamp, "When it changed last", |_, _, i| number(i.mtime.0)),
-    column!("serial_no", "SerialNo", Number, "Number of changes", |_, _, i| number(i.serial.0)),
-    column!("uuid", "UUID", Text, "Its id", |_, _, i| text(i.uuid.to_string())),
+    column!("ctime", "CTime", Timestamp, "Creation timestamp", |_, _, i| number(i.ctime.0)),
+    column!("mtime", "MTime", Timestamp, "Modification timestamp", |_, _, i| number(i.mtime.0)),
+    column!(
+        "serial_no",
+        "SerialNo",
+        Number,
+        "Instance object serial number, incremented on each modification",
+        |_, _, i| number(i.serial.0)
+    ),
+    column!("uuid", "UUID", Text, "Instance UUID", |_, _, i| text(i.uuid.to_string())),
     column!("admin_up", "Autostart", Bool, "Desired state of instance", |_, _, i| {
         flag(i.admin_state == AdminState::Up)
     }),
+    column!(
+        "admin_state_source",
+        "InstanceStateSource",
+        Text,
+        "Who last changed the desired state of the instance",
+        // What a guest does by itself is seen in its status and changes nothing that is desired.
+        |_, _, _| text("admin")
+    ),
+    column!("disks_active", "DisksActive", Bool, "Desired state of instance disks", |_, _, i| {
+        // They are active from the start of the guest to its end.
+        flag(i.admin_state == AdminState::Up)
+    }),
+    column!(
+        "forthcoming",
+        "Forthcoming",
+        Bool,
+        "whether the Instance is forthcoming",
+        |_, _, _| { flag(false) }
+    ),
     column!("pnode.group", "PrimaryNodeGroup", Text, "Primary node's group", |s, _, i| {
         group(s, i, |group| group.name.to_string())
     }),
@@ -209,3 +242,11 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
     ),
     column!("console", "Console", Other, "Instance console information", console),
 ];
+
+const STATUS_DOC: &str = "Instance status; \"running\" if instance is set to be running and \
+    actually is, \"ADMIN_down\" if instance is stopped and is not running, \"ERROR_wrongnode\" \
+    if instance running, but not on its designated primary node, \"ERROR_up\" if instance \
+    should be stopped, but is actually running, \"ERROR_down\" if instance should run, but \
+    doesn't, \"ERROR_nodedown\" if instance's primary node is down, \"ERROR_nodeoffline\" if \
+    instance's primary node is marked offline, \"ADMIN_offline\" if instance is offline and \
+    does not use dynamic resources";

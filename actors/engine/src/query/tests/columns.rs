@@ -11,9 +11,10 @@ use gantry_model::query::{Cell, FieldKind, Resource};
 use gantry_model::report::GuestState;
 use gantry_model::units::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::super::fields;
-use super::view::{View, boot, guest};
+use super::view::{View, guest};
 use crate::state::JobFact;
 use crate::state::tests::sample::{
     began, disk, group, instance, instance_id, new_job, node, node_id,
@@ -31,6 +32,7 @@ fn check(view: &View, resource: Resource, name: &str, expected: &Value) {
         let value = match cell {
             Cell::Value(value) => value.clone(),
             Cell::Unavailable => json!("(unavail)"),
+            Cell::NoData => json!("(nodata)"),
             other => panic!("{} is {other:?}", field.name),
         };
         (field.name.clone(), value)
@@ -38,6 +40,15 @@ fn check(view: &View, resource: Resource, name: &str, expected: &Value) {
     let values = values.filter(|(name, _)| !is_one_of_many(name));
     assert_eq!(&Value::Object(values.collect()), expected);
     assert!(table.unknown_fields.is_empty());
+}
+
+/// Two objects as one; a literal can only be so long.
+fn both(mut first: Value, second: Value) -> Value {
+    let (Value::Object(first_entries), Value::Object(second)) = (&mut first, second) else {
+        panic!("objects");
+    };
+    first_entries.extend(second);
+    first
 }
 
 fn with_instance() -> View {
@@ -97,7 +108,12 @@ fn columns_of_an_instance() {
         "serial_no": 1,
         "uuid": instance_id(1).to_string(),
     });
-    check(&with_instance(), Resource::Instance, "web1", &expected);
+    let more = json!({
+        "admin_state_source": "admin",
+        "disks_active": false,
+        "forthcoming": false,
+    });
+    check(&with_instance(), Resource::Instance, "web1", &both(expected, more));
 }
 
 fn values(view: &View, fields: &[&str]) -> Vec<Cell> {
@@ -134,7 +150,7 @@ fn fields_can_be_asked_for_without_rows() {
     let names = ["name", "nmae"].map(str::to_owned);
     let Fields { fields: defs, unknown_fields } = fields(Resource::Instance, &names);
     let docs: Vec<&str> = defs.iter().map(|def| def.doc.as_str()).collect();
-    assert_eq!(docs, ["Name of the instance", "Unknown field 'nmae'"]);
+    assert_eq!(docs, ["Instance name", "Unknown field 'nmae'"]);
     assert_eq!(unknown_fields, ["nmae"]);
     let all = fields(Resource::Instance, &[]).fields;
     let at = |name: &str| all.iter().position(|def| def.name == name).expect("a field");
@@ -169,7 +185,18 @@ fn columns_of_a_node() {
         "address": "192.0.2.1:1811",
         "group": "default",
         "group.uuid": group().uuid,
-        "bootid": boot(1).to_string(),
+        "bootid": Uuid::from_u128(0xb007).to_string(),
+        "cnos": 4,
+        "csockets": 2,
+        "cnodes": "(nodata)",
+        "spfree": "(nodata)",
+        "sptotal": "(nodata)",
+        "powered": "(unavail)",
+        "hv_state": "(unavail)",
+        "disk_state": "(unavail)",
+        "ndparams": {"cpu_speed": 1, "exclusive_storage": false, "oob_program": "", "ovs": false,
+                     "ovs_link": "", "ovs_name": "switch1", "spindle_count": 1, "ssh_port": 22},
+        "custom_ndparams": {},
         "tags": [],
         "ctime": 1,
         "mtime": 1,

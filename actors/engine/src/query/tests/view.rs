@@ -31,6 +31,9 @@ pub(super) fn info(memory_free: u64) -> NodeInfo {
         disk_free: MiB(9_000),
         cpus: 4,
         booted: Timestamp(5),
+        boot_id: Uuid::from_u128(0xb007),
+        cpu_sockets: 2,
+        numa_nodes: 0,
         hypervisors: vec![(HypervisorKind::Fake, "fake".into())],
     }
 }

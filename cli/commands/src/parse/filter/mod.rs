@@ -12,9 +12,9 @@
 //! pattern   = [ "m" ], text between two of one of / # ^ |, { letter of the flags "s" and "i" } ;
 //! ```
 //!
-//! What is accepted and what it becomes is Ganeti's, down to the backslash that is taken from before
-//! any character of a pattern (write `\\d` for a digit). Words are whole words: `notname` is a field.
-//! Every error has a place in the text. Nothing here recurses deeper than
+//! What is accepted and what it becomes is Ganeti's, down to the backslash that is taken from
+//! before any character of a pattern (write `\\d` for a digit). Words are whole words: `notname` is
+//! a field. Every error has a place in the text. Nothing here recurses deeper than
 //! [`FILTER_DEPTH_MAX`](gantry_model::query::FILTER_DEPTH_MAX).
 
 mod arguments;
