@@ -1,7 +1,7 @@
 //! Opcodes from any JSON: reading one never panics, and what is read is written as it was meant.
 //!
-//! Goal: what stands in a submission is chosen by whoever sends it. Method: documents that look like
-//! opcodes, with fields of the right names and values of any kind, and documents of any form.
+//! Goal: what stands in a submission is chosen by whoever sends it. Method: documents that look
+//! like opcodes, with fields of the right names and values of any kind, and documents of any form.
 //! PROPTEST_CASES says how many of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,5 @@
-//! Which instances a command is about (§T): by their names, their nodes, or tags of either; the last
-//! option wins.
+//! Which instances a command is about (§T): by their names, their nodes, or tags of either; the
+//! last option wins.
 
 use std::collections::BTreeSet;
 

@@ -240,8 +240,8 @@ async fn instances_by_node_or_tag() {
 #[tokio::test(start_paused = true)]
 async fn startup_sends_what_was_given() {
     let session = Session::new();
-    let line = "gnt-instance startup -f --ignore-offline --paused -H acpi=false -B memory=1G,vcpus=2 \
-                web1";
+    let line = "gnt-instance startup -f --ignore-offline --paused -H acpi=false \
+                -B memory=1G,vcpus=2 web1";
     let ran = session.run(line).await;
     assert_eq!(ran.code.0, 0, "{}", ran.stderr);
     let Some(OpCode::InstanceStartup(op)) = session.cluster.submitted().pop().map(|r| r.op) else {
