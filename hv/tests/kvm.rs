@@ -318,3 +318,53 @@ async fn a_program_without_kvm_is_noticed_by_the_probe() {
     let hv = KvmHypervisor::new(KvmConfig { accelerator: fixed, ..bench.config() });
     assert_eq!(hv.validate(&spec).await.expect("as told"), Vec::<String>::new());
 }
+
+/// The user of a process, as the kernel has it.
+fn uid_of(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find(|line| line.starts_with("Uid:")).expect("it has a user");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
+
+// covers: H45 H46
+#[tokio::test]
+async fn a_guest_with_a_user_of_its_own_runs_as_that_one() {
+    let Some(mut bench) = KvmBench::new() else { return };
+    if gantry_host::accounts::own_uid() != 0 {
+        return eprintln!("SKIPPED: only root can start guests as another user");
+    }
+    let nobody = gantry_host::accounts::account_named("nobody").expect("looked up");
+    let nobody = nobody.expect("every machine has it").uid;
+    let (spec, disks) = bench.guest();
+    let spec = with(spec, |params| {
+        params.security_model = "user".into();
+        params.security_domain = "nobody".into();
+    });
+    boot(&bench, &spec, &disks).await;
+    let hv = bench.hypervisor();
+    let report = hv.list().await.expect("lists").guests.remove(0);
+    assert_eq!(uid_of(report.pid.expect("a process")), nobody);
+    // It is ended as any other, and can be started again over what it left.
+    hv.kill(spec.instance).await.expect("killed");
+    boot(&bench, &spec, &disks).await;
+    hv.kill(spec.instance).await.expect("killed");
+}
+
+// covers: H45 H46
+#[tokio::test]
+async fn a_guest_never_runs_as_root_in_place_of_a_user_that_is_not_there() {
+    let Some(mut bench) = KvmBench::new() else { return };
+    for (model, domain, named) in
+        [("user", "gantry-no-such-user", "gantry-no-such-user"), ("pool", "", "pool")]
+    {
+        let (spec, disks) = bench.guest();
+        let spec = with(spec, |params| {
+            params.security_model = model.into();
+            params.security_domain = domain.into();
+        });
+        let error = bench.hypervisor().start(&spec, &disks, false).await.expect_err("refused");
+        assert_eq!(error.code(), FaultCode::WrongInput, "{error}");
+        assert!(error.to_string().contains(named) || !domain.is_empty(), "{error}");
+        assert!(!run_dir(&bench, spec.instance).exists(), "nothing has happened");
+    }
+}

@@ -29,6 +29,6 @@ pub use inject::{CrashHook, CrashPoint, Injector, Verdict};
 pub use process::{ProcessError, ProcessIdentity, command_line, find_by_arguments, may_execute};
 pub use recording::{Recorded, RecordingRunner};
 pub use records::{RecordStore, Records};
-pub use resources::{DiskSpace, NodeResources, ResourceError};
+pub use resources::{DiskSpace, NodeResources, ResourceError, own_memory_bytes};
 pub use runner::{CommandRunner, RealRunner};
 pub use scripted::ScriptedRunner;

@@ -138,6 +138,16 @@ pub struct DiskSpace {
     pub free_bytes: u64,
 }
 
+/// The resident memory of this process, as the kernel counts it.
+///
+/// # Errors
+/// When /proc does not say.
+pub fn own_memory_bytes() -> Result<u64, ResourceError> {
+    const STATUS: &str = "/proc/self/status";
+    let missing = || ResourceError::Missing { path: STATUS.into(), field: "VmRSS" };
+    kib(&read(STATUS)?, "VmRSS").map(|kib| kib * 1024).ok_or_else(missing)
+}
+
 impl DiskSpace {
     /// Measures the file system that holds `path`.
     ///

@@ -23,6 +23,8 @@ pub struct DaemonArgs {
     pub state_dir: PathBuf,
     /// Where to listen; `None` is the address of the node in its state directory.
     pub listen: Option<SocketAddr>,
+    /// Where metrics are answered, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// The group whose members may do everything through the daemon's socket.
     pub admin_group: String,
     /// The group whose members may look.

@@ -19,6 +19,7 @@ mod log_parts;
 mod logging;
 mod machine;
 mod membership;
+mod metrics;
 mod raft_carrier;
 mod renewal;
 mod router;

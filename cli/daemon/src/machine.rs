@@ -74,6 +74,7 @@ async fn run(args: DaemonArgs) -> Result<(), DaemonError> {
     let options = NodeOptions {
         state_dir: StateDir::new(args.state_dir),
         listen: args.listen,
+        metrics: args.metrics,
         groups: LocalGroups { admin: args.admin_group, reader: args.reader_group },
         crash_at: std::env::var(CRASH_AT_VARIABLE).ok(),
     };

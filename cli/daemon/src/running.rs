@@ -28,6 +28,7 @@ use crate::error::DaemonError;
 use crate::local_access::{self, LocalGroups};
 use crate::log_parts::LogParts;
 use crate::membership::NodeMembership;
+use crate::metrics::{self, MetricsServer, Sources};
 use crate::renewal::keep_fresh;
 use crate::signer::Keyring;
 use crate::state_dir::{NodeFile, StateDir};
@@ -45,6 +46,8 @@ pub struct NodeOptions {
     pub listen: Option<SocketAddr>,
     /// Whose members may talk to it through its socket.
     pub groups: LocalGroups,
+    /// Where metrics are answered, if anywhere; an address of this machine alone.
+    pub metrics: Option<SocketAddr>,
     /// For tests: kill this process at a point of a node call, as `instance.start:after-effect`, or
     /// of a commit, as `commit:3:before`.
     pub crash_at: Option<String>,
@@ -54,7 +57,8 @@ impl NodeOptions {
     /// The node of a state directory, as it says itself where it listens.
     #[must_use]
     pub fn new(state_dir: StateDir) -> Self {
-        Self { state_dir, listen: None, groups: LocalGroups::default(), crash_at: None }
+        let groups = LocalGroups::default();
+        Self { state_dir, listen: None, groups, metrics: None, crash_at: None }
     }
 }
 
@@ -74,6 +78,7 @@ pub struct RunningNode {
     assembly: Assembly,
     link: Arc<QuicLink>,
     local: Option<LocalListener>,
+    metrics: Option<MetricsServer>,
     left: watch::Receiver<bool>,
     /// Ends the renewal of certificates.
     keeping: watch::Sender<bool>,
@@ -86,7 +91,8 @@ impl RunningNode {
     /// # Errors
     /// When the directory holds no node, another daemon uses it, or a part cannot start.
     pub async fn start(options: NodeOptions) -> Result<Self, DaemonError> {
-        let NodeOptions { state_dir, listen, groups, crash_at } = options;
+        let NodeOptions { state_dir, listen, groups, metrics, crash_at } = options;
+        metrics.map_or(Ok(()), metrics::check_address)?;
         let Some(file) = state_dir.load_node()? else {
             return Err(DaemonError::NotANode { state_dir: state_dir.path().to_owned() });
         };
@@ -144,7 +150,11 @@ impl RunningNode {
         }
         let local = local_access::listen(&state_dir, &file, groups, assembly.system()).await?;
         state_dir.save_endpoint(&bound.to_string())?;
-        Ok(Self { file, state_dir, assembly, link, local, left, keeping, _lock: lock })
+        let metrics = match metrics {
+            Some(address) => Some(answer_metrics(address, &file, &assembly)?),
+            None => None,
+        };
+        Ok(Self { file, state_dir, assembly, link, local, metrics, left, keeping, _lock: lock })
     }
 
     /// Who this node is.
@@ -157,6 +167,12 @@ impl RunningNode {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.link.local_addr()
+    }
+
+    /// Where its metrics are answered, if anywhere.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(MetricsServer::address)
     }
 
     /// Its actors, for an embedder that adds its own.
@@ -187,6 +203,7 @@ impl RunningNode {
     async fn stop(self, ending: Ending) -> Result<Ending, DaemonError> {
         tracing::info!(node = %self.file.name, ?ending, "node stops");
         self.keeping.send_replace(true);
+        drop(self.metrics);
         self.assembly.stop().await?;
         if let Some(local) = self.local {
             local.close().await;
@@ -197,6 +214,20 @@ impl RunningNode {
         }
         Ok(ending)
     }
+}
+
+fn answer_metrics(
+    address: SocketAddr,
+    file: &NodeFile,
+    assembly: &Assembly,
+) -> Result<MetricsServer, DaemonError> {
+    let sources = Sources {
+        system: assembly.system().clone(),
+        store: assembly.store().cloned(),
+        node_name: file.name.to_string(),
+        cluster_name: file.cluster_name.to_string(),
+    };
+    MetricsServer::start(address, sources)
 }
 
 fn node_config(

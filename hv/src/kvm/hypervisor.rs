@@ -24,6 +24,7 @@ use crate::error::HvError;
 use crate::kvm::command_line::{check, kvm_params};
 use crate::kvm::probe::{AcceleratorChoice, Probed, check_program, probe};
 use crate::kvm::run_dir::{ENDED_KEPT, ResetRecord, RunDir};
+use crate::kvm::scope::GuestScopes;
 use crate::kvm::watch::Attached;
 
 /// How long QEMU may take to answer a question on its monitor. Lower and a guest on a machine that
@@ -47,6 +48,8 @@ pub struct KvmConfig {
     pub base: PathBuf,
     /// Which accelerator guests get.
     pub accelerator: AcceleratorChoice,
+    /// Where the processes of guests belong.
+    pub scopes: GuestScopes,
     /// What runs programs.
     pub runner: Arc<dyn CommandRunner>,
     /// Where files are read and written.
@@ -59,6 +62,7 @@ impl KvmConfig {
         Self {
             base: base.into(),
             accelerator: AcceleratorChoice::Probe,
+            scopes: GuestScopes::of_this_machine(),
             runner: Arc::new(RealRunner),
             blocking: Arc::new(Pool),
         }

@@ -37,6 +37,8 @@ impl KvmHypervisor {
         check_program(&program)?;
         let dir = self.dir(spec.instance);
         dir.check_socket_paths()?;
+        // Before anything happens: a guest must not run as anybody else.
+        let run_as = self.run_as(&dir, kvm_params(spec)?).await?;
         let disks = disk_paths(spec, disks)?;
         let probed = self.probed(&program).await?;
 
@@ -47,7 +49,7 @@ impl KvmHypervisor {
         }
         self.refuse_stale(&dir, spec).await?;
         let record = record_of(spec, &disks, &probed, paused);
-        let error = match self.launch(&dir, &record, &disks).await {
+        let error = match self.launch(&dir, &record, &disks, run_as).await {
             Ok(attached) => match self.begin(&dir, slot.insert(attached), paused).await {
                 Ok(started) => return Ok(started),
                 Err(error) => error,
@@ -101,6 +103,7 @@ impl KvmHypervisor {
         dir: &RunDir,
         record: &GuestRecord,
         disks: &[DiskPath],
+        run_as: Vec<String>,
     ) -> Result<Attached, HvError> {
         let spec = &record.spec;
         let params = kvm_params(spec)?;
@@ -109,7 +112,8 @@ impl KvmHypervisor {
 
         let accelerator = record.accelerator;
         let plan = LaunchPlan { spec, params, disks, dir, accelerator };
-        let command = command(&plan).timeout(LAUNCH_TIME_MAX);
+        let command = command(&plan).args(run_as).timeout(LAUNCH_TIME_MAX);
+        let command = self.config.scopes.wrap(command, spec.instance, spec.epoch);
         match self.config.runner.run(command).await {
             Ok(_) => {}
             Err(CommandError::NotFound { program }) => {

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use gantry_engine::state::ClusterState;
 use gantry_model::ids::{InstanceUuid, JobId};
 use gantry_model::messages::{
-    AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateRenew,
-    ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched, Join, QueryActors,
-    QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryLocks, QueryTable,
-    QueryTrust, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob, WriteConsole,
-    cluster_path, job_path, locks_path,
+    AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateIssue,
+    CertificateRenew, ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched,
+    Join, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryLocks,
+    QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob,
+    WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_runtime::simulate;
@@ -52,6 +52,7 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
         entry::<Join>(&to),
         entry::<Report>(&to),
         entry::<CertificateRenew>(&to),
+        entry::<CertificateIssue>(&to),
         entry::<QueryTrust>(&to),
         entry::<ClusterKeyFetch>(&to),
         entry::<AcquireLocks>(&locks),

@@ -13,6 +13,7 @@ mod client;
 mod endpoint;
 mod error;
 mod in_process;
+mod issue;
 mod local;
 mod patience;
 mod quic;
@@ -23,6 +24,7 @@ pub use client::{Client, RequestIds};
 pub use endpoint::{ADMIN_FILE, ClientConfig, ENDPOINT_FILE};
 pub use error::ClientError;
 pub use in_process::InProcess;
+pub use issue::IssuedCertificate;
 pub use local::{LocalTransport, SOCKET_FILE};
 pub use patience::{
     ATTEMPT_TIMEOUT, BACKOFF_FIRST, BACKOFF_MAX, CONNECT_TIMEOUT, READ_PATIENCE, SUBMIT_PATIENCE,

@@ -6,8 +6,8 @@ use gantry_engine::state::ClusterState;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::NodeUuid;
 use gantry_model::messages::{
-    CertificateIssued, CertificateKind, CertificateRenew, ClusterKeyFetch, ClusterKeyHanded,
-    QueryTrust, TrustView,
+    CertificateIssue, CertificateIssued, CertificateKind, CertificateRenew, ClusterKeyFetch,
+    ClusterKeyHanded, OperatorCertificate, QueryTrust, TrustView,
 };
 use gantry_model::trust::TrustChange;
 use gantry_runtime::{Context, Handler, Reply, Sender};
@@ -90,6 +90,62 @@ impl Handler<CertificateRenew> for ClusterActor {
             let chain = context.keys("sign a certificate", sign).await?;
             tracing::info!(%node, %role, "a certificate was issued");
             Ok(CertificateIssued { chain, trust })
+        };
+        ctx.spawn_then(signing, move |_, issued, _| reply.send(issued));
+    }
+}
+
+/// Longest name of a holder: it is for a line of the log.
+const HOLDER_CHARS_MAX: usize = 200;
+
+impl Handler<CertificateIssue> for ClusterActor {
+    fn handle(
+        &mut self,
+        message: CertificateIssue,
+        reply: Reply<Result<OperatorCertificate, Fault>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let CertificateIssue { kind, holder, csr } = message;
+        let asker = ctx.delivery().role();
+        let role = match (kind, asker) {
+            // A plain node must not be able to make itself an operator.
+            (_, asker) if !matches!(asker, Role::Admin | Role::Candidate) => {
+                let text = format!("role {asker} may not have certificates issued");
+                return reply.send(Err(Fault::new(FaultCode::Forbidden, text)));
+            }
+            (CertificateKind::Admin, _) => Role::Admin,
+            (CertificateKind::Reader, _) => Role::Reader,
+            (CertificateKind::Own, _) => {
+                let text = "a certificate is issued to an admin or a reader";
+                return reply.send(Err(Fault::new(FaultCode::WrongInput, text)));
+            }
+        };
+        if holder.is_empty() || holder.chars().count() > HOLDER_CHARS_MAX {
+            let text = format!("the holder's name must have 1 to {HOLDER_CHARS_MAX} characters");
+            return reply.send(Err(Fault::new(FaultCode::WrongInput, text)));
+        }
+        let endpoint = {
+            let state = self.context.state();
+            state.nodes.get(&self.context.config.node).map(|node| node.address.clone())
+        };
+        let (trust, endpoint) = match (self.trust_view(), endpoint) {
+            (Ok(trust), Some(endpoint)) => (trust, endpoint),
+            (Err(fault), _) => return reply.send(Err(fault)),
+            (Ok(_), None) => {
+                let text = "there is no cluster";
+                return reply.send(Err(Fault::new(FaultCode::WrongState, text)));
+            }
+        };
+        let id = ctx.system().platform().random_uuid();
+        let context = self.context.clone();
+        let signing = async move {
+            let sign = move |keys: &dyn CertificateSigner, state: &ClusterState| {
+                keys.sign(state, role, id, &csr)
+            };
+            let chain = context.keys("sign a certificate", sign).await?;
+            // The only trace of it: a certificate is not in the state.
+            tracing::info!(%role, %id, holder, by = %asker, "an operator's certificate was issued");
+            Ok(OperatorCertificate { certificate: CertificateIssued { chain, trust }, endpoint })
         };
         ctx.spawn_then(signing, move |_, issued, _| reply.send(issued));
     }

@@ -25,9 +25,9 @@ use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{
-    ArchiveJobs, AutoArchiveJobs, CancelJob, CertificateRenew, ChangeJobPriority, ClusterKeyFetch,
-    Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, QueryTrust, Report,
-    SubmitJobs, TokenIssue, WaitJob, job_path,
+    ArchiveJobs, AutoArchiveJobs, CancelJob, CertificateIssue, CertificateRenew, ChangeJobPriority,
+    ClusterKeyFetch, Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable,
+    QueryTrust, Report, SubmitJobs, TokenIssue, WaitJob, job_path,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
@@ -190,6 +190,7 @@ impl Actor for ClusterActor {
             .on::<TokenIssue>()
             .on::<Join>()
             .on::<CertificateRenew>()
+            .on::<CertificateIssue>()
             .on::<QueryTrust>()
             .on::<ClusterKeyFetch>()
             .on::<Report>()

@@ -22,8 +22,8 @@ pub use node::{
     StallRow, WriteConsole,
 };
 pub use trust::{
-    CertificateIssued, CertificateKind, CertificateRenew, ClusterKeyFetch, ClusterKeyHanded,
-    QueryTrust, TrustView,
+    CertificateIssue, CertificateIssued, CertificateKind, CertificateRenew, ClusterKeyFetch,
+    ClusterKeyHanded, OperatorCertificate, QueryTrust, TrustView,
 };
 
 use gantry_wire::ActorPath;

@@ -1,7 +1,7 @@
 //! What is said to `/cluster` about certificates, authorities and the cluster key.
 //!
-//! Who asks is known from the connection, never from the message, so none of these may be passed
-//! on by another node.
+//! Who asks is known from the connection, never from the message, so none of these but
+//! [`CertificateIssue`] may be passed on by another node.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,29 @@ pub struct CertificateRenew {
     #[serde(with = "serde_bytes")]
     #[schemars(with = "Vec<u8>")]
     pub csr: Vec<u8>,
+}
+
+/// Asks for a certificate of an operator on another machine. Only operators may, and candidates for
+/// them; unlike the other messages here it may be passed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateIssue {
+    /// [`CertificateKind::Admin`] or [`CertificateKind::Reader`].
+    pub kind: CertificateKind,
+    /// For whom, for the log of the master.
+    pub holder: String,
+    /// Certificate request, DER.
+    #[serde(with = "serde_bytes")]
+    #[schemars(with = "Vec<u8>")]
+    pub csr: Vec<u8>,
+}
+
+/// A certificate of an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OperatorCertificate {
+    /// It.
+    pub certificate: CertificateIssued,
+    /// Where the master listens, `host:port`.
+    pub endpoint: String,
 }
 
 /// A certificate.
@@ -78,6 +101,7 @@ impl std::fmt::Debug for ClusterKeyHanded {
 
 super::messages! {
     CertificateRenew = "cluster.certificate-renew", Renew, Result<CertificateIssued, Fault>;
+    CertificateIssue = "cluster.certificate-issue", Operate, Result<OperatorCertificate, Fault>;
     QueryTrust = "cluster.query-trust", Renew, Result<TrustView, Fault>;
     ClusterKeyFetch = "cluster.key-fetch", Consensus, Result<ClusterKeyHanded, Fault>;
 }

@@ -4,6 +4,7 @@ mod destroy;
 mod getmaster;
 mod info;
 pub(crate) mod init;
+mod issue_certificate;
 mod renew_crypto;
 mod tags;
 mod version;
@@ -19,6 +20,7 @@ pub(crate) enum ClusterCommand {
     #[command(visible_alias = "show")]
     Info(info::Args),
     Getmaster(getmaster::Args),
+    IssueCertificate(issue_certificate::Args),
     Version(version::Args),
     Destroy(destroy::Args),
     // In a box for the same reason.
@@ -34,6 +36,7 @@ impl ClusterCommand {
             Self::Init(args) => init::run(ctx, *args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Getmaster(_) => getmaster::run(ctx).await,
+            Self::IssueCertificate(args) => issue_certificate::run(ctx, args).await,
             Self::Version(_) => version::run(ctx).await,
             Self::Destroy(args) => destroy::run(ctx, args).await,
             Self::RenewCrypto(args) => renew_crypto::run(ctx, *args).await,

@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Listen here in place of the address that the cluster knows
     #[arg(long, value_name = "IP:PORT", value_parser = listen_argument)]
     listen: Option<SocketAddr>,
+    /// Answer Prometheus at this address, which has to be of this machine alone, under /metrics
+    #[arg(long, value_name = "IP:PORT", value_parser = listen_argument)]
+    metrics: Option<SocketAddr>,
     /// Let members of this group do everything from this machine
     #[arg(long, value_name = "GROUP", default_value = "gantry-admin")]
     admin_group: String,
@@ -83,6 +86,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     let args = DaemonArgs {
         state_dir: ctx.state_dir(),
         listen: args.listen,
+        metrics: args.metrics,
         admin_group: args.admin_group,
         reader_group: args.reader_group,
         debug: ctx.globals.debug,

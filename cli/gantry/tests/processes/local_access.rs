@@ -77,3 +77,34 @@ fn others_are_told_what_they_lack() {
         assert!(text.contains(fragment), "{refused}");
     }
 }
+
+#[test]
+fn a_certificate_for_a_reader_lets_it_look_from_afar_until_the_authority_is_replaced() {
+    let cluster = Cluster::of_one();
+    let (out, address) = (cluster.place.join("reader"), cluster.node(1).address.clone());
+    let dir = out.display().to_string();
+    let issue = ["cluster", "issue-certificate", "--role", "reader", "--out", &dir, "monitoring"];
+    cluster.gantry(&issue).success();
+    for file in ["reader.pem", "trust.pem"] {
+        let mode = std::fs::metadata(out.join(file)).expect("written").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let far = |words: &[&str]| {
+        let mut all = words.to_vec();
+        all.extend(["--state-dir", &dir, "--endpoint", &address]);
+        cluster.run(&all)
+    };
+    far(&["node", "list"]).success();
+    let refused = far(&["debug", "delay", "0.01"]);
+    assert!(refused.failure(1).contains("role reader may not send"), "{refused}");
+    let another = far(&["cluster", "issue-certificate", "--role", "admin", "--out", &dir, "me"]);
+    assert!(another.failure(1).contains("role reader may not send"), "{another}");
+    let log = cluster.node(1).daemon.as_ref().expect("it runs").stderr();
+    let told = log.lines().any(|line| {
+        line.contains("an operator's certificate was issued") && line.contains("monitoring")
+    });
+    assert!(told, "{log}");
+    cluster.gantry(&["cluster", "renew-crypto", "--new-cluster-certificate", "--force"]).success();
+    let stale = far(&["node", "list"]);
+    assert!(!stale.is_success(), "{stale}");
+}

@@ -66,3 +66,47 @@ fn the_doctor_of_a_running_node_finds_its_daemon() {
     assert_eq!(verdict(&seen.stdout, "daemon"), "failed", "{seen}");
     assert_eq!(seen.code(), Some(1), "{seen}");
 }
+
+/// What one question over HTTP is answered with.
+fn get(address: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn prometheus_is_told_of_jobs_actors_and_the_daemon() {
+    let mut cluster = Cluster::made();
+    // The address of the node is nobody else's; with another protocol the same port is free.
+    let address = cluster.node(1).address.clone();
+    let args = vec!["--metrics".to_owned(), address.clone()];
+    cluster.start_as(1, &Launch { args, ..Launch::default() });
+    cluster.gantry(&["debug", "delay", "0.01"]).success();
+    let answer = get(&address, "/metrics");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for line in [
+        "gantry_daemon_info{version=",
+        "gantry_is_master 1",
+        "gantry_jobs{state=\"success\"} 1",
+        "gantry_nodes 1",
+        "gantry_actors{kind=\"cluster\"} 1",
+        "# TYPE gantry_memory_bytes gauge",
+        "# EOF",
+    ] {
+        assert!(answer.contains(line), "{line}: {answer}");
+    }
+    assert!(get(&address, "/").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn metrics_are_for_this_machine_alone() {
+    let cluster = Cluster::made();
+    let args = vec!["--metrics".to_owned(), "0.0.0.0:9107".to_owned()];
+    let daemon = cluster.launch(1, &Launch { args, ..Launch::default() });
+    let refused = daemon.finish(Duration::from_secs(20));
+    assert!(refused.failure(1).contains("127.0.0.1"), "{refused}");
+}
