@@ -377,7 +377,10 @@ fn may_begin(state: &ClusterState, id: JobId) -> Result<(), Fault> {
 }
 
 /// Asks every node once for all that is wanted of it.
-async fn gather_facts(context: MasterContext, queries: Vec<(NodeUuid, FactQuery)>) -> Facts {
+pub(crate) async fn gather_facts(
+    context: MasterContext,
+    queries: Vec<(NodeUuid, FactQuery)>,
+) -> Facts {
     let mut by_node: BTreeMap<NodeUuid, Vec<FactQuery>> = BTreeMap::new();
     let mut answers = Vec::new();
     for (node, query) in queries {

@@ -19,6 +19,7 @@ pub mod node_calls;
 pub mod objects;
 pub mod opcodes;
 pub mod params;
+pub mod plan;
 pub mod query;
 pub mod report;
 pub mod steps;

@@ -40,6 +40,9 @@ pub(crate) struct SubmitArgs {
     /// Print the number of the job on standard output
     #[arg(long)]
     pub print_jobid: bool,
+    /// Print what the job would do: locks, nodes, steps, changes; and submit nothing
+    #[arg(long, conflicts_with_all = ["submit", "print_jobid"])]
+    pub plan: bool,
 }
 
 /// Whether to act (§D).

@@ -14,6 +14,7 @@ mod life;
 mod locks;
 mod many_jobs;
 mod partitions;
+mod plan;
 mod roles;
 mod scenario;
 mod slow_disk;

@@ -9,9 +9,9 @@ use gantry_model::ids::{InstanceUuid, JobId};
 use gantry_model::messages::{
     AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateIssue,
     CertificateRenew, ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched,
-    Join, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryLocks,
-    QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue, WaitJob,
-    WriteConsole, cluster_path, job_path, locks_path,
+    Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks,
+    QueryLocks, QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue,
+    WaitJob, WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_runtime::simulate;
@@ -37,6 +37,7 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
     let guest = instance_path(instance);
     vec![
         entry::<SubmitJobs>(&to),
+        entry::<PlanJob>(&to),
         entry::<QueryTable>(&to),
         entry::<QueryFields>(&to),
         entry::<QueryJobs>(&to),

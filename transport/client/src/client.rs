@@ -11,13 +11,14 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
-    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, FlightRow, LinkTable, NewJob,
+    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, FlightRow, LinkTable, NewJob, PlanJob,
     PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks,
     QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole,
     cluster_path, locks_path,
 };
 use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
+use gantry_model::plan::JobPlan;
 use gantry_model::query::{Cell, Resource, Table};
 use gantry_model::units::Millis;
 use gantry_wire::{ActorPath, Envelope, Message, RequestId, SpanId, TraceContext, TraceId};
@@ -224,6 +225,14 @@ impl Client {
             return Err(ClientError::Protocol { message: SubmitJobs::WIRE_NAME, reason });
         }
         Ok(answers)
+    }
+
+    /// Asks what a job would do, without submitting it.
+    ///
+    /// # Errors
+    /// When it would be refused, or there is no answer.
+    pub async fn plan(&self, job: NewJob) -> Result<JobPlan, ClientError> {
+        self.read(&cluster_path(), &PlanJob { job }).await
     }
 
     /// Follows a job from its beginning.

@@ -12,6 +12,7 @@
 mod apply;
 mod command;
 mod config;
+mod difference;
 mod find;
 mod history;
 mod journal;

@@ -9,6 +9,7 @@ mod archive;
 mod certificates;
 mod join;
 mod level;
+mod plan;
 mod queries;
 mod reports;
 mod submit;
@@ -26,7 +27,7 @@ use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{
     ArchiveJobs, AutoArchiveJobs, CancelJob, CertificateIssue, CertificateRenew, ChangeJobPriority,
-    ClusterKeyFetch, Join, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable,
+    ClusterKeyFetch, Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable,
     QueryTrust, Report, SubmitJobs, TokenIssue, WaitJob, job_path,
 };
 use gantry_model::opcodes::OpCode;
@@ -177,6 +178,7 @@ impl Actor for ClusterActor {
     fn protocol() -> Protocol<Self> {
         Protocol::new()
             .on::<SubmitJobs>()
+            .on::<PlanJob>()
             .on::<QueryTable>()
             .on::<QueryFields>()
             .on::<QueryJobs>()

@@ -88,7 +88,7 @@ impl ClusterActor {
 
 /// Completes the names of objects (C208), so that the job means them whatever is made later. A name
 /// that is nothing's stays: an earlier job may make what it names.
-fn complete_names(job: &mut NewJob, state: &ClusterState) -> Result<(), Fault> {
+pub(super) fn complete_names(job: &mut NewJob, state: &ClusterState) -> Result<(), Fault> {
     let known = |fault: Fault| match fault.code {
         FaultCode::UnknownEntity => Ok(()),
         _ => Err(fault),
@@ -112,7 +112,7 @@ fn complete_names(job: &mut NewJob, state: &ClusterState) -> Result<(), Fault> {
 }
 
 /// What can be said of a job by the level of the state alone.
-fn check(job: &NewJob, level: u32) -> Result<(), Fault> {
+pub(super) fn check(job: &NewJob, level: u32) -> Result<(), Fault> {
     let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
     if job.ops.is_empty() {
         return refuse("a job needs at least one opcode".into());

@@ -14,6 +14,7 @@ use crate::messages::node::ActorRow;
 use crate::names::NodeName;
 use crate::objects::{Cluster, Node, NodeGroup};
 use crate::opcodes::OpRequest;
+use crate::plan::JobPlan;
 use crate::query::{FieldDef, Filter, Resource, Table};
 use crate::report::ReportEvent;
 use crate::units::{Millis, Timestamp};
@@ -37,6 +38,14 @@ pub struct SubmitJobs {
     pub request: RequestId,
     /// The jobs.
     pub jobs: Vec<NewJob>,
+}
+
+/// Asks what a job would do; nothing is submitted, and no lock is taken. Refused as the job would
+/// be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanJob {
+    /// The job.
+    pub job: NewJob,
 }
 
 /// Asks for a table.
@@ -377,6 +386,7 @@ pub enum ReportAck {
 
 super::messages! {
     SubmitJobs = "cluster.submit-jobs", Operate, Result<Vec<Result<JobId, Fault>>, Fault>;
+    PlanJob = "cluster.plan-job", Read, Result<JobPlan, Fault>;
     QueryTable = "cluster.query-table", Read, Result<Table, Fault>;
     QueryFields = "cluster.query-fields", Read, Result<Fields, Fault>;
     QueryJobs = "cluster.query-jobs", Read, Result<Vec<JobRecord>, Fault>;

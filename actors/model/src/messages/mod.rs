@@ -9,7 +9,7 @@ mod trust;
 
 pub use cluster::{
     ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
-    ChangeJobPriority, ClusterInfo, Fields, JobChange, JobTouched, Join, Joined, NewJob,
+    ChangeJobPriority, ClusterInfo, Fields, JobChange, JobTouched, Join, Joined, NewJob, PlanJob,
     PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable, Report,
     ReportAck, SubmitJobs, TokenIssue, TokenIssued, Versions, WAIT_MAX, WaitJob,
 };

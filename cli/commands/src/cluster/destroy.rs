@@ -5,7 +5,7 @@ use gantry_model::opcodes::ClusterDestroy;
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
 use crate::jobs::run_one;
-use crate::options::{OpOptions, SubmitArgs};
+use crate::options::JobArgs;
 
 /// End the cluster
 ///
@@ -17,15 +17,17 @@ pub(crate) struct Args {
     /// Really do it
     #[arg(long, alias = "ya-rly")]
     yes_do_it: bool,
+    #[command(flatten)]
+    job: JobArgs,
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
-    if !args.yes_do_it {
+    if !args.yes_do_it && !args.job.submit.plan {
         ctx.warn("Destroying a cluster cannot be undone.")?;
         let declined = CommandError::new(CommandErrorKind::Declined, Failure::Declined);
         return Err(declined.hint("if this is what you want, say so with --yes-do-it"));
     }
-    let request = ctx.request(ClusterDestroy {}, &OpOptions::default());
-    run_one(ctx, request, SubmitArgs::default()).await?;
+    let request = ctx.request(ClusterDestroy {}, &args.job.op());
+    run_one(ctx, request, args.job.submit).await?;
     Ok(())
 }

@@ -113,7 +113,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         let text = "nothing to renew: give --new-cluster-certificate or --new-node-certificates";
         return Err(CommandError::argument(text));
     }
-    if !args.force {
+    if !args.force && !args.job.submit.plan {
         let question = "This replaces the certificates of all nodes and may take some time. \
                         Credentials that were\ncopied to other machines may not be accepted any \
                         more.\nContinue?";

@@ -23,7 +23,7 @@ pub(crate) async fn on_each(
     }
     // What cannot be done is said before anybody is asked.
     let ops = chosen.targets.iter().map(op).collect::<Result<Vec<_>, _>>()?;
-    if chosen.several && !instances.force_multiple {
+    if chosen.several && !instances.force_multiple && !job.submit.plan {
         confirm_all(ctx, verb, &chosen, "").await?;
     }
     submit_all(ctx, &chosen, ops, job).await

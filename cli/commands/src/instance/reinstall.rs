@@ -67,13 +67,14 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         Some(os) => format!("change the OS to '{os}'"),
         None => "keep the same OS".to_owned(),
     };
-    if chosen.several && !args.instances.force_multiple {
+    let asks = !args.instances.force_multiple && !args.job.submit.plan;
+    if chosen.several && asks {
         let extra = format!(
             "Note: this will remove *all* data for the below instances! It will {os_text}.\n"
         );
         confirm_all(ctx, "reinstall", &chosen, &extra).await?;
     }
-    if !chosen.several && !args.force && !args.instances.force_multiple {
+    if !chosen.several && !args.force && asks {
         let name = chosen.targets.first().map(|target| target.name.to_string());
         let question = format!(
             "This will reinstall the instance '{}' (and {os_text}) which removes all data. \

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     let mut found = full_names::instances(ctx, from_ref(&args.instance_name)).await?;
     let name = found.pop().unwrap_or(args.instance_name);
-    if !args.force {
+    if !args.force && !args.job.submit.plan {
         let question = format!(
             "This will remove the disks of instance {name} and all the data on them.\nContinue?"
         );

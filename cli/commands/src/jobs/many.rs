@@ -7,6 +7,7 @@ use gantry_model::messages::NewJob;
 use gantry_model::opcodes::OpRequest;
 use serde_json::{Value, json};
 
+use super::plan::show_plans;
 use super::progress::{failure_of, follow, is_success};
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
@@ -25,6 +26,9 @@ pub(crate) async fn run_many(
     options: SubmitArgs,
     several: bool,
 ) -> Result<(), CommandError> {
+    if options.plan {
+        return show_plans(ctx, requests.into_iter().map(|(_, request)| request).collect()).await;
+    }
     let client = ctx.client().await?;
     let n_jobs = requests.len();
     let (names, jobs): (Vec<String>, Vec<NewJob>) =

@@ -2,6 +2,7 @@
 
 mod many;
 mod one;
+mod plan;
 mod progress;
 
 pub(crate) use many::run_many;

@@ -4,6 +4,7 @@ use gantry_model::messages::NewJob;
 use gantry_model::opcodes::OpRequest;
 use serde_json::json;
 
+use super::plan::show_plans;
 use super::progress::{JobEnd, follow};
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
@@ -18,6 +19,10 @@ pub(crate) async fn run_one(
     request: OpRequest,
     options: SubmitArgs,
 ) -> Result<Option<JobEnd>, CommandError> {
+    if options.plan {
+        show_plans(ctx, vec![request]).await?;
+        return Ok(None);
+    }
     let client = ctx.client().await?;
     let mut answers = client.submit(vec![NewJob { ops: vec![request] }]).await?;
     let job = match answers.pop() {

@@ -7,7 +7,7 @@ use gantry_model::query::Resource;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::jobs::run_one;
-use crate::options::{DryRunArgs, OpOptions, PriorityArgs, SubmitArgs};
+use crate::options::JobArgs;
 
 /// Remove a node from the cluster
 ///
@@ -20,16 +20,12 @@ pub(crate) struct Args {
     #[arg(value_name = "NODE")]
     node_name: NodeName,
     #[command(flatten)]
-    dry_run: DryRunArgs,
-    #[command(flatten)]
-    priority: PriorityArgs,
+    job: JobArgs,
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     ctx.typed(Resource::Node, &[args.node_name.to_string()]);
-    let options =
-        OpOptions { dry_run: args.dry_run.dry_run, priority: args.priority.priority.number() };
-    let request = ctx.request(NodeRemove { node_name: args.node_name }, &options);
-    run_one(ctx, request, SubmitArgs::default()).await?;
+    let request = ctx.request(NodeRemove { node_name: args.node_name }, &args.job.op());
+    run_one(ctx, request, args.job.submit).await?;
     Ok(())
 }

@@ -9,17 +9,18 @@ use gantry_client::{Client, InProcess};
 use gantry_engine::query::{Asked, Live, Picture, table};
 use gantry_engine::state::ClusterState;
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::ids::{JobAttempt, JobId};
+use gantry_model::ids::{JobAttempt, JobId, Revision};
 use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
 use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
-    ConsoleChunk, Fields, JobChange, NewJob, PriorityChanged, QueryActors, QueryCluster,
+    ConsoleChunk, Fields, JobChange, NewJob, PlanJob, PriorityChanged, QueryActors, QueryCluster,
     QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable, ReadConsole, StallRow, SubmitJobs,
     TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
+use gantry_model::plan::{JobPlan, OpPlan, PlannedChange, PlannedLock, PlannedStep};
 use gantry_model::query::{Cell, FieldKind, Resource, Table};
 use gantry_model::tags::check_tags;
 use gantry_model::units::{Millis, Timestamp};
@@ -188,6 +189,7 @@ impl FakeCluster {
         let path = envelope.to.as_str();
         Some(match envelope.message.as_str() {
             SubmitJobs::WIRE_NAME => state.submit(&decode(body).expect("decodes")),
+            PlanJob::WIRE_NAME => plan(&decode(body).expect("decodes")),
             WaitJob::WIRE_NAME => return state.wait(&decode(body).expect("decodes")),
             CancelJob::WIRE_NAME => reply::<CancelJob>(&cancel(&decode(body).expect("decodes"))),
             ChangeJobPriority::WIRE_NAME => {
@@ -246,6 +248,42 @@ impl FakeCluster {
             _ => Err(NotDelivered::NoSuchActor(path.to_owned()).into()),
         })
     }
+}
+
+/// Every job would start a guest.
+fn plan(asked: &PlanJob) -> Result<Bytes, AskError> {
+    let lock = |name: &str, mode| PlannedLock { name: name.to_owned(), mode };
+    let step = |name: &str, act: &str, node: Option<&str>, undo: Option<&str>| PlannedStep {
+        name: name.to_owned(),
+        act: act.to_owned(),
+        node: node.map(str::to_owned),
+        undo: undo.map(str::to_owned),
+        may_fail: node.is_some(),
+    };
+    let ops = asked.job.ops.iter().map(|request| OpPlan {
+        summary: request.op.summary(),
+        locks: vec![
+            vec![lock("cluster/BGL", LockMode::Shared), lock("instance/web1", LockMode::Exclusive)],
+            vec![lock("node-res/1", LockMode::Exclusive)],
+        ],
+        nodes: vec!["node1.example".to_owned()],
+        steps: vec![
+            step("begin a new run of the instance", "configuration", None, None),
+            step(
+                "start instance web1",
+                "instance.start",
+                Some("node1.example"),
+                Some("instance.stop"),
+            ),
+        ],
+        changes: vec![PlannedChange {
+            object: "instance web1".to_owned(),
+            field: "admin_state".to_owned(),
+            before: json!("down"),
+            after: json!("up"),
+        }],
+    });
+    reply::<PlanJob>(&Ok(JobPlan { revision: Revision(42), ops: ops.collect() }))
 }
 
 /// Job 10 runs, all others have ended.

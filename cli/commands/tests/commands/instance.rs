@@ -314,3 +314,20 @@ async fn a_full_queue() {
     ];
     session.check("queue-full", &lines).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_printed_and_nothing_submitted_or_asked() {
+    let session = Session::new();
+    let lines = [
+        "gnt-instance startup --plan web1",
+        "gnt-instance startup --plan --json web1",
+        "gnt-instance shutdown --plan web1 web2",
+        "gnt-instance remove --plan web1",
+        "gnt-instance startup --plan --submit web1",
+        "gnt-cluster destroy --plan",
+        "gnt-node remove --plan node2.example",
+        "gnt-cluster add-tags --plan a",
+    ];
+    session.check("plan", &lines).await;
+    assert_eq!(session.cluster.submitted(), []);
+}

@@ -3,6 +3,7 @@
 pub(crate) mod sample;
 
 mod config;
+mod difference;
 mod find;
 mod history;
 mod jobs;
