@@ -231,6 +231,9 @@ fn create(number: usize) -> anyhow::Result<OpRequest> {
         no_install: true,
         start: true,
         tags: Vec::new(),
+        nics: Vec::new(),
+        no_conflicts_check: false,
+        file_storage_dir: None,
     }))
 }
 

@@ -122,6 +122,28 @@ pub enum HvError {
         #[source]
         source: QmpError,
     },
+    /// The guest could not be bound to its processors.
+    #[error("could not bind instance {instance} to processors {cpus} (cpu_mask)")]
+    Pinning {
+        /// Which.
+        instance: InstanceUuid,
+        /// To which.
+        cpus: String,
+        /// Why.
+        #[source]
+        source: Box<CommandError>,
+    },
+    /// An interface could not be connected.
+    #[error("could not {attempt} the network interface {tap} of a guest")]
+    Network {
+        /// A verb.
+        attempt: &'static str,
+        /// The interface on the node.
+        tap: String,
+        /// Why.
+        #[source]
+        source: Box<CommandError>,
+    },
     /// The guest is still there although it was killed.
     #[error("instance {instance} (process {pid}) is still there after it was killed")]
     CannotKill {
@@ -192,6 +214,8 @@ impl HvError {
             | Self::Unrecorded { .. }
             | Self::StartFailed { .. }
             | Self::Qmp { .. }
+            | Self::Pinning { .. }
+            | Self::Network { .. }
             | Self::CannotKill { .. }
             | Self::Io { .. }
             | Self::Process { .. }

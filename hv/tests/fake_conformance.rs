@@ -58,6 +58,8 @@ impl Bench for FakeBench {
             disks: vec![disk],
             nics: Vec::new(),
             epoch: RunEpoch(5),
+            network_port: None,
+            tags: Vec::new(),
         };
         (spec, vec![DiskSource::Record])
     }

@@ -25,6 +25,8 @@ fn guest(epoch: u64) -> GuestSpec {
         disks: Vec::new(),
         nics: Vec::new(),
         epoch: RunEpoch(epoch),
+        network_port: None,
+        tags: Vec::new(),
     }
 }
 

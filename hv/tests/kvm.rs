@@ -16,7 +16,7 @@ use gantry_hv::{GuestChange, GuestIntent, HvError, Hypervisor, StoppedBy};
 use gantry_model::errors::FaultCode;
 use gantry_model::ids::InstanceUuid;
 use gantry_model::node_calls::{InstanceStart, Recovery};
-use gantry_model::objects::{GuestSpec, Nic};
+use gantry_model::objects::{GuestSpec, Nic, NicOverrides};
 use gantry_model::params::KvmParams;
 use gantry_model::report::GuestState;
 use kvm_bench::KvmBench;
@@ -153,7 +153,13 @@ async fn other_disks_machines_and_interfaces_boot_too() {
         let (spec, disks) = bench.guest();
         let mut spec = with(spec, change);
         let uuid = gantry_model::ids::NicUuid(Uuid::from_u128(3));
-        spec.nics = vec![Nic { uuid, mac: "aa:00:00:00:00:01".into() }];
+        spec.nics = vec![Nic {
+            uuid,
+            mac: "aa:00:00:00:00:01".into(),
+            ip: None,
+            name: None,
+            nicparams: NicOverrides::default(),
+        }];
         boot(&bench, &spec, &disks).await;
         let stopped = bench.hypervisor().stop(spec.instance, PATIENCE).await.expect("stops");
         assert_eq!(stopped, StoppedBy::Guest, "acpi works there too");

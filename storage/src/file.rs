@@ -19,6 +19,7 @@ use gantry_model::node_calls::{CallOutcome, Recovery};
 use gantry_model::objects::{Disk, DiskLocation, DiskTemplate};
 use gantry_model::units::MiB;
 
+use crate::allowed_paths::AllowedPaths;
 use crate::contract::{Capabilities, DiskIntent, DiskLink, DiskReport, Storage, StorageInfo};
 use crate::error::StorageError;
 use crate::image;
@@ -29,6 +30,7 @@ const MIB_BYTES: u64 = 1024 * 1024;
 pub struct FileStorage {
     directory: Directory,
     blocking: Arc<dyn Blocking>,
+    allowed: Option<AllowedPaths>,
 }
 
 impl FileStorage {
@@ -48,7 +50,14 @@ impl FileStorage {
             });
         }
         let directory = Directory { path, busy: Arc::default() };
-        Ok(Self { directory, blocking })
+        Ok(Self { directory, blocking, allowed: None })
+    }
+
+    /// Makes new disks only where this list allows it. What is there can be used and removed all
+    /// the same: taking a line out of the list must not strand disks.
+    #[must_use]
+    pub fn allowed_by(self, list: AllowedPaths) -> Self {
+        Self { allowed: Some(list), ..self }
     }
 
     /// Where its disks are.
@@ -118,7 +127,13 @@ impl Storage for FileStorage {
     }
 
     fn create<'a>(&'a self, disk: &'a Disk) -> BoxFuture<'a, Result<(), StorageError>> {
-        Box::pin(self.on_file("create a disk", disk, |place| place.create()))
+        let allowed = self.allowed.clone();
+        Box::pin(self.on_file("create a disk", disk, move |place| {
+            if let Some(allowed) = allowed {
+                allowed.check(&place.path)?;
+            }
+            place.create()
+        }))
     }
 
     fn remove<'a>(&'a self, disk: &'a Disk) -> BoxFuture<'a, Result<(), StorageError>> {

@@ -8,6 +8,7 @@
 //! Deliberately absent: hypervisors (a disk is handed on as a [`DiskLink`]), names of new disks
 //! (they arrive in the [`Disk`](gantry_model::objects::Disk)), actors, the configuration.
 
+mod allowed_paths;
 pub mod conformance;
 mod contract;
 mod diskless;
@@ -17,6 +18,7 @@ mod file;
 mod image;
 mod registry;
 
+pub use allowed_paths::AllowedPaths;
 pub use contract::{Capabilities, DiskIntent, DiskLink, DiskReport, Storage, StorageInfo};
 pub use diskless::DisklessStorage;
 pub use error::StorageError;

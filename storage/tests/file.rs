@@ -13,7 +13,9 @@ use gantry_model::node_calls::{DiskWriteImage, Recovery};
 use gantry_model::objects::{Disk, DiskLocation, DiskMode};
 use gantry_model::units::MiB;
 use gantry_storage::conformance::Bench;
-use gantry_storage::{DiskIntent, DiskLink, FileStorage, Storage, StorageError, image_size};
+use gantry_storage::{
+    AllowedPaths, DiskIntent, DiskLink, FileStorage, Storage, StorageError, image_size,
+};
 use uuid::Uuid;
 
 struct FileBench {
@@ -270,4 +272,24 @@ fn a_relative_directory_is_refused() {
     for path in ["disks", "/a/../b", "/a/./b", "/a/", ""] {
         assert!(FileStorage::new(path, Arc::new(Inline)).is_err(), "{path:?}");
     }
+}
+
+// covers: S33
+#[tokio::test]
+async fn a_disk_is_made_only_where_the_node_allows_it() {
+    let mut bench = FileBench::inline().expect("a bench");
+    let list = bench.dir.path().join("file-storage-paths");
+    let blocking: Arc<dyn Blocking> = Arc::new(Inline);
+    let storage = FileStorage::new(bench.directory(), blocking)
+        .expect("absolute")
+        .allowed_by(AllowedPaths::new(&list));
+    let disk = bench.disk(MiB(1));
+    let error = storage.create(&disk).await.expect_err("no list");
+    assert!(matches!(error, StorageError::PathNotAllowed { .. }), "{error}");
+    let directory = bench.directory();
+    let text = AllowedPaths::text([directory.to_str().expect("plain")]);
+    std::fs::write(&list, text).expect("writes");
+    storage.create(&disk).await.expect("allowed");
+    std::fs::remove_file(&list).expect("removes");
+    storage.remove(&disk).await.expect("what is there can go");
 }

@@ -47,6 +47,9 @@ pub fn create(name: &str, on: MachineNumber) -> InstanceCreate {
         no_install: true,
         start: true,
         tags: Vec::new(),
+        nics: Vec::new(),
+        no_conflicts_check: false,
+        file_storage_dir: None,
     }
 }
 

@@ -105,5 +105,6 @@ fn instance(number: u128) -> Result<Instance, Box<dyn std::error::Error>> {
         mtime: AT,
         serial: Serial(1),
         tags: Vec::new(),
+        network_port: None,
     })
 }

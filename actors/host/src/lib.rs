@@ -14,6 +14,7 @@ mod blocking;
 mod command;
 pub mod durable;
 mod inject;
+mod network;
 mod process;
 mod recording;
 mod records;
@@ -26,6 +27,7 @@ pub use command::{
     Command, CommandError, ExitStatus, OUTPUT_BYTES_MAX, Output, TIMEOUT_DEFAULT, tail,
 };
 pub use inject::{CrashHook, CrashPoint, Injector, Verdict};
+pub use network::may_make_taps;
 pub use process::{ProcessError, ProcessIdentity, command_line, find_by_arguments, may_execute};
 pub use recording::{Recorded, RecordingRunner};
 pub use records::{RecordStore, Records};

@@ -12,6 +12,7 @@ use crate::machine::{MachineError, MachineErrorKind};
 use crate::parse::ParseError;
 use crate::parse::disk::DisksError;
 use crate::parse::filter::WantedError;
+use crate::parse::nic::NicsError;
 use crate::parse::params::ParamsError;
 
 /// Which exit code a failure deserves.
@@ -91,6 +92,9 @@ pub(crate) enum Failure {
     /// What is to be listed cannot be read.
     #[error("invalid filter")]
     Wanted(#[source] WantedError),
+    /// Interfaces cannot be taken.
+    #[error("invalid network interfaces")]
+    Nics(#[source] NicsError),
     /// Options cannot be taken, for another reason.
     #[error("{0}")]
     Argument(String),
@@ -329,6 +333,12 @@ impl From<DisksError> for CommandError {
 impl From<WantedError> for CommandError {
     fn from(error: WantedError) -> Self {
         Self::new(CommandErrorKind::Failed, Failure::Wanted(error))
+    }
+}
+
+impl From<NicsError> for CommandError {
+    fn from(error: NicsError) -> Self {
+        Self::new(CommandErrorKind::Failed, Failure::Nics(error))
     }
 }
 

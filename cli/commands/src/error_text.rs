@@ -44,6 +44,7 @@ fn failure_text(failure: &Failure) -> Option<String> {
         Failure::Params(error) => params_text(error),
         Failure::Disks(error) => wrong_input(&error.to_string()),
         Failure::Wanted(error) => wanted_text(error),
+        Failure::Nics(error) => wrong_input(&error.to_string()),
         Failure::Argument(text) => wrong_input(text),
         Failure::Machine(error) => match error.kind {
             MachineErrorKind::WrongInput => wrong_input(&ErrorChain(error).to_string()),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use futures_util::future::BoxFuture;
 use gantry_model::ids::ClusterUuid;
 use gantry_model::names::{ClusterName, NodeName};
-use gantry_model::objects::DiskTemplate;
+use gantry_model::objects::{DiskTemplate, NicParams};
 use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 
 /// Port where daemons listen unless told otherwise: the one of Ganeti's node daemon, with UDP.
@@ -55,6 +55,8 @@ pub struct InitArgs {
     pub enabled_disk_templates: Vec<DiskTemplate>,
     /// Directory of `file` disks; `None` is one in the state directory.
     pub file_storage_dir: Option<PathBuf>,
+    /// Parameters of interfaces that have none of their own.
+    pub nicparams: NicParams,
     /// First three bytes of generated MAC addresses.
     pub mac_prefix: String,
     /// How many nodes should hold the log.

@@ -18,7 +18,7 @@ use gantry_client::{Client, ClientConfig};
 use gantry_daemon::{Ending, InitOptions, NodeOptions, RunningNode, StateDir, init};
 use gantry_model::messages::NewJob;
 use gantry_model::names::{InstanceName, NodeName};
-use gantry_model::objects::DiskTemplate;
+use gantry_model::objects::{DiskTemplate, NicParams};
 use gantry_model::opcodes::{InstanceCreate, OpRequest};
 use gantry_model::params::{BackendOverrides, BackendParams, HypervisorDefaults, HypervisorKind};
 use gantry_model::query::{Cell, Resource};
@@ -66,6 +66,7 @@ fn options(place: &Path) -> Result<InitOptions, Box<dyn Error>> {
         enabled_hypervisors: vec![HypervisorKind::Fake],
         enabled_disk_templates: vec![DiskTemplate::Diskless],
         file_storage_dir: place.join("disks").display().to_string(),
+        nicparams: NicParams::default(),
         mac_prefix: "aa:00:00".to_owned(),
         beparams: BackendParams::default(),
         hvparams: HypervisorDefaults::default(),
@@ -89,6 +90,9 @@ async fn talk(state_dir: &StateDir) -> Result<String, Box<dyn Error>> {
         no_install: true,
         start: true,
         tags: Vec::new(),
+        nics: Vec::new(),
+        no_conflicts_check: false,
+        file_storage_dir: None,
     };
     // The number of a job is given when the job is on disk: from here on it cannot be lost.
     let job = client.submit(vec![NewJob { ops: vec![OpRequest::from(create)] }]).await?;

@@ -7,7 +7,7 @@ use gantry_hv::HypervisorRegistry;
 use gantry_hv::fake::FakeHypervisor;
 use gantry_hv::kvm::{KvmConfig, KvmHypervisor};
 use gantry_storage::fake::{FakeStorage, FakeStore};
-use gantry_storage::{DisklessStorage, FileStorage, StorageRegistry};
+use gantry_storage::{AllowedPaths, DisklessStorage, FileStorage, StorageRegistry};
 
 use crate::error::DaemonError;
 use crate::state_dir::{NodeFile, StateDir};
@@ -31,7 +31,8 @@ pub(crate) fn storage(
     file: &NodeFile,
 ) -> Result<StorageRegistry, DaemonError> {
     let files = FileStorage::new(&file.file_storage_dir, Arc::new(Pool))
-        .map_err(DaemonError::part("use the file storage directory"))?;
+        .map_err(DaemonError::part("use the file storage directory"))?
+        .allowed_by(AllowedPaths::new(state_dir.storage_paths()));
     let store = FakeStore::in_directory(&state_dir.fake().join("disks"), Arc::new(Pool))
         .map_err(DaemonError::part("open the world of the fake storage"))?;
     let fake = FakeStorage::new(&store, file.name.as_str());

@@ -10,7 +10,7 @@ use gantry_engine::state::{InitCluster, STATE_LEVEL};
 use gantry_link::identity::{CertificateAuthority, ClusterUuid as LinkCluster};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
-use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
+use gantry_model::objects::{Cluster, DiskTemplate, NicParams, Node, NodeGroup};
 use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 use gantry_model::units::Timestamp;
 use gantry_runtime::Platform;
@@ -35,6 +35,8 @@ pub struct InitOptions {
     pub enabled_disk_templates: Vec<DiskTemplate>,
     /// Directory of `file` disks; absolute.
     pub file_storage_dir: String,
+    /// Parameters of interfaces that have none of their own.
+    pub nicparams: NicParams,
     /// First three bytes of generated MAC addresses.
     pub mac_prefix: String,
     /// Defaults of backend parameters.
@@ -84,10 +86,12 @@ pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile
         name: options.node_name,
         address: options.address.clone(),
         file_storage_dir: options.file_storage_dir,
+        storage_paths_written: true,
         holds_log: true,
         master: node,
         master_address: options.address,
     };
+    state_dir.write_storage_paths(&file)?;
     state_dir.save_node(&file)?;
     Ok(file)
 }
@@ -130,6 +134,7 @@ pub(crate) fn first_entry(
             enabled_hypervisors: options.enabled_hypervisors.clone(),
             enabled_disk_templates: options.enabled_disk_templates.clone(),
             file_storage_dir: options.file_storage_dir.clone(),
+            nicparams: options.nicparams.clone(),
             mac_prefix: options.mac_prefix.clone(),
             candidate_pool_size: options.candidate_pool_size,
             hvparams: options.hvparams.clone(),
@@ -170,6 +175,7 @@ pub(crate) fn tests_options() -> InitOptions {
         enabled_hypervisors: vec![HypervisorKind::Fake],
         enabled_disk_templates: vec![DiskTemplate::Diskless],
         file_storage_dir: "/srv/disks".into(),
+        nicparams: NicParams::default(),
         mac_prefix: "aa:00:00".into(),
         beparams: BackendParams::default(),
         hvparams: HypervisorDefaults::default(),

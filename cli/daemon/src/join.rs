@@ -77,10 +77,12 @@ pub async fn join(
         name: node_name,
         address,
         file_storage_dir: cluster.file_storage_dir,
+        storage_paths_written: true,
         holds_log: false,
         master: master.uuid,
         master_address: master.address,
     };
+    state_dir.write_storage_paths(&file)?;
     state_dir.save_node(&file)?;
     Ok(file)
 }

@@ -112,6 +112,7 @@ async fn initialise(args: InitArgs) -> Result<Initialised, DaemonError> {
         enabled_hypervisors: args.enabled_hypervisors,
         enabled_disk_templates: args.enabled_disk_templates,
         file_storage_dir: file_storage_dir.display().to_string(),
+        nicparams: args.nicparams,
         mac_prefix: args.mac_prefix,
         beparams: args.beparams,
         hvparams: args.hvparams,

@@ -97,6 +97,7 @@ impl RunningNode {
             return Err(DaemonError::NotANode { state_dir: state_dir.path().to_owned() });
         };
         let lock = state_dir.lock()?;
+        let file = state_dir.with_storage_paths(file)?;
         let crash_at = crash_at.map(|text| {
             tracing::warn!(at = text, "this daemon will kill itself, for a test");
             text.parse::<CrashPoint>().map_err(DaemonError::part("read the crash point"))

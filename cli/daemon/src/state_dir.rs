@@ -10,6 +10,7 @@
 //! lock             held by the daemon while it runs
 //! log/             the replicated log, on holders of it
 //! agent.redb       the intent journal
+//! file-storage-paths   where image files may be made; written by the node's administrator
 //! run/             guests of the node; kept short: paths of sockets are limited
 //! fake/            the world of the fake hypervisor and storage
 //! ```
@@ -20,6 +21,7 @@ use gantry_host::durable;
 use gantry_link::identity::{IdentityDir, IdentityError};
 use gantry_model::ids::{ClusterUuid, NodeUuid};
 use gantry_model::names::{ClusterName, NodeName};
+use gantry_storage::AllowedPaths;
 use serde::{Deserialize, Serialize};
 
 /// The newest form of `node.json` that this program knows.
@@ -90,6 +92,10 @@ pub struct NodeFile {
     pub address: String,
     /// Directory of `file` disks.
     pub file_storage_dir: String,
+    /// Whether the list of allowed directories has been written. Not of a node that was made by a
+    /// program without such a list: it gets one when its daemon starts.
+    #[serde(default)]
+    pub storage_paths_written: bool,
     /// Whether it holds the log.
     pub holds_log: bool,
     /// The master when this was written.
@@ -130,6 +136,39 @@ impl StateDir {
     #[must_use]
     pub fn run(&self) -> PathBuf {
         self.0.join("run")
+    }
+
+    /// The list of directories where image files may be made.
+    #[must_use]
+    pub fn storage_paths(&self) -> PathBuf {
+        self.0.join("file-storage-paths")
+    }
+
+    /// Writes that list with the node's directories, unless there is one: it belongs to whoever
+    /// administers the node.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_storage_paths(&self, file: &NodeFile) -> Result<(), StateDirError> {
+        let path = self.storage_paths();
+        if path.exists() {
+            return Ok(());
+        }
+        let text = AllowedPaths::text([file.file_storage_dir.as_str()]);
+        durable::write(&path, text.as_bytes()).map_err(|source| self.failed("write", &path, source))
+    }
+
+    /// Gives a node that was made before there was such a list one that allows what it had.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn with_storage_paths(&self, mut file: NodeFile) -> Result<NodeFile, StateDirError> {
+        if !file.storage_paths_written {
+            self.write_storage_paths(&file)?;
+            file.storage_paths_written = true;
+            self.save_node(&file)?;
+        }
+        Ok(file)
     }
 
     /// Directory of the fake world.

@@ -3,30 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use gantry_host::Command;
-use gantry_model::objects::{Disk, DiskMode, GuestSpec};
-use gantry_model::params::{HvParams, HypervisorKind, KvmParams};
-use serde_json::json;
+use gantry_model::objects::GuestSpec;
+use gantry_model::params::{HvParams, HypervisorKind, KvmParams, ParamError};
 
+use super::devices::{self, with_devices};
+use super::display::{self, Display, with_display};
+use super::network::{self, Cable, with_nics};
+use super::shell_words;
 use crate::error::HvError;
 use crate::kvm::probe::Accelerator;
 use crate::kvm::run_dir::RunDir;
-
-/// Most disks of a guest (row H146).
-const DISKS_MAX: usize = 16;
-
-/// Most disks on the two IDE channels of the default machine.
-const IDE_DISKS_MAX: usize = 4;
-
-/// Most interfaces of a guest. Ganeti allows 8 (row H146), but then 16 disks and 8 interfaces do
-/// not fit into the slots of one PCI bus beside what the machine itself needs; 4 do.
-const NICS_MAX: usize = 4;
-
-/// First PCI slot that is ours; those below belong to the machine and to later devices (row H155:
-/// 12 reserved). Slots are fixed by index, so that they do not move when a device is added.
-const FIRST_SLOT: usize = 12;
-
-/// Speed of the serial console on a kernel's command line.
-const SERIAL_SPEED: u32 = 38_400;
 
 /// An attached disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +32,10 @@ pub struct LaunchPlan<'a> {
     pub params: &'a KvmParams,
     /// Its disks, as in the spec.
     pub disks: &'a [DiskPath],
+    /// How its interfaces are connected, as in the spec.
+    pub cables: &'a [Cable],
+    /// Where its display is.
+    pub display: &'a Display,
     /// Its run directory.
     pub dir: &'a RunDir,
     /// How it shall execute.
@@ -64,8 +54,21 @@ pub(super) fn kvm_params(spec: &GuestSpec) -> Result<&KvmParams, HvError> {
     }
 }
 
-fn invalid(field: &'static str, value: impl ToString, accepted: &str) -> HvError {
+pub(super) fn invalid(field: &'static str, value: impl ToString, accepted: &str) -> HvError {
     HvError::Invalid { field, value: value.to_string(), accepted: accepted.to_owned() }
+}
+
+/// A parameter that was stored by a program with other rules.
+fn refused(error: ParamError) -> HvError {
+    match error {
+        ParamError::BadValue { name, value, expected: accepted }
+        | ParamError::Conflict { name, value, conflict: accepted } => {
+            HvError::Invalid { field: name, value, accepted }
+        }
+        ParamError::Unknown { name, known } => {
+            HvError::Invalid { field: "parameter", value: name, accepted: known }
+        }
+    }
 }
 
 /// Whether all values are ones that [`command`] knows what to do with; gives warnings.
@@ -81,76 +84,26 @@ pub fn check(spec: &GuestSpec) -> Result<Vec<String>, HvError> {
     if spec.vcpus == 0 {
         return Err(invalid("vcpus", spec.vcpus, "at least 1"));
     }
+    params.check(Some(spec.vcpus)).map_err(refused)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !params.machine_version.chars().all(plain) {
         let accepted = "a name from `qemu-system-x86_64 -machine help`";
         return Err(invalid("machine_version", &params.machine_version, accepted));
     }
-    check_devices(spec, params)?;
-    check_boot(spec, params)?;
+    if shell_words::split(&params.kvm_extra).is_none() {
+        let accepted = "words as in a shell, with quotes and backslashes ended";
+        return Err(invalid("kvm_extra", &params.kvm_extra, accepted));
+    }
+    devices::check(&spec.disks, params)?;
+    network::check(&spec.nics, spec.disks.len(), params)?;
+    display::wanted(params, spec.name.as_str(), spec.network_port)?;
+    if params.kernel_path.is_empty() && params.boot_order == "network" && spec.nics.is_empty() {
+        return Err(invalid("boot_order", "network", "disk; no interface"));
+    }
     if !params.acpi {
         warnings.push("acpi is off: the guest cannot be asked to shut down".to_owned());
     }
-    for (nic_idx, nic) in spec.nics.iter().enumerate() {
-        let mac = &nic.mac;
-        warnings.push(format!("interface {nic_idx} ({mac}) is not connected to any network"));
-    }
     Ok(warnings)
-}
-
-fn check_devices(spec: &GuestSpec, params: &KvmParams) -> Result<(), HvError> {
-    let n_disks_max = match params.disk_type.as_str() {
-        "paravirtual" => DISKS_MAX,
-        "ide" => IDE_DISKS_MAX,
-        other => return Err(invalid("disk_type", other, "paravirtual, ide")),
-    };
-    if spec.disks.len() > n_disks_max {
-        let accepted = format!("at most {n_disks_max} of disk_type {}", params.disk_type);
-        return Err(invalid("number of disks", spec.disks.len(), &accepted));
-    }
-    if let Some(disk) = spec.disks.iter().find(|disk| disk.mode == DiskMode::Ro) {
-        let value = format!("ro (disk {})", disk.index);
-        return Err(invalid("disk mode", value, "rw; kvm guests need to write"));
-    }
-    if spec.nics.len() > NICS_MAX {
-        let accepted = format!("at most {NICS_MAX}");
-        return Err(invalid("number of interfaces", spec.nics.len(), &accepted));
-    }
-    for nic in &spec.nics {
-        if !is_mac(&nic.mac) {
-            let accepted = "six bytes in hexadecimal with colons";
-            return Err(invalid("mac", &nic.mac, accepted));
-        }
-    }
-    Ok(())
-}
-
-fn check_boot(spec: &GuestSpec, params: &KvmParams) -> Result<(), HvError> {
-    if params.kernel_path.is_empty() {
-        if !params.initrd_path.is_empty() {
-            return Err(invalid("initrd_path", &params.initrd_path, "empty without kernel_path"));
-        }
-        match params.boot_order.as_str() {
-            "disk" => {}
-            "network" if !spec.nics.is_empty() => {}
-            "network" => return Err(invalid("boot_order", "network", "disk; no interface")),
-            other => return Err(invalid("boot_order", other, "disk, network")),
-        }
-    }
-    for (field, path) in
-        [("kernel_path", &params.kernel_path), ("initrd_path", &params.initrd_path)]
-    {
-        if !path.is_empty() && !Path::new(path).is_absolute() {
-            return Err(invalid(field, path, "an absolute path or nothing"));
-        }
-    }
-    Ok(())
-}
-
-fn is_mac(text: &str) -> bool {
-    let bytes: Vec<&str> = text.split(':').collect();
-    let is_byte = |byte: &&str| byte.len() == 2 && byte.bytes().all(|b| b.is_ascii_hexdigit());
-    bytes.len() == 6 && bytes.iter().all(is_byte)
 }
 
 /// The command that starts a guest stopped before its first instruction, and returns when its
@@ -158,6 +111,9 @@ fn is_mac(text: &str) -> bool {
 #[must_use]
 pub fn command(plan: &LaunchPlan<'_>) -> Command {
     let LaunchPlan { spec, params, dir, .. } = plan;
+    let rtc = if params.use_localtime { "base=localtime" } else { "base=utc" };
+    // The process ends with the guest; `-S` lets us decide when the guest begins.
+    let reboot = if params.reboot_behavior == "exit" { "shutdown" } else { "reset" };
     let mut command = Command::new(&params.kvm_path)
         .args(["-name", spec.name.as_str()])
         .args(["-uuid", &spec.instance.to_string()])
@@ -165,11 +121,10 @@ pub fn command(plan: &LaunchPlan<'_>) -> Command {
         .args(["-machine", &machine(params)])
         .args(["-accel", plan.accelerator.as_str()])
         .args(["-m", &format!("size={}M", spec.memory.0)])
-        .args(["-smp", &format!("cpus={}", spec.vcpus)])
-        .args(["-rtc", "base=utc"])
+        .args(["-smp", &smp(spec, params)])
+        .args(["-rtc", rtc])
         .args(["-display", "none"])
-        // The process ends with the guest; `-S` lets us decide when the guest begins.
-        .args(["-action", "reboot=reset,shutdown=poweroff", "-S", "-daemonize"])
+        .args(["-action", &format!("reboot={reboot},shutdown=poweroff"), "-S", "-daemonize"])
         .arg("-pidfile")
         .arg(dir.pid())
         // A daemon's last words go to the log only if something is logged: `strace` is a kind of
@@ -178,16 +133,27 @@ pub fn command(plan: &LaunchPlan<'_>) -> Command {
         .arg(dir.log())
         .args(["-chardev", &socket("monitor0", &dir.qmp())])
         .args(["-mon", "chardev=monitor0,mode=control"]);
+    if !params.cpu_type.is_empty() {
+        command = command.args(["-cpu", &params.cpu_type]);
+    }
+    if !params.mem_path.is_empty() {
+        command = command.args(["-mem-path", &params.mem_path]);
+    }
     if params.serial_console {
         command = command
             .args(["-chardev", &socket("serial0", &dir.serial())])
             .args(["-device", "isa-serial,chardev=serial0"]);
     }
-    command = boot(command, params);
-    for (disk, path) in spec.disks.iter().zip(plan.disks) {
-        command = with_disk(command, plan, disk, path);
+    command = with_display(boot(command, params), plan);
+    command = with_nics(with_devices(command, plan), plan);
+    if params.use_guest_agent {
+        command = command
+            .args(["-chardev", &socket("qga0", &dir.guest_agent())])
+            .args(["-device", "virtio-serial-pci,id=serial-bus0"])
+            .arg("-device")
+            .arg("virtserialport,bus=serial-bus0.0,chardev=qga0,name=org.qemu.guest_agent.0");
     }
-    with_nics(command, plan)
+    command.args(shell_words::split(&params.kvm_extra).unwrap_or_default())
 }
 
 fn machine(params: &KvmParams) -> String {
@@ -200,10 +166,27 @@ fn machine(params: &KvmParams) -> String {
     }
 }
 
-/// A listening socket. A comma in a value ends it, unless doubled.
+fn smp(spec: &GuestSpec, params: &KvmParams) -> String {
+    let mut smp = format!("cpus={}", spec.vcpus);
+    let topology = [
+        ("sockets", params.cpu_sockets),
+        ("cores", params.cpu_cores),
+        ("threads", params.cpu_threads),
+    ];
+    for (what, number) in topology.into_iter().filter(|(_, number)| *number > 0) {
+        smp.push_str(&format!(",{what}={number}"));
+    }
+    smp
+}
+
+/// A listening socket.
 fn socket(id: &str, path: &Path) -> String {
-    let path = path.to_string_lossy().replace(',', ",,");
-    format!("socket,id={id},path={path},server=on,wait=off")
+    format!("socket,id={id},path={},server=on,wait=off", escaped(&path.to_string_lossy()))
+}
+
+/// A value among others of an option: a comma in it ends it, unless doubled.
+pub(super) fn escaped(value: &str) -> String {
+    value.replace(',', ",,")
 }
 
 fn boot(mut command: Command, params: &KvmParams) -> Command {
@@ -214,58 +197,15 @@ fn boot(mut command: Command, params: &KvmParams) -> Command {
     if !params.initrd_path.is_empty() {
         command = command.args(["-initrd", &params.initrd_path]);
     }
-    let mut kernel_args = params.kernel_args.clone();
+    let mut kernel_args = format!("root={} {}", params.root_path, params.kernel_args);
     if params.serial_console {
-        kernel_args.push_str(&format!(" console=ttyS0,{SERIAL_SPEED}"));
+        kernel_args.push_str(&format!(" console=ttyS0,{}", params.serial_speed));
     }
     command.args(["-append", kernel_args.trim()])
 }
 
-fn with_disk(command: Command, plan: &LaunchPlan<'_>, disk: &Disk, at: &DiskPath) -> Command {
-    let node = format!("node-disk{}", disk.index);
-    let file = if at.block_device { "host_device" } else { "file" };
-    let blockdev = json!({
-        "driver": "raw",
-        "node-name": node,
-        "read-only": disk.mode == DiskMode::Ro,
-        "file": { "driver": file, "filename": at.path.to_string_lossy() },
-    });
-    let disk_idx = disk.index as usize;
-    let id = device_id("disk", &disk.uuid.to_string());
-    let place = if plan.params.disk_type == "ide" {
-        if plan.params.machine_version.contains("q35") {
-            format!("ide-hd,bus=ide.{disk_idx},unit=0")
-        } else {
-            format!("ide-hd,bus=ide.{},unit={}", disk_idx / 2, disk_idx % 2)
-        }
-    } else {
-        format!("virtio-blk-pci,addr={:#x}", FIRST_SLOT + disk_idx)
-    };
-    let from_disk = plan.params.kernel_path.is_empty() && plan.params.boot_order == "disk";
-    let boot = if from_disk && disk_idx == 0 { ",bootindex=1" } else { "" };
-    command
-        .args(["-blockdev", &blockdev.to_string()])
-        .args(["-device", &format!("{place},drive={node},id={id}{boot}")])
-}
-
-fn with_nics(mut command: Command, plan: &LaunchPlan<'_>) -> Command {
-    for (nic_idx, nic) in plan.spec.nics.iter().enumerate() {
-        let id = device_id("nic", &nic.uuid.to_string());
-        let slot = FIRST_SLOT + DISKS_MAX + nic_idx;
-        let from_net = plan.params.kernel_path.is_empty() && plan.params.boot_order == "network";
-        let boot = if from_net && nic_idx == 0 { ",bootindex=1" } else { "" };
-        let mac = &nic.mac;
-        // A hub with nothing else on it: a cable that leads nowhere.
-        command = command
-            .args(["-netdev", &format!("hubport,id=net-{id},hubid={nic_idx}")])
-            .arg("-device")
-            .arg(format!("virtio-net-pci,addr={slot:#x},netdev=net-{id},mac={mac},id={id}{boot}"));
-    }
-    command
-}
-
 /// The kind and the first three groups of the id (row H156).
-fn device_id(kind: &str, uuid: &str) -> String {
+pub(super) fn device_id(kind: &str, uuid: &str) -> String {
     let groups: Vec<&str> = uuid.split('-').take(3).collect();
     format!("{kind}-{}", groups.join("-"))
 }

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use gantry_host::{Blocking, CommandRunner, Pool, RealRunner, run_blocking};
 use gantry_model::ids::InstanceUuid;
 use gantry_model::node_calls::Recovery;
-use gantry_model::objects::GuestSpec;
-use gantry_model::params::{HypervisorKind, KvmParams};
+use gantry_model::objects::{GuestSpec, Nic};
+use gantry_model::params::{HypervisorKind, KvmParams, is_url};
 use gantry_model::report::{GuestReport, GuestState};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 use uuid::Uuid;
@@ -25,6 +25,7 @@ use crate::kvm::command_line::{check, kvm_params};
 use crate::kvm::probe::{AcceleratorChoice, Probed, check_program, probe};
 use crate::kvm::run_dir::{ENDED_KEPT, ResetRecord, RunDir};
 use crate::kvm::scope::GuestScopes;
+use crate::kvm::taps::{self, Taps};
 use crate::kvm::watch::Attached;
 
 /// How long QEMU may take to answer a question on its monitor. Lower and a guest on a machine that
@@ -54,6 +55,8 @@ pub struct KvmConfig {
     pub runner: Arc<dyn CommandRunner>,
     /// Where files are read and written.
     pub blocking: Arc<dyn Blocking>,
+    /// Connects interfaces, with Ganeti's environment; without one they are connected by us.
+    pub network_script: Option<PathBuf>,
 }
 
 impl KvmConfig {
@@ -65,6 +68,7 @@ impl KvmConfig {
             scopes: GuestScopes::of_this_machine(),
             runner: Arc::new(RealRunner),
             blocking: Arc::new(Pool),
+            network_script: taps::script(),
         }
     }
 }
@@ -91,6 +95,11 @@ impl KvmHypervisor {
 
     pub(super) fn dir(&self, instance: InstanceUuid) -> RunDir {
         RunDir::new(&self.config.base, instance)
+    }
+
+    /// What connects interfaces of guests.
+    pub(super) fn taps(&self) -> Taps<'_> {
+        Taps { runner: &*self.config.runner, script: self.config.network_script.as_deref() }
     }
 
     pub(super) fn slot(&self, instance: InstanceUuid) -> Slot {
@@ -157,7 +166,10 @@ impl KvmHypervisor {
             Found::Alive { record, process } => {
                 *slot = Some(self.adopt(dir, *record, process).await);
             }
-            Found::Died { event } => {
+            Found::Died { event, nics } => {
+                if let Err(error) = self.taps().remove(&nics).await {
+                    tracing::warn!(instance = %dir.instance(), %error, "a tap stays");
+                }
                 tracing::info!(instance = %dir.instance(), "a guest ended while nobody watched");
                 self.push(event);
             }
@@ -270,14 +282,9 @@ impl KvmHypervisor {
         let params = kvm_params(spec)?;
         check_program(Path::new(&params.kvm_path))?;
         self.dir(spec.instance).check_socket_paths()?;
-        for (field, path) in
-            [("kernel_path", &params.kernel_path), ("initrd_path", &params.initrd_path)]
-        {
-            if !path.is_empty() && !Path::new(path).is_file() {
-                let accepted = "a file on this node".to_owned();
-                return Err(HvError::Invalid { field, value: path.clone(), accepted });
-            }
-        }
+        check_places(params)?;
+        // What is said of it is said at the start, which finds out again.
+        self.taps().plan(spec, params)?;
         warnings.extend(self.probed(Path::new(&params.kvm_path)).await?.note);
         Ok(warnings)
     }
@@ -345,9 +352,48 @@ pub(super) async fn on_disk<T: Send + 'static>(
         .map_err(|source| HvError::NoThread { source })?
 }
 
+/// That files and directories are there which the parameters name.
+fn check_places(params: &KvmParams) -> Result<(), HvError> {
+    let refuse = |field, path: &str, accepted: &str| {
+        let (value, accepted) = (path.to_owned(), accepted.to_owned());
+        Err(HvError::Invalid { field, value, accepted })
+    };
+    let files = [
+        ("kernel_path", &params.kernel_path),
+        ("initrd_path", &params.initrd_path),
+        ("cdrom_image_path", &params.cdrom_image_path),
+        ("cdrom2_image_path", &params.cdrom2_image_path),
+        ("floppy_image_path", &params.floppy_image_path),
+        ("vnc_password_file", &params.vnc_password_file),
+    ];
+    for (field, path) in files {
+        // Where CDs come from may be a device, too.
+        if !path.is_empty() && !is_url(path) && (!Path::new(path).exists() || is_dir(path)) {
+            return refuse(field, path, "a file on this node");
+        }
+    }
+    let mut directories = vec![
+        ("mem_path", params.mem_path.as_str()),
+        ("vnc_x509_path", params.vnc_x509_path.as_str()),
+    ];
+    if params.vnc_bind_address.starts_with('/') {
+        directories.push(("vnc_bind_address", &params.vnc_bind_address));
+    }
+    for (field, path) in directories {
+        if !path.is_empty() && !is_dir(path) {
+            return refuse(field, path, "a directory on this node");
+        }
+    }
+    Ok(())
+}
+
+fn is_dir(path: &str) -> bool {
+    Path::new(path).is_dir()
+}
+
 enum Found {
     Alive { record: Box<super::GuestRecord>, process: gantry_host::ProcessIdentity },
-    Died { event: HvEvent },
+    Died { event: HvEvent, nics: Vec<Nic> },
 }
 
 /// What a run directory and the process table say of a guest. Notes the end of one that died.
@@ -384,7 +430,7 @@ fn look(dir: &RunDir) -> Result<Option<Found>, HvError> {
             let change = GuestChange::Exited { detail };
             let event = HvEvent { instance: dir.instance(), epoch, change };
             // One that never executed was never announced.
-            Ok(ended.executed.then_some(Found::Died { event }))
+            Ok(ended.executed.then_some(Found::Died { event, nics: record.spec.nics }))
         }
     }
 }

@@ -17,6 +17,8 @@ fn record(n: u128) -> GuestRecord {
         disks: Vec::new(),
         nics: Vec::new(),
         epoch: RunEpoch(1),
+        network_port: None,
+        tags: Vec::new(),
     };
     let (disks, notes) = (Vec::new(), Vec::new());
     GuestRecord { spec, disks, accelerator: Accelerator::Tcg, notes, paused: false }

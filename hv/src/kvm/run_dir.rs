@@ -6,7 +6,7 @@
 //!   process   QEMU's identity: written before the guest's first instruction
 //!   reset     the last reset: written before QEMU is told, and again when it has done it
 //!   ended     written when the guest is gone; it stays until the next start
-//!   pid log qmp serial              QEMU's own
+//!   pid log qmp serial qga          QEMU's own
 //! ```
 //!
 //! So `spec` alone means: whatever runs here has not executed anything and may be taken back. These
@@ -146,6 +146,12 @@ impl RunDir {
     #[must_use]
     pub fn serial(&self) -> PathBuf {
         self.path.join("serial")
+    }
+
+    /// Socket of the agent in the guest.
+    #[must_use]
+    pub fn guest_agent(&self) -> PathBuf {
+        self.path.join("qga")
     }
 
     /// QEMU's pid file.
@@ -293,7 +299,8 @@ impl RunDir {
     }
 
     fn remove_volatile(&self) -> Result<(), HvError> {
-        let volatile = [self.process(), self.reset_path(), self.qmp(), self.serial()];
+        let volatile =
+            [self.process(), self.reset_path(), self.qmp(), self.serial(), self.guest_agent()];
         for path in volatile.into_iter().chain([self.pid(), self.log()]) {
             durable::remove(&path).map_err(io_error("remove", &path))?;
         }

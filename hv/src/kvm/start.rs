@@ -4,16 +4,20 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gantry_host::{CommandError, ProcessIdentity};
+use gantry_host::{CommandError, ProcessIdentity, run_blocking};
 use gantry_model::ids::InstanceUuid;
 use gantry_model::objects::GuestSpec;
+use gantry_model::params::KvmParams;
+use serde_json::json;
 use tokio::net::UnixStream;
 
 use crate::contract::{DiskSource, Started};
 use crate::error::HvError;
-use crate::kvm::command_line::{DiskPath, LaunchPlan, check, command, kvm_params};
+use crate::kvm::command_line::{DiskPath, LaunchPlan, check, command, invalid, kvm_params};
+use crate::kvm::display::{Display, Wanted, wanted};
 use crate::kvm::hypervisor::{KvmHypervisor, MONITOR_TIME_MAX};
-use crate::kvm::probe::{Probed, QEMU_PACKAGE, check_program};
+use crate::kvm::network::Cable;
+use crate::kvm::probe::{Accelerator, Probed, QEMU_PACKAGE, check_program};
 use crate::kvm::qmp::QmpClient;
 use crate::kvm::run_dir::{GuestRecord, RunDir, io_error};
 use crate::kvm::watch::{Attached, Monitor};
@@ -33,14 +37,17 @@ impl KvmHypervisor {
         paused: bool,
     ) -> Result<Started, HvError> {
         check(spec)?;
-        let program = PathBuf::from(&kvm_params(spec)?.kvm_path);
+        let params = kvm_params(spec)?;
+        let program = PathBuf::from(&params.kvm_path);
         check_program(&program)?;
         let dir = self.dir(spec.instance);
         dir.check_socket_paths()?;
         // Before anything happens: a guest must not run as anybody else.
-        let run_as = self.run_as(&dir, kvm_params(spec)?).await?;
+        let run_as = self.run_as(&dir, params).await?;
         let disks = disk_paths(spec, disks)?;
-        let probed = self.probed(&program).await?;
+        let probed = accelerated(params, self.probed(&program).await?)?;
+        let planned = self.taps().plan(spec, params)?;
+        let display = self.display(spec, params).await?;
 
         let slot = self.slot(spec.instance);
         let mut slot = slot.lock().await;
@@ -48,8 +55,10 @@ impl KvmHypervisor {
             return self.already_running(running, spec, paused).await;
         }
         self.refuse_stale(&dir, spec).await?;
-        let record = record_of(spec, &disks, &probed, paused);
-        let error = match self.launch(&dir, &record, &disks, run_as).await {
+        let record = record_of(spec, &disks, &probed, planned.notes, paused);
+        let outside =
+            Outside { disks: &disks, cables: &planned.cables, display: &display, run_as: &run_as };
+        let error = match self.launch(&dir, &record, outside).await {
             Ok(attached) => match self.begin(&dir, slot.insert(attached), paused).await {
                 Ok(started) => return Ok(started),
                 Err(error) => error,
@@ -102,17 +111,18 @@ impl KvmHypervisor {
         &self,
         dir: &RunDir,
         record: &GuestRecord,
-        disks: &[DiskPath],
-        run_as: Vec<String>,
+        outside: Outside<'_>,
     ) -> Result<Attached, HvError> {
+        let Outside { disks, cables, display, run_as } = outside;
         let spec = &record.spec;
         let params = kvm_params(spec)?;
         let to_write = record.clone();
         self.on_disk(dir, move |dir| dir.begin(&to_write)).await?;
 
+        self.taps().make(spec, params, cables).await?;
         let accelerator = record.accelerator;
-        let plan = LaunchPlan { spec, params, disks, dir, accelerator };
-        let command = command(&plan).args(run_as).timeout(LAUNCH_TIME_MAX);
+        let plan = LaunchPlan { spec, params, disks, cables, display, dir, accelerator };
+        let command = command(&plan).args(run_as.iter().cloned()).timeout(LAUNCH_TIME_MAX);
         let command = self.config.scopes.wrap(command, spec.instance, spec.epoch);
         match self.config.runner.run(command).await {
             Ok(_) => {}
@@ -132,7 +142,35 @@ impl KvmHypervisor {
         } else {
             None
         };
-        Ok(self.attach(dir, record.clone(), process, Some(monitor), serial, false))
+        let attached = self.attach(dir, record.clone(), process, Some(monitor), serial, false);
+        if *display != Display::None && !params.vnc_password_file.is_empty() {
+            self.set_vnc_password(&attached, &params.vnc_password_file).await?;
+        }
+        self.pin(&attached, params).await?;
+        Ok(attached)
+    }
+
+    /// Where the display of a guest will be.
+    async fn display(&self, spec: &GuestSpec, params: &KvmParams) -> Result<Display, HvError> {
+        match wanted(params, spec.name.as_str(), spec.network_port)? {
+            Wanted::Known(display) => Ok(display),
+            Wanted::Interface(interface, port) => {
+                Ok(Display::Vnc(self.taps().address_of(interface).await?, port))
+            }
+        }
+    }
+
+    /// Through the monitor, because a command line is read by everybody on the node.
+    async fn set_vnc_password(&self, attached: &Attached, file: &str) -> Result<(), HvError> {
+        let path = PathBuf::from(file);
+        let read = run_blocking(&*self.config.blocking, move || {
+            std::fs::read_to_string(&path).map_err(io_error("read", &path))
+        });
+        let password = read.await.map_err(|source| HvError::NoThread { source })??;
+        // As in Ganeti, the first line is the password.
+        let password = password.lines().next().unwrap_or_default();
+        let arguments = json!({ "protocol": "vnc", "password": password });
+        attached.tell("set_password", Some(arguments)).await.map(|_| ())
     }
 
     /// Lets the guest execute, unless it shall stay paused.
@@ -169,6 +207,7 @@ impl KvmHypervisor {
         for process in self.on_disk(dir, RunDir::locate).await? {
             self.kill_process(instance, &process).await?;
         }
+        self.taps().remove(&spec.nics).await?;
         let epoch = spec.epoch;
         self.on_disk(dir, move |dir| {
             dir.unmark_executing()?;
@@ -200,12 +239,44 @@ async fn connect_monitor(dir: &RunDir) -> Result<Monitor, HvError> {
     })
 }
 
-fn record_of(spec: &GuestSpec, disks: &[DiskPath], probed: &Probed, paused: bool) -> GuestRecord {
+/// What of the node a guest is connected to.
+#[derive(Clone, Copy)]
+struct Outside<'a> {
+    disks: &'a [DiskPath],
+    cables: &'a [Cable],
+    display: &'a Display,
+    /// Options that make it run as somebody else.
+    run_as: &'a [String],
+}
+
+/// How a guest executes, as it wants and as the node can.
+fn accelerated(params: &KvmParams, mut probed: Probed) -> Result<Probed, HvError> {
+    match params.kvm_flag.as_str() {
+        "enabled" if probed.accelerator != Accelerator::Kvm => {
+            let why = probed.note.unwrap_or_default();
+            Err(invalid("kvm_flag", "enabled", &format!("nothing or disabled here: {why}")))
+        }
+        "disabled" => {
+            probed.accelerator = Accelerator::Tcg;
+            probed.note = Some("emulated by tcg: its parameter kvm_flag is disabled".to_owned());
+            Ok(probed)
+        }
+        _ => Ok(probed),
+    }
+}
+
+fn record_of(
+    spec: &GuestSpec,
+    disks: &[DiskPath],
+    probed: &Probed,
+    notes: Vec<String>,
+    paused: bool,
+) -> GuestRecord {
     GuestRecord {
         spec: spec.clone(),
         disks: disks.iter().map(|disk| disk.path.clone()).collect(),
         accelerator: probed.accelerator,
-        notes: probed.note.iter().cloned().collect(),
+        notes: probed.note.iter().cloned().chain(notes).collect(),
         paused,
     }
 }

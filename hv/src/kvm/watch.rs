@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gantry_host::{Blocking, ProcessIdentity};
+use gantry_host::{Blocking, CommandRunner, ProcessIdentity};
 use gantry_model::ids::InstanceUuid;
 use gantry_model::report::{GuestReport, GuestState};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -19,6 +20,7 @@ use crate::error::HvError;
 use crate::kvm::hypervisor::{KvmHypervisor, MONITOR_TIME_MAX, on_disk};
 use crate::kvm::qmp::{QmpClient, QmpError, QmpEvent};
 use crate::kvm::run_dir::{GuestRecord, RunDir};
+use crate::kvm::taps::Taps;
 
 /// How long after its monitor closed a QEMU may take to be gone. It closes the monitor in its last
 /// milliseconds. Higher only delays the first attempt to talk to one that lives on.
@@ -123,6 +125,7 @@ impl KvmHypervisor {
         let watcher = Watcher {
             shared: Arc::clone(&shared),
             blocking: Arc::clone(&self.config.blocking),
+            runner: Arc::clone(&self.config.runner),
             began,
             shut_down: false,
         };
@@ -178,14 +181,26 @@ impl Attached {
     }
 
     pub(super) async fn execute(&self, command: &'static str) -> Result<(), HvError> {
-        let executed = async { self.monitor()?.execute(command, None, MONITOR_TIME_MAX).await };
-        match executed.await {
-            Ok(_) => Ok(()),
-            Err(source) => {
-                let command = command.to_owned();
-                Err(HvError::Qmp { instance: self.instance(), command, source })
-            }
-        }
+        self.tell(command, None).await.map(|_| ())
+    }
+
+    /// Asks its monitor.
+    pub(super) async fn ask(&self, command: &'static str) -> Result<Value, HvError> {
+        self.tell(command, None).await
+    }
+
+    /// Tells its monitor something with arguments.
+    pub(super) async fn tell(
+        &self,
+        command: &'static str,
+        arguments: Option<Value>,
+    ) -> Result<Value, HvError> {
+        let executed =
+            async { self.monitor()?.execute(command, arguments, MONITOR_TIME_MAX).await };
+        executed.await.map_err(|source| {
+            let command = command.to_owned();
+            HvError::Qmp { instance: self.instance(), command, source }
+        })
     }
 
     pub(super) fn console(&self) -> Result<Console, HvError> {
@@ -208,6 +223,7 @@ impl Attached {
 struct Watcher {
     shared: Arc<Shared>,
     blocking: Arc<dyn Blocking>,
+    runner: Arc<dyn CommandRunner>,
     began: bool,
     shut_down: bool,
 }
@@ -292,6 +308,11 @@ impl Watcher {
     }
 
     async fn finish(self) {
+        let taps = Taps { runner: &*self.runner, script: None };
+        if let Err(error) = taps.remove(&self.shared.record.spec.nics).await {
+            // The next start of the guest removes them.
+            tracing::warn!(instance = %self.shared.dir.instance(), %error, "a tap stays");
+        }
         let epoch = self.shared.record.spec.epoch;
         let noted = on_disk(&*self.blocking, &self.shared.dir, move |dir| {
             let detail = dir.log_tail();

@@ -88,6 +88,8 @@ impl Bench for KvmBench {
             disks: vec![disk],
             nics: Vec::new(),
             epoch: RunEpoch(5),
+            network_port: None,
+            tags: Vec::new(),
         };
         (spec, vec![DiskSource::Path(path)])
     }

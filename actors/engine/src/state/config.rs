@@ -140,8 +140,27 @@ impl ClusterState {
             let text = format!("node {} does not exist", instance.primary);
             return refuse(FaultCode::WrongState, text);
         }
+        self.reserve(instance)?;
         self.instance_names.insert(instance.name.clone(), instance.uuid);
         self.instances.insert(instance.uuid, Arc::new(instance.clone()));
+        Ok(())
+    }
+
+    /// What an instance has for itself alone. Two that were decided at the same time may have
+    /// chosen the same; the second is refused.
+    fn reserve(&mut self, instance: &Instance) -> Result<(), Fault> {
+        for nic in &instance.nics {
+            if self.macs.insert(nic.mac.clone(), instance.uuid).is_some() {
+                let text = format!("MAC address {} is already in use in the cluster", nic.mac);
+                return refuse(FaultCode::ResourceNotUnique, text);
+            }
+        }
+        if let Some(port) = instance.network_port
+            && self.network_ports.insert(port, instance.uuid).is_some()
+        {
+            let text = format!("network port {port} has just been given to another instance");
+            return Err(Fault::new(FaultCode::ResourceNotUnique, text).retry_later());
+        }
         Ok(())
     }
 
@@ -150,6 +169,12 @@ impl ClusterState {
         if let Some(instance) = self.instances.remove(&uuid) {
             self.instance_names.remove(&instance.name);
             self.transitions.remove(&uuid);
+            for nic in &instance.nics {
+                self.macs.remove(&nic.mac);
+            }
+            if let Some(port) = instance.network_port {
+                self.network_ports.remove(&port);
+            }
         }
         Ok(())
     }

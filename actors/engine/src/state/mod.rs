@@ -95,6 +95,14 @@ pub struct ClusterState {
     /// Instances by name.
     #[schemars(with = "std::collections::BTreeMap<String, InstanceUuid>")]
     pub instance_names: OrdMap<InstanceName, InstanceUuid>,
+    /// Instances by the MAC addresses of their interfaces: no two interfaces have the same.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    #[schemars(with = "std::collections::BTreeMap<String, InstanceUuid>")]
+    pub macs: OrdMap<String, InstanceUuid>,
+    /// Instances by the ports of their displays.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    #[schemars(with = "std::collections::BTreeMap<u16, InstanceUuid>")]
+    pub network_ports: OrdMap<u16, InstanceUuid>,
     /// What last became of the guests of instances; nothing of one that was never seen.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
     #[schemars(with = "std::collections::BTreeMap<InstanceUuid, Transition>")]

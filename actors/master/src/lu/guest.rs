@@ -94,8 +94,10 @@ pub(super) fn spec(cluster: &Cluster, instance: &Instance, epoch: RunEpoch) -> G
         memory: MiB(u64::from(beparams.maxmem)),
         vcpus: beparams.vcpus,
         disks: instance.disks.clone(),
-        nics: instance.nics.clone(),
+        nics: instance.nics.iter().map(|nic| nic.filled(&cluster.nicparams)).collect(),
         epoch,
+        network_port: instance.network_port,
+        tags: instance.tags.clone(),
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) fn instance() -> Instance {
         mtime: NOW,
         serial: Serial(1),
         tags: Vec::new(),
+        network_port: None,
     }
 }
 

@@ -39,6 +39,9 @@ pub(super) fn create() -> InstanceCreate {
         no_install: false,
         start: true,
         tags: Vec::new(),
+        nics: Vec::new(),
+        no_conflicts_check: false,
+        file_storage_dir: None,
     }
 }
 

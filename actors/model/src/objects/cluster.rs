@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterUuid, NodeUuid, Serial};
 use crate::names::{ClusterName, NodeName};
-use crate::objects::DiskTemplate;
+use crate::objects::{DiskTemplate, NicParams};
 use crate::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 use crate::units::Timestamp;
 
@@ -44,6 +44,9 @@ pub struct Cluster {
     pub tags: Vec<String>,
     /// Certificate of the cluster's CA, PEM. Public.
     pub ca_certificate: String,
+    /// Parameters of interfaces that have none of their own.
+    #[serde(default, skip_serializing_if = "NicParams::is_default")]
+    pub nicparams: NicParams,
 }
 
 impl Cluster {
@@ -67,6 +70,7 @@ impl Cluster {
             beparams: BackendParams::default(),
             tags: Vec::new(),
             ca_certificate: String::new(),
+            nicparams: NicParams::default(),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{InstanceUuid, NicUuid, NodeUuid, RunEpoch, Serial};
+use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
+use crate::levels::{LEVEL_FIRST, LEVEL_NETWORK};
 use crate::names::InstanceName;
-use crate::objects::{Disk, DiskTemplate};
+use crate::objects::{Disk, DiskTemplate, Nic};
 use crate::params::{BackendOverrides, HvOverrides, HvParams, HypervisorKind};
 use crate::units::{MiB, Timestamp};
 
@@ -21,15 +22,6 @@ pub enum AdminState {
     Down,
     /// Must not be started.
     Offline,
-}
-
-/// A network interface of a guest.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Nic {
-    /// Its id.
-    pub uuid: NicUuid,
-    /// Six bytes in hexadecimal with colons.
-    pub mac: String,
 }
 
 /// An instance as configured.
@@ -67,6 +59,9 @@ pub struct Instance {
     pub serial: Serial,
     /// Tags, sorted.
     pub tags: Vec<String>,
+    /// TCP port of its display on its node, for life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_port: Option<u16>,
 }
 
 impl Instance {
@@ -79,7 +74,9 @@ impl Instance {
     /// From which state level on it may be in the log as it is.
     #[must_use]
     pub fn level(&self) -> u32 {
-        self.hvparams.level()
+        let networked = !self.nics.is_empty() || self.network_port.is_some();
+        let own = if networked { LEVEL_NETWORK } else { LEVEL_FIRST };
+        own.max(self.hvparams.level())
     }
 }
 
@@ -102,12 +99,21 @@ pub struct GuestSpec {
     pub nics: Vec<Nic>,
     /// The start that this is.
     pub epoch: RunEpoch,
+    /// TCP port of its display.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_port: Option<u16>,
+    /// Tags of the instance, for network scripts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 impl GuestSpec {
     /// From which state level on it may be in the log as it is.
     #[must_use]
     pub fn level(&self) -> u32 {
-        self.hvparams.level()
+        let tagged = !self.tags.is_empty();
+        let networked = !self.nics.is_empty() || self.network_port.is_some();
+        let own = if networked || tagged { LEVEL_NETWORK } else { LEVEL_FIRST };
+        own.max(self.hvparams.level())
     }
 }

@@ -1,6 +1,7 @@
 //! Opcodes on instances.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Parameters;
 use crate::levels::LEVEL_FIRST;
 use crate::names::{InstanceName, NodeName};
-use crate::objects::{DiskMode, DiskTemplate};
+use crate::objects::{DiskMode, DiskTemplate, NicOverrides};
 use crate::params::{BackendOverrides, HvOverrides};
 use crate::units::{MiB, Millis};
 
@@ -21,6 +22,20 @@ pub struct DiskRequest {
     pub mode: DiskMode,
     /// A name.
     pub name: Option<String>,
+}
+
+/// An interface to be made (C221).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct NicRequest {
+    /// Its MAC address; one is made up if none is given.
+    pub mac: Option<String>,
+    /// Its address.
+    pub ip: Option<IpAddr>,
+    /// A name.
+    pub name: Option<String>,
+    /// How it differs from the cluster's defaults.
+    pub nicparams: NicOverrides,
 }
 
 /// Makes an instance (O31, I1).
@@ -49,12 +64,30 @@ pub struct InstanceCreate {
     /// Its tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Its interfaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nics: Vec<NicRequest>,
+    /// Take an address that another interface on the same link has.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub no_conflicts_check: bool,
+    /// Directory of its disks below that of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_storage_dir: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_off(flag: &bool) -> bool {
+    !*flag
 }
 
 impl InstanceCreate {
     fn uses_later_fields(&self) -> bool {
         let later_hvparams = |hvparams: &HvOverrides| hvparams.level() > LEVEL_FIRST;
-        !self.tags.is_empty() || self.hvparams.as_ref().is_some_and(later_hvparams)
+        !self.tags.is_empty()
+            || !self.nics.is_empty()
+            || self.no_conflicts_check
+            || self.file_storage_dir.is_some()
+            || self.hvparams.as_ref().is_some_and(later_hvparams)
     }
 }
 

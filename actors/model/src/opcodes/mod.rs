@@ -13,7 +13,7 @@ mod test;
 pub use cluster::{ClusterDestroy, ClusterRenewCrypto};
 pub use instance::{
     DiskRequest, InstanceCreate, InstanceReboot, InstanceReinstall, InstanceRemove,
-    InstanceShutdown, InstanceStartup, RebootType,
+    InstanceShutdown, InstanceStartup, NicRequest, RebootType,
 };
 pub use named::Named;
 pub use node::{NodeAdd, NodeRemove};

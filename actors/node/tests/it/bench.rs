@@ -387,6 +387,8 @@ pub(crate) fn spec(epoch: u64) -> GuestSpec {
         disks: Vec::new(),
         nics: Vec::new(),
         epoch: RunEpoch(epoch),
+        network_port: None,
+        tags: Vec::new(),
     }
 }
 

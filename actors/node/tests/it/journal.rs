@@ -39,6 +39,8 @@ fn start(step: StepId, epoch: u64) -> CallNode {
         disks: Vec::new(),
         nics: Vec::new(),
         epoch: RunEpoch(epoch),
+        network_port: None,
+        tags: Vec::new(),
     };
     let call = NodeCall::InstanceStart(InstanceStart { spec, paused: false });
     CallNode { call, ..delay(step, 0) }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gantry_model::names::{ClusterName, NodeName};
-use gantry_model::objects::DiskTemplate;
+use gantry_model::objects::{DiskTemplate, NicParams};
 use gantry_model::params::{BackendParams, HvParams, HypervisorDefaults, HypervisorKind};
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use crate::error::CommandError;
 use crate::machine::InitArgs;
 use crate::parse::ParseError;
 use crate::parse::keyval::{KeyValues, parse_key_values, parse_named_key_values};
+use crate::parse::nic::nic_defaults;
 use crate::parse::params::{
     ParamsError, backend_overrides, hypervisor, hypervisor_overrides, later_parameters,
 };
@@ -48,6 +49,9 @@ pub(crate) struct Args {
     /// Keep the disks of template file below this directory on every node
     #[arg(long, value_name = "DIR")]
     file_storage_dir: Option<PathBuf>,
+    /// Set defaults of network interfaces: mode=, link=, vlan=
+    #[arg(short = 'N', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
+    nic_parameters: Option<KeyValuesArgument>,
     /// Begin generated MAC addresses with these three bytes
     #[arg(short, long, value_name = "XX:XX:XX", default_value = "aa:00:00",
         value_parser = mac_prefix_argument)]
@@ -125,6 +129,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     let init = InitArgs {
         state_dir: state_dir.clone(),
         enabled_hypervisors: hypervisors(&args.enabled_hypervisors)?,
+        nicparams: nic_parameters(args.nic_parameters.as_ref())?,
         hvparams: hypervisor_defaults(&args.hypervisor_parameters)?,
         beparams: backend_defaults(args.backend_parameters.as_ref())?,
         cluster_name: args.cluster_name,
@@ -170,6 +175,16 @@ fn hypervisor_defaults(given: &[(String, KeyValues)]) -> Result<HypervisorDefaul
     // How many virtual CPUs there are is known of an instance only.
     defaults.kvm.check(None).map_err(ParamsError::Param)?;
     Ok(defaults)
+}
+
+fn nic_parameters(given: Option<&KeyValuesArgument>) -> Result<NicParams, CommandError> {
+    let params = match given {
+        Some(KeyValuesArgument(pairs)) => nic_defaults(pairs)?,
+        None => NicParams::default(),
+    };
+    // Whether an interface has an address is known of the interface only.
+    params.check(None, false).map_err(|error| CommandError::argument(error.to_string()))?;
+    Ok(params)
 }
 
 fn backend_defaults(given: Option<&KeyValuesArgument>) -> Result<BackendParams, CommandError> {

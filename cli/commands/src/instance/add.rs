@@ -18,6 +18,7 @@ use crate::jobs::run_one;
 use crate::options::{JobArgs, size_argument};
 use crate::parse::disk::{DiskOption, collect_disks, parse_disk};
 use crate::parse::keyval::{KeyValue, KeyValues, parse_named_key_values};
+use crate::parse::nic::{NicOption, collect_nics, parse_nic};
 use crate::parse::params::{backend_overrides, hypervisor_overrides};
 
 /// Create an instance
@@ -66,12 +67,38 @@ pub(crate) struct Args {
     /// Do not start it
     #[arg(long)]
     no_start: bool,
-    /// Give it no network interface; so far none has one
+    /// Make network interface N; without any --net there is one as the cluster's defaults say
+    ///
+    /// Keys: mac=ADDRESS|auto, ip=ADDRESS|none, mode=bridged|routed|openvswitch, link=NAME,
+    /// vlan=ID, name=TEXT.
+    #[arg(long, value_name = "N:KEY=VALUE,...", value_parser = parse_nic)]
+    net: Vec<NicOption>,
+    /// Give it no network interface
     #[arg(long)]
     no_nics: bool,
-    /// Refused: network interfaces are not available yet
-    #[arg(long, hide = true, value_name = "N:KEY=VALUE,...")]
-    net: Vec<String>,
+    /// Take an IP address that another interface on the same link has
+    #[arg(long)]
+    no_conflicts_check: bool,
+    /// Keep its disks in this directory below the cluster's, with template file
+    #[arg(long, value_name = "DIR")]
+    file_storage_dir: Option<String>,
+    /// Attach file disks in this way; loop is the only one
+    #[arg(long, value_name = "DRIVER", value_parser = ["loop", "blktap", "blktap2"])]
+    file_driver: Option<String>,
+    /// Accepted: there is nothing to wait for, disks are whole when they are made
+    #[arg(long)]
+    no_wait_for_sync: bool,
+    /// Accepted: only locks of the node named are taken
+    #[arg(long)]
+    opportunistic_locking: bool,
+    /// Accepted: variants of an OS are not looked at
+    #[arg(long)]
+    force_variant: bool,
+    /// Accepted: there is no instance policy yet that it could violate
+    #[arg(long)]
+    ignore_ipolicy: bool,
+    #[command(flatten)]
+    later: LaterArgs,
     /// Accepted for old scripts: names are not looked up
     #[arg(long)]
     no_name_check: bool,
@@ -82,10 +109,69 @@ pub(crate) struct Args {
     job: JobArgs,
 }
 
+/// Options of what is not there yet: known, so that whoever uses them is told why and what to do.
+#[derive(Clone, Debug, clap::Args)]
+struct LaterArgs {
+    /// Refused: comes with placement
+    #[arg(short = 'I', long, hide = true, value_name = "NAME")]
+    iallocator: Option<String>,
+    /// Refused: comes with placement
+    #[arg(short = 'g', long, hide = true, value_name = "GROUP")]
+    node_group: Option<String>,
+    /// Refused: names are not looked up
+    #[arg(long, hide = true)]
+    ip_check: bool,
+    /// Refused: names are not looked up
+    #[arg(long, hide = true)]
+    name_check: bool,
+    /// Refused: comes with forthcoming instances
+    #[arg(long, hide = true)]
+    forthcoming: bool,
+    /// Refused: comes with forthcoming instances
+    #[arg(long, hide = true)]
+    commit: bool,
+    /// Refused, unless no: comes with instance communication
+    #[arg(short = 'c', long, hide = true, value_name = "yes|no")]
+    communication: Option<String>,
+    /// Refused: comes with installing in a helper guest
+    #[arg(long, hide = true, value_name = "SECONDS")]
+    helper_startup_timeout: Option<String>,
+    /// Refused: comes with installing in a helper guest
+    #[arg(long, hide = true, value_name = "SECONDS")]
+    helper_shutdown_timeout: Option<String>,
+}
+
+impl LaterArgs {
+    /// Refuses what was given.
+    fn refuse(&self) -> Result<(), CommandError> {
+        let communicates = self.communication.as_deref().is_some_and(|word| word != "no");
+        let helper =
+            self.helper_startup_timeout.is_some() || self.helper_shutdown_timeout.is_some();
+        let given = [
+            (self.iallocator.is_some(), "--iallocator", "placement", "name the node with -n"),
+            (self.node_group.is_some(), "--node-group", "placement", "name the node with -n"),
+            (self.ip_check, "--ip-check", "looking names up", "leave it out"),
+            (self.name_check, "--name-check", "looking names up", "leave it out"),
+            (self.forthcoming, "--forthcoming", "forthcoming instances", "create it when needed"),
+            (self.commit, "--commit", "forthcoming instances", "leave it out"),
+            (communicates, "--communication", "instance communication", "say -c no"),
+            (helper, "--helper-*-timeout", "installing in a helper guest", "leave it out"),
+        ];
+        match given.into_iter().find(|(given, ..)| *given) {
+            Some((_, option, with, instead)) => {
+                let text = format!("{option} is not available yet: it comes with {with}");
+                Err(CommandError::argument(text).hint(instead))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
-    if !args.net.is_empty() {
-        let text = "--net: network interfaces are not available yet";
-        return Err(CommandError::argument(text).hint("leave --net out, or say --no-nics"));
+    args.later.refuse()?;
+    if let Some(driver) = args.file_driver.as_deref().filter(|driver| *driver != "loop") {
+        let text = format!("--file-driver {driver}: only Xen attaches disks in this way");
+        return Err(CommandError::argument(text).hint("say --file-driver loop, or leave it out"));
     }
     let deprecated = [(args.no_name_check, "--no-name-check"), (args.no_ip_check, "--no-ip-check")];
     for (_, option) in deprecated.iter().filter(|(given, _)| *given) {
@@ -122,6 +208,9 @@ fn create(
 ) -> Result<InstanceCreate, CommandError> {
     Ok(InstanceCreate {
         disks: collect_disks(disk_template, args.os_size, &args.disks)?,
+        nics: collect_nics(args.no_nics, &args.net)?,
+        no_conflicts_check: args.no_conflicts_check,
+        file_storage_dir: args.file_storage_dir,
         instance_name: args.instance_name,
         primary_node: args.node,
         disk_template,

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod duration;
 pub mod filter;
 pub mod keyval;
+pub mod nic;
 pub mod params;
 pub mod size;
 pub mod words;

@@ -25,6 +25,11 @@ fn values<const N: usize>(values: [Value; N]) -> Vec<Cell> {
     values.into_iter().map(Cell::Value).collect()
 }
 
+/// Of the only interface of the first of three instances.
+fn one(value: Value) -> Vec<Cell> {
+    values([json!([value]), json!([]), json!([])])
+}
+
 fn uuids(first: u128, n_rows: u128) -> Vec<Cell> {
     (first..first + n_rows).map(|id| Cell::Value(json!(Uuid::from_u128(id)))).collect()
 }
@@ -196,6 +201,11 @@ fn instance_parts() -> Vec<Field> {
                 json!([null, null]),
             ]),
         ),
+        ("nic.ips", "NIC_IPs", FieldKind::Other, one(json!("192.0.2.7"))),
+        ("nic.modes", "NIC_modes", FieldKind::Other, one(json!("bridged"))),
+        ("nic.links", "NIC_links", FieldKind::Other, one(json!("br0"))),
+        ("nic.vlans", "NIC_VLANs", FieldKind::Other, one(json!(""))),
+        ("nic.names", "NIC_Names", FieldKind::Other, one(json!(null))),
         ("nic.uuids", "NIC_UUIDs", FieldKind::Other, values([json!(["n0"]), json!([]), json!([])])),
         (
             "pnode.group",

@@ -70,6 +70,50 @@ async fn hypervisor_parameters() {
     refused("refused-hypervisor-parameters", &lines).await;
 }
 
+// covers: C202 C221 P11 P17
+#[tokio::test(start_paused = true)]
+async fn interfaces() {
+    let lines = [
+        "gnt-instance add -t diskless --net 8 web3",
+        "gnt-instance add -t diskless --net one:mac=auto web3",
+        "gnt-instance add -t diskless --net 0:mac=aa:00:00 web3",
+        "gnt-instance add -t diskless --net 0:mac=ab:00:00:00:00:01 web3",
+        "gnt-instance add -t diskless --net 0:ip=300.0.0.1 web3",
+        "gnt-instance add -t diskless --net 0:ip=auto web3",
+        "gnt-instance add -t diskless --net 0:mode=ext web3",
+        "gnt-instance add -t diskless --net 0:network=net1 web3",
+        "gnt-instance add -t diskless --net 0:bridge=br0 web3",
+        "gnt-instance add -t diskless --net 0:link web3",
+        "gnt-instance add -t diskless --net 0:name= web3",
+        "gnt-instance add -t diskless --net 0 --net 0 web3",
+        "gnt-instance add -t diskless --net 0 --no-nics web3",
+        "gnt-cluster init -N mode=ext c.example",
+        "gnt-cluster init -N link= c.example",
+        "gnt-cluster init -N link=a/b c.example",
+        "gnt-cluster init -N vlan=9999 c.example",
+        "gnt-cluster init -N colour=red c.example",
+    ];
+    refused("refused-interfaces", &lines).await;
+}
+
+// covers: C60 C219
+#[tokio::test(start_paused = true)]
+async fn options_of_what_comes_later() {
+    let lines = [
+        "gnt-instance add -t diskless -I hail web3",
+        "gnt-instance add -t diskless -g default web3",
+        "gnt-instance add -t diskless --ip-check web3",
+        "gnt-instance add -t diskless --name-check web3",
+        "gnt-instance add -t diskless --forthcoming web3",
+        "gnt-instance add -t diskless --commit web3",
+        "gnt-instance add -t diskless -c yes web3",
+        "gnt-instance add -t diskless --helper-startup-timeout 5 web3",
+        "gnt-instance add -t file -s 1G --file-driver blktap web3",
+        "gnt-instance add -t file -s 1G --disk 0:size=1G,adopt=x web3",
+    ];
+    refused("refused-later-options", &lines).await;
+}
+
 // covers: C204
 #[tokio::test(start_paused = true)]
 async fn parameters() {

@@ -26,6 +26,11 @@ pub(super) const COLUMNS: Columns<Instance> = Columns {
         ("sda_size", "disk.size/0"),
         ("sdb_size", "disk.size/1"),
         ("mac", "nic.mac/0"),
+        ("ip", "nic.ip/0"),
+        ("bridge", "nic.bridge/0"),
+        ("nic_mode", "nic.mode/0"),
+        ("nic_link", "nic.link/0"),
+        ("nic_network", "nic.network/0"),
     ],
 };
 

@@ -1,10 +1,11 @@
 //! Its disks and network interfaces: as lists, and by index.
 
-use gantry_model::objects::{Disk, DiskLocation, DiskMode, Instance, Nic};
+use gantry_model::objects::{Disk, DiskLocation, DiskMode, Instance, Nic, NicMode, NicParams};
 use gantry_model::query::{Cell, FieldKind};
 use serde_json::{Value, json};
 
 use super::super::table::{Column, column, count, list, number, text};
+use crate::state::ClusterState;
 
 /// The driver in the `logical_id` of file disks. There is no other, and Ganeti's default.
 const FILE_DRIVER: &str = "loop";
@@ -23,6 +24,42 @@ fn logical_id(disk: &Disk) -> Value {
         DiskLocation::File { path } => json!([FILE_DRIVER, path]),
         DiskLocation::Fake => Value::Null,
     }
+}
+
+/// What an interface is connected with: its own, or the cluster's.
+fn nicparams(state: &ClusterState, nic: &Nic) -> NicParams {
+    match &state.cluster {
+        Some(cluster) => nic.nicparams.over(&cluster.nicparams),
+        None => nic.nicparams.over(&NicParams::default()),
+    }
+}
+
+/// A parameter of each interface.
+fn of_nicparams(state: &ClusterState, instance: &Instance, value: fn(NicParams) -> Value) -> Cell {
+    list(instance.nics.iter().map(|nic| value(nicparams(state, nic))))
+}
+
+/// The link of an interface on a bridge; nothing of another.
+fn bridge(params: NicParams) -> Option<String> {
+    (params.mode == NicMode::Bridged).then_some(params.link)
+}
+
+/// The parameters that an interface has of its own.
+fn own_nicparams(nic: &Nic) -> Value {
+    serde_json::to_value(&nic.nicparams).expect("a struct of plain values is JSON")
+}
+
+fn some(value: Option<String>) -> Cell {
+    value.map_or(Cell::Unavailable, text)
+}
+
+fn nic_param(
+    state: &ClusterState,
+    instance: &Instance,
+    idx: usize,
+    value: fn(NicParams) -> Option<String>,
+) -> Cell {
+    instance.nics.get(idx).map_or(Cell::Unavailable, |nic| some(value(nicparams(state, nic))))
 }
 
 fn mode(disk: &Disk) -> &'static str {
@@ -80,6 +117,77 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
         "List containing each network interface's UUID",
         |_, _, i| of_nics(i, |nic| json!(nic.uuid))
     ),
+    column!(
+        "nic.ips",
+        "NIC_IPs",
+        Other,
+        "List containing each network interface's IP address",
+        |_, _, i| of_nics(i, |nic| json!(nic.ip))
+    ),
+    column!(
+        "nic.names",
+        "NIC_Names",
+        Other,
+        "List containing each network interface's name",
+        |_, _, i| of_nics(i, |nic| json!(nic.name))
+    ),
+    column!(
+        "nic.modes",
+        "NIC_modes",
+        Other,
+        "List containing each network interface's mode",
+        |s, _, i| of_nicparams(s, i, |params| json!(params.mode))
+    ),
+    column!(
+        "nic.links",
+        "NIC_links",
+        Other,
+        "List containing each network interface's link",
+        |s, _, i| of_nicparams(s, i, |params| json!(params.link))
+    ),
+    column!(
+        "nic.vlans",
+        "NIC_VLANs",
+        Other,
+        "List containing each network interface's VLAN",
+        |s, _, i| of_nicparams(s, i, |params| json!(params.vlan))
+    ),
+    column!(
+        "nic.bridges",
+        "NIC_bridges",
+        Other,
+        "List containing each network interface's bridge",
+        |s, _, i| of_nicparams(s, i, |params| json!(bridge(params)))
+    ),
+    // No interface is in a network yet.
+    column!(
+        "nic.networks",
+        "NIC_networks",
+        Other,
+        "List containing each interface's network",
+        |_, _, i| of_nics(i, |_| Value::Null)
+    ),
+    column!(
+        "nic.networks.names",
+        "NIC_networks_names",
+        Other,
+        "List containing the name of each interface's network",
+        |_, _, i| of_nics(i, |_| Value::Null)
+    ),
+    column!(
+        "custom_nicparams",
+        "CustomNicParameters",
+        Other,
+        "Custom network interface parameters",
+        |_, _, i| of_nics(i, own_nicparams)
+    ),
+    column!(
+        "network_port",
+        "Network_port",
+        Other,
+        "Instance network port if available (e.g. for VNC console)",
+        |_, _, i| i.network_port.map_or(Cell::Unavailable, number)
+    ),
 ];
 
 /// `by_index!(disks 0 "1st", …; nics 0 "1st", …)`: the columns of each of them.
@@ -106,6 +214,30 @@ macro_rules! by_index {
                 column!(concat!("nic.uuid/", $n), concat!("NicUUID/", $n), Text,
                     concat!("UUID address of ", $nth, " network interface"),
                     |_, _, i| nic(i, $n, |nic| text(nic.uuid.to_string()))),
+                column!(concat!("nic.ip/", $n), concat!("NicIP/", $n), Text,
+                    concat!("IP address of ", $nth, " network interface"),
+                    |_, _, i| nic(i, $n, |nic| some(nic.ip.map(|ip| ip.to_string())))),
+                column!(concat!("nic.name/", $n), concat!("NicName/", $n), Text,
+                    concat!("Name address of ", $nth, " network interface"),
+                    |_, _, i| nic(i, $n, |nic| some(nic.name.clone()))),
+                column!(concat!("nic.mode/", $n), concat!("NicMode/", $n), Text,
+                    concat!("Mode of ", $nth, " network interface"),
+                    |s, _, i| nic_param(s, i, $n, |params| Some(params.mode.to_string()))),
+                column!(concat!("nic.link/", $n), concat!("NicLink/", $n), Text,
+                    concat!("Link of ", $nth, " network interface"),
+                    |s, _, i| nic_param(s, i, $n, |params| Some(params.link))),
+                column!(concat!("nic.vlan/", $n), concat!("NicVLAN/", $n), Text,
+                    concat!("VLAN of ", $nth, " network interface"),
+                    |s, _, i| nic_param(s, i, $n, |params| Some(params.vlan))),
+                column!(concat!("nic.bridge/", $n), concat!("NicBridge/", $n), Text,
+                    concat!("Bridge of ", $nth, " network interface"),
+                    |s, _, i| nic_param(s, i, $n, bridge)),
+                column!(concat!("nic.network/", $n), concat!("NicNetwork/", $n), Text,
+                    concat!("Network of ", $nth, " network interface"),
+                    |_, _, _| Cell::Unavailable),
+                column!(concat!("nic.network.name/", $n), concat!("NicNetworkName/", $n), Text,
+                    concat!("Network name of ", $nth, " network interface"),
+                    |_, _, _| Cell::Unavailable),
             )*
         ]
     };

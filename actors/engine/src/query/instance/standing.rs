@@ -233,13 +233,6 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
         "Node group UUIDs of secondary nodes",
         |_, _, _| list(Vec::<String>::new())
     ),
-    column!(
-        "network_port",
-        "Network_port",
-        Other,
-        "Instance network port if available (e.g. for VNC console)",
-        |_, _, _| Cell::Unavailable
-    ),
     column!("console", "Console", Other, "Instance console information", console),
 ];
 

@@ -65,7 +65,7 @@ fn with_instance() -> View {
 // covers: C206
 #[test]
 fn columns_of_an_instance() {
-    let expected = json!({
+    let mut expected = json!({
         "name": "web1",
         "hypervisor": "fake",
         "os": "debian",
@@ -108,6 +108,20 @@ fn columns_of_an_instance() {
         "serial_no": 1,
         "uuid": instance_id(1).to_string(),
     });
+    // It has no interfaces, so nothing is listed of any.
+    for of_all_interfaces in [
+        "nic.ips",
+        "nic.names",
+        "nic.modes",
+        "nic.links",
+        "nic.vlans",
+        "nic.bridges",
+        "nic.networks",
+        "nic.networks.names",
+        "custom_nicparams",
+    ] {
+        expected[of_all_interfaces] = json!([]);
+    }
     let more = json!({
         "admin_state_source": "admin",
         "disks_active": false,

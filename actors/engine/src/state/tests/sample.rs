@@ -111,6 +111,7 @@ pub(crate) fn instance(number: u8) -> Instance {
         mtime: Timestamp(1),
         serial: Serial(1),
         tags: Vec::new(),
+        network_port: None,
     }
 }
 

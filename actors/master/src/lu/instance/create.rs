@@ -1,5 +1,7 @@
 //! OP_INSTANCE_CREATE (rows O31, C60, I1).
 
+mod nics;
+
 use gantry_engine::jobs::LockStage;
 use gantry_engine::state::ClusterState;
 use gantry_model::deltas::{ConfigDelta, InstanceChange};
@@ -12,13 +14,14 @@ use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskTemplate, GuestSpec, Instance, Node,
 };
 use gantry_model::opcodes::InstanceCreate;
-use gantry_model::params::{CLUSTER_ONLY, HvOverrides, HypervisorKind};
+use gantry_model::params::{CLUSTER_ONLY, HvOverrides, HypervisorKind, is_plain_path};
 use gantry_model::steps::{Act, Step};
 use gantry_model::tags::{check_tags, sorted_tags};
 use gantry_model::units::MiB;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::nics::{check_arguments, network_port, new_nics};
 use crate::lu::guest;
 use crate::lu::{LogicalUnit, need, one_stage};
 
@@ -79,6 +82,8 @@ impl LogicalUnit for InstanceCreate {
         check_tags(&self.tags)
             .map_err(|error| Fault::new(FaultCode::InvalidTag, error.to_string()))?;
         self.hvparams.as_ref().map_or(Ok(()), check_hvparams)?;
+        check_arguments(&self.nics)?;
+        check_directory(self)?;
         check_os(self)
     }
 
@@ -95,8 +100,7 @@ impl LogicalUnit for InstanceCreate {
         let node = find_node(self, state)?.uuid;
         let cluster = guest::cluster(state)?;
         let mut queries = vec![(node, FactQuery::Node)];
-        if self.disk_template == DiskTemplate::File {
-            let directory = cluster.file_storage_dir.clone();
+        if let Some(directory) = storage_directory(self, cluster) {
             queries.push((node, FactQuery::FileStorage { directory }));
         }
         if let Some(path) = self.osparams.get(OS_IMAGE) {
@@ -115,9 +119,12 @@ impl LogicalUnit for InstanceCreate {
         check_node(node)?;
         let hvparams = choose_hypervisor(self, cluster)?;
         check_template(self, cluster)?;
+        let nics = new_nics(self, cluster, state, facts)?;
         check_disk_space(self, cluster, node, facts)?;
         let image = check_image(self, node, facts)?;
-        let instance = new_instance(self, cluster, node, hvparams, facts);
+        let network_port = network_port(state, &hvparams.over(&cluster.hvparams), facts)?;
+        let instance =
+            Instance { nics, network_port, ..new_instance(self, cluster, node, hvparams, facts) };
         let spec = guest::spec(cluster, &instance, RunEpoch(1));
         guest::check_parameters(cluster, &instance)?;
         check_resources(node, &spec, self.start, facts)?;
@@ -246,22 +253,49 @@ fn check_disk_space(
     node: &Node,
     facts: &Facts,
 ) -> Result<(), Fault> {
-    if op.disk_template != DiskTemplate::File {
-        return Ok(());
+    let Some(directory) = storage_directory(op, cluster) else { return Ok(()) };
+    if directory.is_empty() {
+        let text = format!("the cluster has no directory for template {}", op.disk_template);
+        return Err(Fault::new(FaultCode::WrongState, text));
     }
-    let query = FactQuery::FileStorage { directory: cluster.file_storage_dir.clone() };
+    let query = FactQuery::FileStorage { directory: directory.clone() };
     let needed = MiB(op.disks.iter().map(|disk| disk.size.0).sum());
     match need(facts, node.uuid, &query, node.name.as_str())? {
         Fact::FileStorage { free } if *free < needed => {
             let text = format!(
-                "not enough space in {} on node {}: needed {needed}, free {free}",
-                cluster.file_storage_dir, node.name
+                "not enough space in {directory} on node {}: needed {needed}, free {free}",
+                node.name
             );
             Err(Fault::new(FaultCode::InsufficientResources, text))
         }
         Fact::FileStorage { .. } => Ok(()),
         other => Err(guest::unexpected(other)),
     }
+}
+
+/// The cluster's directory for such disks; nothing for those that are no files.
+fn storage_directory(op: &InstanceCreate, cluster: &Cluster) -> Option<String> {
+    match op.disk_template {
+        DiskTemplate::File => Some(cluster.file_storage_dir.clone()),
+        DiskTemplate::Fake | DiskTemplate::Diskless => None,
+    }
+}
+
+/// A directory below the cluster's, as Ganeti has it: no way out of it.
+fn check_directory(op: &InstanceCreate) -> Result<(), Fault> {
+    let Some(directory) = &op.file_storage_dir else { return Ok(()) };
+    let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
+    if op.disk_template != DiskTemplate::File {
+        return refuse(format!("template {} has no file storage directory", op.disk_template));
+    }
+    if !is_plain_path(&format!("/{directory}")) || directory.chars().any(char::is_control) {
+        let text = format!(
+            "file storage directory {directory:?} is not a path below the cluster's, without . \
+             and .."
+        );
+        return refuse(text);
+    }
+    Ok(())
 }
 
 fn check_image(op: &InstanceCreate, node: &Node, facts: &Facts) -> Result<Option<String>, Fault> {
@@ -318,17 +352,16 @@ fn new_instance(
         mtime: facts.now,
         serial: Serial(1),
         tags: sorted_tags(&op.tags),
+        network_port: None,
     }
 }
 
 fn location(op: &InstanceCreate, cluster: &Cluster, disk: DiskUuid, index: u32) -> DiskLocation {
+    let directory = storage_directory(op, cluster).unwrap_or_default();
+    let below = op.file_storage_dir.as_deref().map_or(String::new(), |dir| format!("{dir}/"));
+    let path = format!("{directory}/{below}{}/{disk}.file.disk{index}", op.instance_name);
     match op.disk_template {
-        DiskTemplate::File => DiskLocation::File {
-            path: format!(
-                "{}/{}/{disk}.file.disk{index}",
-                cluster.file_storage_dir, op.instance_name
-            ),
-        },
+        DiskTemplate::File => DiskLocation::File { path },
         DiskTemplate::Fake | DiskTemplate::Diskless => DiskLocation::Fake,
     }
 }
