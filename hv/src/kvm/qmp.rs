@@ -185,20 +185,18 @@ impl QmpClient {
 /// Lines of JSON over a socket.
 struct Wire {
     socket: UnixStream,
-    received: Vec<u8>,
-    /// No line ends before here.
-    searched: usize,
+    lines: Lines,
 }
 
 impl Wire {
     fn new(socket: UnixStream) -> Self {
-        Self { socket, received: Vec::new(), searched: 0 }
+        Self { socket, lines: Lines::default() }
     }
 
     /// The next line. Cancel-safe: what was read stays.
     async fn next(&mut self) -> Answer {
         loop {
-            if let Some(line) = self.take_line()? {
+            if let Some(line) = self.lines.take()? {
                 return Ok(line);
             }
             let mut piece = [0; READ_BYTES];
@@ -206,11 +204,26 @@ impl Wire {
             if n_bytes == 0 {
                 return Err(QmpError::Closed { reason: "qemu closed it".into() });
             }
-            self.received.extend_from_slice(&piece[..n_bytes]);
+            self.lines.received.extend_from_slice(&piece[..n_bytes]);
         }
     }
 
-    fn take_line(&mut self) -> Result<Option<Value>, QmpError> {
+    async fn send(&mut self, message: &Value) -> Result<(), QmpError> {
+        let line = format!("{message}\n");
+        self.socket.write_all(line.as_bytes()).await.map_err(closed)
+    }
+}
+
+/// Makes lines out of bytes as they come.
+#[derive(Default)]
+struct Lines {
+    received: Vec<u8>,
+    /// No line ends before here.
+    searched: usize,
+}
+
+impl Lines {
+    fn take(&mut self) -> Result<Option<Value>, QmpError> {
         loop {
             let end = self.received[self.searched..].iter().position(|byte| *byte == b'\n');
             let Some(end) = end.map(|end| self.searched + end) else {
@@ -232,11 +245,6 @@ impl Wire {
                 Err(error) => Err(QmpError::Garbage { reason: error.to_string() }),
             };
         }
-    }
-
-    async fn send(&mut self, message: &Value) -> Result<(), QmpError> {
-        let line = format!("{message}\n");
-        self.socket.write_all(line.as_bytes()).await.map_err(closed)
     }
 }
 
@@ -325,6 +333,9 @@ fn refusal(error: &Value) -> QmpError {
     QmpError::Refused { class: text("class"), description: text("desc") }
 }
 
+#[cfg(test)]
+#[path = "qmp_fuzz.rs"]
+mod fuzz;
 #[cfg(test)]
 #[path = "qmp_tests.rs"]
 mod tests;

@@ -458,6 +458,8 @@ fn nothing_left(frame: &Bytes) -> Result<(), Either> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
     use gantry_wire::{ActorPath, NotDelivered};
