@@ -5,6 +5,8 @@
 //! JSON and from our wire alike. The language that people type is the command's; what a filter
 //! means is the engine's.
 
+#[cfg(test)]
+mod fuzz;
 mod serial;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@
 
 mod arguments;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod grammar;
 mod lexer;
 #[cfg(test)]
