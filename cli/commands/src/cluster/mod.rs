@@ -5,6 +5,7 @@ mod getmaster;
 mod info;
 pub(crate) mod init;
 mod issue_certificate;
+mod master_ping;
 mod renew_crypto;
 mod tags;
 mod version;
@@ -20,6 +21,7 @@ pub(crate) enum ClusterCommand {
     #[command(visible_alias = "show")]
     Info(info::Args),
     Getmaster(getmaster::Args),
+    MasterPing(master_ping::Args),
     IssueCertificate(issue_certificate::Args),
     Version(version::Args),
     Destroy(destroy::Args),
@@ -36,6 +38,7 @@ impl ClusterCommand {
             Self::Init(args) => init::run(ctx, *args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Getmaster(_) => getmaster::run(ctx).await,
+            Self::MasterPing(_) => master_ping::run(ctx).await,
             Self::IssueCertificate(args) => issue_certificate::run(ctx, args).await,
             Self::Version(_) => version::run(ctx).await,
             Self::Destroy(args) => destroy::run(ctx, args).await,

@@ -5,7 +5,7 @@ use gantry_model::opcodes::OpCode;
 
 use crate::harness::{Session, compare};
 
-// covers: C15 C16 C19 C218
+// covers: C14 C15 C16 C19 C218
 #[tokio::test(start_paused = true)]
 async fn info() {
     let lines = [
@@ -13,6 +13,8 @@ async fn info() {
         "gnt-cluster info --roman",
         "gnt-cluster getmaster",
         "gnt-cluster getmaster --json",
+        "gnt-cluster master-ping",
+        "gnt-cluster master-ping --json",
         "gnt-cluster version",
     ];
     Session::new().check("cluster-info", &lines).await;
