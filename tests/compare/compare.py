@@ -42,6 +42,11 @@ NORMAL = [
     (r"\b\d{10}\b", "SECONDS"),
     (r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "MAC"),
     (r"\bJobID: \d+", "JobID: JOB"),
+    (r"\bSubmitted jobs [\d, ]+", "Submitted jobs JOBS"),
+    (r"(?m)^ *\d+ +(?=(success|error|waiting|queued|running|canceled)\b)", "JOB "),
+    (r"\bjob=\d+", "job=JOB"),
+    (r"\b\d{19}\b", "NANOSECONDS"),
+    (r"\b(198|127)\.51\.100\.", "NET."),
     (r"\b[Jj]ob (ID )?\d+", "job JOB"),
     (r"\bwith id \d+", "with id JOB"),
 ]
@@ -67,10 +72,12 @@ def local(argv, env=None):
     return code, out.decode(errors="replace"), err.decode(errors="replace"), time.monotonic() - begin
 
 
-def free_port():
+def free_address(number):
+    """An address of loopback as long as those of the real nodes, so that tables line up alike."""
+    host = f"127.51.100.{11 + number}"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        probe.bind((host, 0))
+        return f"{host}:{probe.getsockname()[1]}"
 
 
 class Gantry:
@@ -87,15 +94,17 @@ class Gantry:
         storage = os.path.join(self.place, "file-storage")
         self.must([
             self.program, "cluster", "init", "--state-dir", first, "--node-name", nodes[0],
-            "--address", f"127.0.0.1:{free_port()}", "--enabled-hypervisors", "fake",
+            "--address", free_address(0), "--enabled-hypervisors", "fake",
             "--enabled-disk-templates", "diskless,file", "--file-storage-dir", storage, cluster,
         ])
         self.start(0)
         for number, node in enumerate(nodes[1:], 1):
             said = self.must([self.program, "node", "add", "--state-dir", first, node])
             token = re.search(r"gantry-join\S+", said)[0]
-            address = f"127.0.0.1:{free_port()}"
-            self.must([self.program, "join", "--state-dir", self.directory(number), "--address", address, token])
+            self.must([
+                self.program, "join", "--state-dir", self.directory(number),
+                "--address", free_address(number), token,
+            ])
             self.start(number)
             self.until_online(node)
 
@@ -132,7 +141,9 @@ class Gantry:
             "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "dumb",
             "GANTRY_STATE_DIR": self.directory(0), "HOME": self.place,
         }
-        return local([os.path.join(self.links, argv[0]), *argv[1:]], env)
+        code, out, err, seconds = local([os.path.join(self.links, argv[0]), *argv[1:]], env)
+        # The real one has its files there.
+        return code, *(text.replace(self.place, "/srv/ganeti") for text in (out, err)), seconds
 
     def end(self):
         for daemon in self.daemons:
