@@ -7,7 +7,7 @@ use crate::error::CommandError;
 
 /// Succeed if the master answers
 ///
-/// Prints nothing, for scripts that look at the exit code. Any node may be asked: it asks the master.
+/// Prints nothing, for scripts that look at the exit code. Any node may be asked.
 ///
 /// Example: gantry cluster master-ping
 #[derive(Clone, Debug, clap::Args)]
