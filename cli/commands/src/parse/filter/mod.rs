@@ -16,6 +16,8 @@
 //! before any character of a pattern (write `\\d` for a digit). Words are whole words: `notname` is
 //! a field. Every error has a place in the text. Nothing here recurses deeper than
 //! [`FILTER_DEPTH_MAX`](gantry_model::query::FILTER_DEPTH_MAX).
+//!
+//! [`Filter`]: gantry_model::query::Filter
 
 mod arguments;
 mod error;
