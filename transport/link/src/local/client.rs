@@ -32,7 +32,7 @@ pub enum LocalDialError {
         /// The socket.
         path: PathBuf,
     },
-    /// The system does not let this user connect, or the connection broke.
+    /// The system does not let this user connect, or has no room for another connection.
     #[error("cannot use the socket {}", path.display())]
     Socket {
         /// The socket.
@@ -49,7 +49,7 @@ pub enum LocalDialError {
         /// What it said.
         reason: String,
     },
-    /// The daemon did not answer, or with something else than a hello.
+    /// The daemon did not answer, ended meanwhile, or said something else than a hello.
     #[error("no hello on {}: {reason}", path.display())]
     NoHello {
         /// The socket.
@@ -134,10 +134,13 @@ impl Drop for LocalClient {
 
 async fn dial(path: &Path, boot: BootId) -> Result<(UnixStream, Bytes), LocalDialError> {
     let absent = || LocalDialError::Absent { path: path.to_owned() };
+    let no_hello = |reason: String| LocalDialError::NoHello { path: path.to_owned(), reason };
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound
         | io::ErrorKind::NotADirectory
         | io::ErrorKind::ConnectionRefused => absent(),
+        // A daemon that ends leaves those behind that it has not accepted yet.
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => no_hello(source.to_string()),
         _ => LocalDialError::Socket { path: path.to_owned(), source },
     };
     if !fits(path) {
@@ -156,7 +159,6 @@ async fn dial(path: &Path, boot: BootId) -> Result<(UnixStream, Bytes), LocalDia
     let hello = Frame::Hello(hello).to_bytes().expect("a hello is small");
     // Who is refused is told so without having been listened to: the answer says more than this.
     let sent = stream.write_all(&hello).await;
-    let no_hello = |reason: String| LocalDialError::NoHello { path: path.to_owned(), reason };
     let mut reader = FrameReader::new(UNPROVEN_FRAME_BYTES_MAX);
     loop {
         match reader.next_frame().map_err(|error| no_hello(error.to_string()))? {

@@ -172,6 +172,17 @@ async fn where_nobody_listens_there_is_no_daemon() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_ends_while_it_is_dialled_has_not_answered() {
+    let rig = Rig::new();
+    let listening = std::os::unix::net::UnixListener::bind(rig.path()).expect("bound");
+    let mut dialling = std::pin::pin!(rig.dial());
+    assert!(futures_util::poll!(dialling.as_mut()).is_pending());
+    drop(listening);
+    let error = dialling.await.err().expect("nobody is there");
+    assert!(matches!(error, LocalDialError::NoHello { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn the_socket_has_the_mode_that_it_was_given() {
     let rig = Rig::new();
     let listener = rig.listen(Role::Admin);

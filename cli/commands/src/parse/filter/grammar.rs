@@ -233,8 +233,10 @@ impl Parser<'_> {
     }
 }
 
+/// A piece of the text within a message, which is one line whatever stands in the text.
 fn shown(text: &str) -> String {
-    format!("'{}'", text.chars().take(SHOWN_CHARS_MAX).collect::<String>())
+    let blank = |c: char| if c.is_control() { ' ' } else { c };
+    format!("'{}'", text.chars().take(SHOWN_CHARS_MAX).map(blank).collect::<String>())
 }
 
 /// No field is called so.

@@ -82,6 +82,7 @@ const REFUSED: &[(&str, usize, &str)] = &[
     ("a == [1]", 5, "Expected a number or a quoted text, found '['"),
     ("name\nlike \"x\"", 5, "Expected 'and', 'or' or the end of text, found 'like'"),
     ("1a", 1, "Expected 'in' or 'not in', found 'a'"),
+    ("0'\\\n'", 1, "Expected 'in' or 'not in', found '\\ '"),
 ];
 
 // covers: C211 C213
