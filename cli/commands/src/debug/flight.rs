@@ -1,16 +1,25 @@
 //! `gantry debug flight`
 
 use gantry_model::messages::FlightRow;
-use gantry_model::query::{Cell, FieldDef, FieldKind, Table};
+use gantry_model::query::{Cell, FieldKind};
 use serde_json::json;
 
 use super::nodes::ask_nodes;
+use super::rows::{Column, column, show_rows};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::listing::show;
-use crate::options::{ListArgs, UnitsArgs};
+use crate::options::ListArgs;
 
-const DEFAULT_FIELDS: [&str; 5] = ["node", "at", "path", "message", "took"];
+/// A turn, with the name of its node.
+type Row = (String, FlightRow);
+
+const COLUMNS: &[Column<Row>] = &[
+    column!("node", "Node", Text, |(node, _)| Cell::Value(json!(node))),
+    column!("at", "At", Timestamp, |(_, row)| Cell::Value(json!(row.at))),
+    column!("path", "Path", Text, |(_, row)| Cell::Value(json!(row.path))),
+    column!("message", "Message", Text, |(_, row)| Cell::Value(json!(row.message))),
+    column!("took", "Took", Number, |(_, row)| { Cell::Value(json!(row.took_ns.div_ceil(1000))) }),
+];
 
 /// List the last turns of actors, newest first
 ///
@@ -55,57 +64,16 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         let text = format!("no actor lives at {path}");
         return Err(CommandError::argument(text).hint("see `gantry debug actors` for those there"));
     }
-    let mut rows: Vec<(String, FlightRow)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (node, of_node) in answers {
         rows.extend(of_node.into_iter().flatten().map(|row| (node.clone(), row)));
     }
     rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.at));
     rows.truncate(limit as usize);
-    let fields = match list.fields(&DEFAULT_FIELDS) {
-        fields if fields.is_empty() => DEFAULT_FIELDS.map(str::to_owned).to_vec(),
-        fields => fields,
-    };
-    show(ctx, &table(&rows, &fields), &list, UnitsArgs::default())
+    show_rows(ctx, COLUMNS, &rows, &list)
 }
 
 fn is_unknown(error: &gantry_client::ClientError) -> bool {
     use gantry_model::errors::FaultCode;
     error.fault().is_some_and(|fault| fault.code == FaultCode::UnknownEntity)
-}
-
-/// Title and kind of a field.
-fn definition(name: &str) -> Option<(&'static str, FieldKind)> {
-    Some(match name {
-        "node" => ("Node", FieldKind::Text),
-        "at" => ("At", FieldKind::Timestamp),
-        "path" => ("Path", FieldKind::Text),
-        "message" => ("Message", FieldKind::Text),
-        "took" => ("Took", FieldKind::Number),
-        _ => return None,
-    })
-}
-
-fn table(rows: &[(String, FlightRow)], fields: &[String]) -> Table {
-    let defs = fields.iter().map(|name| {
-        let (title, kind) = definition(name).unwrap_or((name, FieldKind::Text));
-        FieldDef { name: name.clone(), title: title.to_owned(), kind, doc: String::new() }
-    });
-    let rows = rows.iter().map(|row| fields.iter().map(|field| cell(row, field)).collect());
-    Table {
-        fields: defs.collect(),
-        rows: rows.collect(),
-        unknown_fields: fields.iter().filter(|name| definition(name).is_none()).cloned().collect(),
-        filtered: false,
-    }
-}
-
-fn cell((node, row): &(String, FlightRow), field: &str) -> Cell {
-    match field {
-        "node" => Cell::Value(json!(node)),
-        "at" => Cell::Value(json!(row.at)),
-        "path" => Cell::Value(json!(row.path)),
-        "message" => Cell::Value(json!(row.message)),
-        "took" => Cell::Value(json!(row.took_ns.div_ceil(1000))),
-        _ => Cell::Unknown,
-    }
 }

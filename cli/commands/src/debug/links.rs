@@ -1,18 +1,32 @@
 //! `gantry debug links`
 
 use gantry_model::messages::{LinkCounts, LinkRow};
-use gantry_model::query::{Cell, FieldDef, FieldKind, Table};
+use gantry_model::query::{Cell, FieldKind};
 use serde_json::{Value, json};
 
 use super::nodes::ask_nodes;
+use super::rows::{Column, column, show_rows};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::listing::show;
-use crate::options::{ListArgs, UnitsArgs};
+use crate::options::ListArgs;
 
-const DEFAULT_FIELDS: [&str; 11] = [
-    "node", "peer", "role", "address", "version", "rtt", "sent", "received", "lost", "streams",
-    "since",
+/// A connection, with the name of the node whose side it is.
+type Row = (String, LinkRow);
+
+const COLUMNS: &[Column<Row>] = &[
+    column!("node", "Node", Text, |(node, _)| Cell::Value(json!(node))),
+    column!("peer", "Peer", Text, |(_, row)| Cell::Value(json!(row.peer))),
+    column!("role", "Role", Text, |(_, row)| Cell::Value(json!(row.role))),
+    column!("address", "Address", Text, |(_, row)| Cell::Value(json!(row.address))),
+    column!("version", "Version", Number, |(_, row)| Cell::Value(json!(row.version))),
+    column!("rtt", "Rtt", Number, |row| counted(row, |counts| json!(counts.rtt_us))),
+    column!("sent", "Sent", Number, |row| counted(row, |counts| json!(counts.sent_bytes))),
+    column!("received", "Received", Number, |row| {
+        counted(row, |counts| json!(counts.received_bytes))
+    }),
+    column!("lost", "Lost", Number, |row| counted(row, |counts| json!(counts.lost_packets))),
+    column!("streams", "Streams", Number, |row| counted(row, |counts| json!(counts.streams))),
+    column!("since", "Since", Timestamp, |row| counted(row, |counts| json!(counts.since))),
 ];
 
 /// List the connections of nodes
@@ -34,65 +48,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     let ask = |client: gantry_client::Client, node| async move { client.links(node).await };
     let answers = ask_nodes(ctx, args.node.as_deref(), ask).await?;
-    let mut rows: Vec<(String, LinkRow)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (node, table) in answers {
         rows.extend(table.rows.into_iter().map(|row| (node.clone(), row)));
     }
-    let fields = match args.list.fields(&DEFAULT_FIELDS) {
-        fields if fields.is_empty() => DEFAULT_FIELDS.map(str::to_owned).to_vec(),
-        fields => fields,
-    };
-    show(ctx, &table(&rows, &fields), &args.list, UnitsArgs::default())
+    show_rows(ctx, COLUMNS, &rows, &args.list)
 }
 
-/// Title and kind of a field.
-fn definition(name: &str) -> Option<(&'static str, FieldKind)> {
-    Some(match name {
-        "node" => ("Node", FieldKind::Text),
-        "peer" => ("Peer", FieldKind::Text),
-        "role" => ("Role", FieldKind::Text),
-        "address" => ("Address", FieldKind::Text),
-        "version" => ("Version", FieldKind::Number),
-        "rtt" => ("Rtt", FieldKind::Number),
-        "sent" => ("Sent", FieldKind::Number),
-        "received" => ("Received", FieldKind::Number),
-        "lost" => ("Lost", FieldKind::Number),
-        "streams" => ("Streams", FieldKind::Number),
-        "since" => ("Since", FieldKind::Timestamp),
-        _ => return None,
-    })
-}
-
-fn table(rows: &[(String, LinkRow)], fields: &[String]) -> Table {
-    let defs = fields.iter().map(|name| {
-        let (title, kind) = definition(name).unwrap_or((name, FieldKind::Text));
-        FieldDef { name: name.clone(), title: title.to_owned(), kind, doc: String::new() }
-    });
-    let rows = rows.iter().map(|row| fields.iter().map(|field| cell(row, field)).collect());
-    Table {
-        fields: defs.collect(),
-        rows: rows.collect(),
-        unknown_fields: fields.iter().filter(|name| definition(name).is_none()).cloned().collect(),
-        filtered: false,
-    }
-}
-
-fn cell((node, row): &(String, LinkRow), field: &str) -> Cell {
-    let counted = |value: fn(&LinkCounts) -> Value| {
-        row.counts.as_ref().map_or(Cell::Unavailable, |counts| Cell::Value(value(counts)))
-    };
-    match field {
-        "node" => Cell::Value(json!(node)),
-        "peer" => Cell::Value(json!(row.peer)),
-        "role" => Cell::Value(json!(row.role)),
-        "address" => Cell::Value(json!(row.address)),
-        "version" => Cell::Value(json!(row.version)),
-        "rtt" => counted(|counts| json!(counts.rtt_us)),
-        "sent" => counted(|counts| json!(counts.sent_bytes)),
-        "received" => counted(|counts| json!(counts.received_bytes)),
-        "lost" => counted(|counts| json!(counts.lost_packets)),
-        "streams" => counted(|counts| json!(counts.streams)),
-        "since" => counted(|counts| json!(counts.since)),
-        _ => Cell::Unknown,
-    }
+fn counted((_, row): &Row, value: fn(&LinkCounts) -> Value) -> Cell {
+    row.counts.as_ref().map_or(Cell::Unavailable, |counts| Cell::Value(value(counts)))
 }

@@ -6,6 +6,7 @@ mod flight;
 mod links;
 mod locks;
 mod nodes;
+mod rows;
 
 use crate::context::Context;
 use crate::error::CommandError;
