@@ -1,11 +1,12 @@
 //! Who may send what, asked of every message there is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
 use gantry_engine::state::ClusterState;
-use gantry_model::ids::{InstanceUuid, JobId};
+use gantry_model::ids::{InstanceUuid, JobId, NodeUuid};
 use gantry_model::messages::{
     AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateIssue,
     CertificateRenew, ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched,
@@ -14,10 +15,16 @@ use gantry_model::messages::{
     WaitJob, WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
+use gantry_model::opcodes::{
+    ClusterDestroy, ClusterRenewCrypto, InstanceReinstall, NodeAdd, OpCode, RebootType, TagsDel,
+    TagsSet,
+};
+use gantry_model::tags::TagObject;
 use gantry_runtime::simulate;
 use gantry_store::RaftRequest;
 use gantry_tests::{MachineNumber, SimCluster, ops};
 use gantry_wire::{Access, ActorPath, AskError, Envelope, Message, NotDelivered, Role};
+use uuid::Uuid;
 
 /// A message by its receiver, its name and the right that it takes.
 struct Entry {
@@ -145,6 +152,65 @@ fn a_reader_changes_nothing_with_well_formed_messages_and_sees_all() {
     });
 }
 
+/// One of every opcode, as it would be accepted from an administrator.
+fn every_opcode() -> Vec<OpCode> {
+    let on = MachineNumber(2);
+    let (object, tags) = (TagObject::Cluster, vec!["owner:nobody".to_owned()]);
+    let node_add = NodeAdd {
+        node_name: ops::node_name(MachineNumber(3)),
+        node_uuid: NodeUuid(Uuid::from_u128(3)),
+        address: "node3.example:1811".to_owned(),
+        secret_hash: "0".repeat(64),
+        key_hash: "0".repeat(64),
+    };
+    let renew = ClusterRenewCrypto { node_certificates: true, ..ClusterRenewCrypto::default() };
+    let (instance_name, osparams) = (ops::instance_name("web1"), BTreeMap::new());
+    vec![
+        ClusterDestroy {}.into(),
+        renew.into(),
+        node_add.into(),
+        ops::remove_node(on).into(),
+        ops::create("web2", on).into(),
+        ops::remove("web1").into(),
+        InstanceReinstall { instance_name, os_type: None, force_variant: false, osparams }.into(),
+        ops::startup("web1").into(),
+        ops::shutdown("web1").into(),
+        ops::reboot("web1", RebootType::Hard).into(),
+        TagsSet { object: object.clone(), tags: tags.clone() }.into(),
+        TagsDel { object, tags }.into(),
+        ops::delay(1).into(),
+    ]
+}
+
+#[test]
+fn no_opcode_is_taken_from_a_reader_or_a_joiner() {
+    let opcodes = every_opcode();
+    let tried: BTreeSet<&str> = opcodes.iter().map(OpCode::op_id).collect();
+    let all: BTreeSet<&str> = OpCode::ALL.iter().map(|(op_id, _)| *op_id).collect();
+    assert_eq!(tried, all, "an opcode that is added must be added above, too");
+    simulate(async {
+        let cluster = SimCluster::new(1, 2).await;
+        cluster.client().done(ops::create("web1", MachineNumber(2))).await;
+        let before = cluster.state();
+        for role in [Role::Reader, Role::Joiner] {
+            for door in [MachineNumber(1), MachineNumber(2)] {
+                let client = cluster.client_as(role, door);
+                for op in &opcodes {
+                    let refused = client.submit_ops([op.clone()]).await.expect_err(op.op_id());
+                    let is_forbidden = matches!(
+                        refused.ask_error(),
+                        Some(AskError::NotDelivered(NotDelivered::Forbidden { .. }))
+                    );
+                    assert!(is_forbidden, "{role}, {}: {refused:?}", op.op_id());
+                }
+            }
+        }
+        let now = cluster.state();
+        assert_eq!(now.jobs.len(), before.jobs.len(), "none of them is a job");
+        cluster.assert_all_well().await;
+    });
+}
+
 /// A message that is added must be added above, too.
 #[test]
 fn no_message_is_missing_here() {
@@ -164,7 +230,7 @@ fn no_message_is_missing_here() {
     assert!(names.len() >= 17, "{names:?}");
     simulate(async {
         let cluster = SimCluster::new(1, 2).await;
-        let known = every_message(&cluster, InstanceUuid(uuid::Uuid::nil()), JobId(1));
+        let known = every_message(&cluster, InstanceUuid(Uuid::nil()), JobId(1));
         for name in names {
             assert!(known.iter().any(|entry| entry.name == name), "{name} is not tested");
         }

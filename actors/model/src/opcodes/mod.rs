@@ -253,6 +253,8 @@ impl<T: Into<OpCode>> From<T> for OpRequest {
 #[cfg(test)]
 mod any_json;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::names::InstanceName;
