@@ -111,6 +111,11 @@ impl GantryCommand {
         matches!(self, Self::Daemon(_) | Self::Demo(_))
     }
 
+    /// Whether it stands in the log of commands: what people run, not what shells ask.
+    pub(crate) fn is_logged(&self) -> bool {
+        !self.is_daemon() && !matches!(self, Self::Complete(_) | Self::Completion(_))
+    }
+
     fn noun(&self) -> &'static str {
         match self {
             Self::Cluster(_) => "cluster",

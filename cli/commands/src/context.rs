@@ -109,6 +109,13 @@ impl<'a> Context<'a> {
         Ok(self.client.insert(client).clone())
     }
 
+    /// Noun and verb as Ganeti writes them in front of what a command says: `gnt-instance add`.
+    #[must_use]
+    pub(crate) fn command_name(&self) -> String {
+        let Self { noun, verb, .. } = self;
+        if verb == noun { format!("gantry {verb}") } else { format!("gnt-{noun} {verb}") }
+    }
+
     /// The connection, if one was made.
     pub(crate) fn open_client(&self) -> Option<Client> {
         self.client.clone()

@@ -33,6 +33,8 @@ pub struct Io {
     pub env: BTreeMap<OsString, OsString>,
     /// This program, for links to it.
     pub program: Option<PathBuf>,
+    /// This process, for the log of commands.
+    pub pid: u32,
     /// The present time.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// The local time zone.
@@ -58,6 +60,7 @@ impl Io {
             stderr_is_terminal: std::io::stderr().is_terminal(),
             env: std::env::vars_os().collect(),
             program: std::env::current_exe().ok(),
+            pid: std::process::id(),
             now: Arc::new(real_now),
             time_zone: TimeZone::system(),
             terminal: Arc::new(RealTerminal),

@@ -10,6 +10,7 @@
 
 mod app;
 mod cluster;
+mod command_log;
 mod confirm;
 mod context;
 mod debug;

@@ -4,8 +4,9 @@
 //! Commands are only clients. What makes or changes a state directory, runs a daemon or starts a
 //! whole demo stands behind [`Machine`], so that this crate imports nothing that acts.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
 use gantry_model::ids::ClusterUuid;
@@ -193,6 +194,13 @@ pub trait Machine: Send + Sync {
         state_dir: PathBuf,
         say: &'a mut (dyn FnMut(Finding) + Send),
     ) -> BoxFuture<'a, Result<(), MachineError>>;
+
+    /// Appends a line to the log of commands of a state directory (C223); `false` where there is no
+    /// cluster in it.
+    ///
+    /// # Errors
+    /// When this user may not write there, or the disk does not take it.
+    fn log_command(&self, state_dir: &Path, line: &str) -> io::Result<bool>;
 
     /// Runs a cluster of three daemons through what an operator would do with it. It tells what
     /// happens through `say`, line by line.

@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use crate::app::{Invocation, NoCommand, parse};
+use crate::command_log::CommandLog;
 use crate::context::{Connect, Context};
 use crate::error::{CommandError, CommandErrorKind, Failure};
 use crate::error_text::{error_lines, failure_lines};
@@ -34,7 +35,7 @@ pub async fn run(
         Err(no_command) => return print_no_command(io, no_command),
     };
     let Invocation { globals, command, name } = invocation;
-    let is_daemon = command.is_daemon();
+    let (is_daemon, is_logged) = (command.is_daemon(), command.is_logged());
     if globals.debug > 0 && !is_daemon {
         (io.start_logging)(globals.debug);
     }
@@ -43,6 +44,7 @@ pub async fn run(
         interrupt = std::future::pending().boxed();
     }
     let mut ctx = Context::new(io, globals, machine, connect, name);
+    let log = is_logged.then(|| CommandLog::begin(&ctx, &args));
     let result = tokio::select! {
         biased;
         result = command.run(&mut ctx) => result,
@@ -50,10 +52,14 @@ pub async fn run(
             Err(CommandError::new(CommandErrorKind::Interrupted, Failure::Interrupted))
         }
     };
-    finish(ctx, result).await
+    let code = finish(&mut ctx, result).await;
+    if let Some(log) = log {
+        log.end(&ctx, code);
+    }
+    code
 }
 
-async fn finish(mut ctx: Context<'_>, result: Result<(), CommandError>) -> ExitCode {
+async fn finish(ctx: &mut Context<'_>, result: Result<(), CommandError>) -> ExitCode {
     let result = match result {
         Ok(()) => Ok(()),
         Err(error) => Err(suggest_names(ctx.open_client(), ctx.typed_names(), error).await),
@@ -61,7 +67,7 @@ async fn finish(mut ctx: Context<'_>, result: Result<(), CommandError>) -> ExitC
     if let Some(client) = ctx.open_client() {
         client.close(GOODBYE_GRACE).await;
     }
-    let printed = print_document(&mut ctx, result.as_ref().err());
+    let printed = print_document(ctx, result.as_ref().err());
     match result.and(printed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,6 +8,7 @@
 mod assembly;
 mod backends;
 mod certificates;
+mod command_log;
 mod crash;
 mod demo;
 mod doctor;

@@ -1,6 +1,7 @@
 //! What commands need done on this machine.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
 use gantry_commands::machine::{
@@ -55,6 +56,10 @@ impl Machine for LocalMachine {
             examine(&patient, say).await;
             Ok(())
         })
+    }
+
+    fn log_command(&self, state_dir: &Path, line: &str) -> io::Result<bool> {
+        crate::command_log::append(&StateDir::new(state_dir), line)
     }
 
     fn demo<'a>(

@@ -11,6 +11,7 @@
 //! log/             the replicated log, on holders of it
 //! agent.redb       the intent journal
 //! file-storage-paths   where image files may be made; written by the node's administrator
+//! commands.log     which commands were run on this machine, with commands.log.1 before it
 //! run/             guests of the node; kept short: paths of sockets are limited
 //! fake/            the world of the fake hypervisor and storage
 //! ```
@@ -337,6 +338,18 @@ impl StateDir {
             }
         }
         Ok(aside)
+    }
+
+    /// Whether it is that of a node.
+    #[must_use]
+    pub fn has_node(&self) -> bool {
+        self.node_file().exists()
+    }
+
+    /// The log of commands.
+    #[must_use]
+    pub fn command_log(&self) -> PathBuf {
+        self.0.join("commands.log")
     }
 
     fn node_file(&self) -> PathBuf {

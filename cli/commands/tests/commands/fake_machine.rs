@@ -1,6 +1,7 @@
 //! A machine on which nothing happens: it keeps what it was asked to do.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 #[derive(Default)]
 pub(crate) struct FakeMachine {
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) logged: Mutex<String>,
     pub(crate) fail: Mutex<Option<MachineErrorKind>>,
 }
 
@@ -84,6 +86,11 @@ impl Machine for FakeMachine {
             say(found("daemon", Verdict::Failed, "does not run", Some(start)));
         }
         self.note(format!("doctor {}", state_dir.display()), ())
+    }
+
+    fn log_command(&self, _state_dir: &Path, line: &str) -> io::Result<bool> {
+        self.logged.lock().expect("not poisoned").push_str(line);
+        Ok(true)
     }
 
     fn demo<'a>(

@@ -161,6 +161,7 @@ impl Session {
             stderr_is_terminal: false,
             env: self.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             program: Some("/usr/bin/gantry".into()),
+            pid: 4711,
             now: Arc::new(|| NOW),
             // Not UTC, so that forgotten conversions show.
             time_zone: TimeZone::fixed(jiff::tz::offset(1)),

@@ -177,3 +177,35 @@ async fn a_unit_that_somebody_has_changed_is_left_alone() {
 async fn the_unit_as_it_is_printed() {
     Session::new().check("install-units", &["gantry install-units --print"]).await;
 }
+
+// covers: C223
+#[tokio::test(start_paused = true)]
+async fn commands_and_their_ends_are_logged_and_questions_of_the_shell_are_not() {
+    let session = Session::new();
+    session.run("gnt-instance list -o name").await;
+    session.run("gantry doctor").await;
+    session.run("gnt-instance info nosuch").await;
+    session.run("gantry complete -- gnt-instance list").await;
+    let logged = session.machine.logged.lock().expect("not poisoned").clone();
+    let mut lines = Vec::new();
+    for line in logged.lines() {
+        lines.push(match line.split_once(", trace ") {
+            Some((before, trace)) => {
+                let _is_an_id: uuid::Uuid = trace.parse().expect("a trace");
+                format!("{before}, with a trace")
+            }
+            None => line.to_owned(),
+        });
+    }
+    let of =
+        |command: &str, text: &str| format!("2026-11-22 08:00:00,000: {command} pid=4711 {text}");
+    let expected = [
+        of("gnt-instance list", "INFO Command line: gnt-instance list -o name"),
+        of("gnt-instance list", "INFO Exit code 0, with a trace"),
+        of("gantry doctor", "INFO Command line: gantry doctor"),
+        of("gantry doctor", "INFO Exit code 0"),
+        of("gnt-instance info", "INFO Command line: gnt-instance info nosuch"),
+        of("gnt-instance info", "ERROR Exit code 1, with a trace"),
+    ];
+    assert_eq!(lines, expected);
+}
