@@ -15,3 +15,4 @@ mod node;
 mod refusals;
 mod tags;
 mod top;
+mod yaml;
