@@ -30,7 +30,10 @@ impl AllowedPaths {
     }
 
     /// Whether a file may be made here.
-    pub(crate) fn check(&self, path: &Path) -> Result<(), StorageError> {
+    ///
+    /// # Errors
+    /// When no directory in the list is above it, or the list cannot be read.
+    pub fn check(&self, path: &Path) -> Result<(), StorageError> {
         let text = match std::fs::read_to_string(&self.list) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),

@@ -31,7 +31,7 @@ pub use command_line::{DiskPath, LaunchPlan, check, command};
 pub use display::Display;
 pub use hypervisor::{KvmConfig, KvmHypervisor};
 pub use network::Cable;
-pub use probe::{Accelerator, AcceleratorChoice};
+pub use probe::{Accelerator, AcceleratorChoice, try_kvm};
 pub use qmp::{LINE_BYTES_MAX, QmpClient, QmpError, QmpEvent};
 pub use run_dir::{GuestRecord, RunDir};
 pub use scope::GuestScopes;

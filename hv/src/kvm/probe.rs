@@ -117,7 +117,16 @@ async fn version(runner: &dyn CommandRunner, program: &Path) -> Result<String, H
     Ok(output.text().lines().next().unwrap_or_default().trim().to_owned())
 }
 
-async fn try_kvm(runner: &dyn CommandRunner, program: &Path, scratch: &Path) -> Result<(), String> {
+/// Lets a tiny guest execute under KVM. `scratch` is a directory to work in; it is made and
+/// removed.
+///
+/// # Errors
+/// With what was seen in place of a guest that executes.
+pub async fn try_kvm(
+    runner: &dyn CommandRunner,
+    program: &Path,
+    scratch: &Path,
+) -> Result<(), String> {
     if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
         return Err(format!("/dev/kvm: {error}"));
     }

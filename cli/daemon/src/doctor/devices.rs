@@ -3,8 +3,9 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 
-use gantry_commands::machine::Finding;
+use gantry_commands::machine::{Finding, Verdict};
 
+use super::programs::QEMU;
 use super::{Patient, ok, warning};
 
 /// What becomes of opening a device for reading and writing.
@@ -35,9 +36,22 @@ fn device(
 }
 
 /// Whether guests are executed by the processor.
-pub(super) fn kvm(patient: &Patient) -> Finding {
+pub(super) async fn kvm(patient: &Patient) -> Finding {
+    const CHECK: &str = "kvm";
     let without = "guests are emulated, many times slower";
-    device(patient, ("kvm", "/dev/kvm"), without, "kvm_intel` or `modprobe kvm_amd")
+    let device = device(patient, (CHECK, "/dev/kvm"), without, "kvm_intel` or `modprobe kvm_amd");
+    // Without the emulator nothing can be tried; its own check says that it is missing.
+    if device.verdict != Verdict::Ok || !patient.is_there(QEMU) {
+        return device;
+    }
+    match (patient.kvm_trial)(patient).await {
+        Ok(()) => ok(CHECK, "a guest executes under /dev/kvm"),
+        Err(reason) => warning(
+            CHECK,
+            format!("/dev/kvm is there and of no use ({reason}): {without}"),
+            "switch on virtualization in the firmware or, in a virtual machine, let its host nest",
+        ),
+    }
 }
 
 /// Whether guests can be on a bridge.

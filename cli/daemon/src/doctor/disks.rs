@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gantry_commands::machine::Finding;
 use gantry_host::DiskSpace;
+use gantry_storage::AllowedPaths;
 use gantry_wire::ErrorChain;
 
 use super::{Patient, failed, ok, show, warning};
@@ -150,6 +151,44 @@ pub(super) fn file_storage(patient: &Patient) -> Finding {
             let text = format!("{} cannot be written: {error}", show(dir));
             failed(CHECK, text, "give it to the user of the daemon")
         }
+    }
+}
+
+/// Whether the node's own list lets files be made where the cluster wants them.
+pub(super) fn allowed_paths(patient: &Patient) -> Finding {
+    const CHECK: &str = "allowed paths";
+    let Some(node) = &patient.node else {
+        return ok(CHECK, "not known before this machine is a node");
+    };
+    let (dir, list) = (&node.file_storage_dir, patient.state_dir.storage_paths());
+    match AllowedPaths::new(&list).check(&Path::new(dir).join("disk")) {
+        Ok(()) => ok(CHECK, format!("{dir} stands in {}", show(&list))),
+        Err(error) => {
+            let advice =
+                format!("add the line `{dir}` to {}, if disks are to be files", show(&list));
+            warning(CHECK, ErrorChain(&error).to_string(), advice)
+        }
+    }
+}
+
+/// A node, for tests, that keeps its image files there.
+#[cfg(test)]
+pub(super) fn node_with_files_in(dir: &str) -> crate::state_dir::NodeFile {
+    use gantry_model::ids::{ClusterUuid, NodeUuid};
+    use gantry_model::names::{ClusterName, NodeName};
+    use uuid::Uuid;
+    crate::state_dir::NodeFile {
+        version: crate::state_dir::NodeFile::VERSION,
+        cluster: ClusterUuid(Uuid::from_u128(1)),
+        cluster_name: ClusterName::new("cluster.example").expect("valid"),
+        node: NodeUuid(Uuid::from_u128(2)),
+        name: NodeName::new("node1.example").expect("valid"),
+        address: "127.0.0.1:1811".to_owned(),
+        file_storage_dir: dir.to_owned(),
+        storage_paths_written: true,
+        holds_log: true,
+        master: NodeUuid(Uuid::from_u128(2)),
+        master_address: "127.0.0.1:1811".to_owned(),
     }
 }
 

@@ -13,10 +13,16 @@ mod programs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use gantry_commands::machine::{Finding, Verdict};
 use gantry_host::{CommandRunner, RealRunner};
+use gantry_hv::kvm::try_kvm;
 
 use crate::state_dir::{NodeFile, StateDir};
+
+/// Lets a guest execute under KVM; says what happened in place of that.
+type KvmTrial = fn(&Patient) -> BoxFuture<'_, Result<(), String>>;
 
 /// What is examined.
 pub(crate) struct Patient {
@@ -27,6 +33,7 @@ pub(crate) struct Patient {
     /// Who the node is, if it is one.
     node: Option<NodeFile>,
     now_unix_s: u64,
+    kvm_trial: KvmTrial,
 }
 
 impl Patient {
@@ -35,7 +42,13 @@ impl Patient {
         // A damaged file is found by a check of its own.
         let node = state_dir.load_node().ok().flatten();
         let (root, runner) = ("/".into(), Arc::new(RealRunner));
-        Self { root, runner, state_dir, node, now_unix_s }
+        let kvm_trial: KvmTrial = |patient| {
+            let scratch =
+                std::env::temp_dir().join(format!("gantry-doctor-{}", std::process::id()));
+            let (runner, program) = (patient.runner.clone(), Path::new(programs::QEMU));
+            async move { try_kvm(&*runner, program, &scratch).await }.boxed()
+        };
+        Self { root, runner, state_dir, node, now_unix_s, kvm_trial }
     }
 
     /// A file of the machine by its absolute path.
@@ -68,7 +81,7 @@ fn show(path: &Path) -> String {
 /// Makes every check, and says each as soon as it is made.
 pub(crate) async fn examine(patient: &Patient, say: &mut (dyn FnMut(Finding) + Send)) {
     say(programs::qemu(patient).await);
-    say(devices::kvm(patient));
+    say(devices::kvm(patient).await);
     say(devices::tun(patient));
     say(devices::vhost_net(patient));
     say(devices::bridges(patient));
@@ -79,6 +92,7 @@ pub(crate) async fn examine(patient: &Patient, say: &mut (dyn FnMut(Finding) + S
     say(disks::space(patient));
     say(disks::speed(patient));
     say(disks::file_storage(patient));
+    say(disks::allowed_paths(patient));
     say(daemon::identity(patient));
     say(daemon::certificates(patient));
     say(daemon::socket(patient).await);

@@ -9,7 +9,7 @@ use gantry_wire::ErrorChain;
 use super::{Patient, failed, ok, warning};
 
 /// Where Debian has it, and the default of `kvm_path`.
-const QEMU: &str = "/usr/bin/qemu-system-x86_64";
+pub(super) const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 
 /// The oldest version that our command lines are for.
 const QEMU_MAJOR_MIN: u32 = 5;

@@ -10,7 +10,8 @@ const CLOCK: &str = "/usr/bin/timedatectl show --property=NTPSynchronized --valu
 fn patient(root: &Path, script: ScriptedRunner) -> Patient {
     let state_dir = StateDir::new(root.join("state"));
     let (root, runner) = (root.to_owned(), Arc::new(script));
-    Patient { root, runner, state_dir, node: None, now_unix_s: 1_000_000 }
+    let kvm_trial: KvmTrial = |_| std::future::ready(Ok(())).boxed();
+    Patient { root, runner, state_dir, node: None, now_unix_s: 1_000_000, kvm_trial }
 }
 
 fn make(root: &Path, file: &str) {
@@ -34,6 +35,7 @@ async fn a_machine_with_everything_passes() {
     let root = tempfile::tempdir().expect("a directory");
     for file in [
         "dev/kvm",
+        "usr/bin/qemu-system-x86_64",
         "dev/net/tun",
         "dev/vhost-net",
         "sys/class/net/br0/bridge/bridge_id",
@@ -54,6 +56,37 @@ async fn a_machine_with_everything_passes() {
     }
     assert_eq!(of(&findings, "bridges").found, "br0");
     assert!(of(&findings, "qemu").found.contains("7.2.15"));
+    assert!(of(&findings, "kvm").found.contains("executes"));
+}
+
+#[tokio::test]
+async fn a_device_under_which_no_guest_executes_is_no_kvm() {
+    let root = tempfile::tempdir().expect("a directory");
+    make(root.path(), "dev/kvm");
+    make(root.path(), "usr/bin/qemu-system-x86_64");
+    let kvm_trial: KvmTrial = |_| std::future::ready(Err("it stood still".to_owned())).boxed();
+    let patient = Patient { kvm_trial, ..patient(root.path(), ScriptedRunner::new()) };
+    let finding = devices::kvm(&patient).await;
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(finding.found.contains("it stood still"), "{}", finding.found);
+}
+
+#[test]
+fn a_directory_of_disks_that_is_not_allowed_is_found() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut patient = patient(root.path(), ScriptedRunner::new());
+    assert_eq!(disks::allowed_paths(&patient).verdict, Verdict::Ok);
+    patient.state_dir.create().expect("made");
+    let file = root.path().join("disks").display().to_string();
+    patient.node = Some(disks::node_with_files_in(&file));
+    assert_eq!(disks::allowed_paths(&patient).verdict, Verdict::Warning, "there is no list");
+    let list = patient.state_dir.storage_paths();
+    std::fs::write(&list, "/srv/other\n").expect("written");
+    let finding = disks::allowed_paths(&patient);
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(finding.advice.expect("advice").contains(&file));
+    std::fs::write(&list, format!("{file}\n")).expect("written");
+    assert_eq!(disks::allowed_paths(&patient).verdict, Verdict::Ok);
 }
 
 #[tokio::test]
