@@ -19,6 +19,13 @@ use crate::options::OpOptions;
 /// Where the state is when nobody says otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/gantry";
 
+/// Most characters of a status. More would wrap on a terminal of 80 columns, and what has wrapped
+/// cannot be taken back.
+const STATUS_CHARS_MAX: usize = 78;
+
+/// Back to the first column, and clears the line from there (ECMA-48, EL).
+const CLEAR_LINE: &str = "\r\x1b[K";
+
 /// The variable that names the state directory.
 pub const STATE_DIR_VARIABLE: &str = "GANTRY_STATE_DIR";
 
@@ -61,6 +68,8 @@ pub(crate) struct Context<'a> {
     noun: &'static str,
     verb: String,
     document: Option<Value>,
+    /// Whether a status stands on the terminal, to be taken away before something else is written.
+    status_is_shown: bool,
     /// Names that the user typed, to be compared with those that exist when one does not.
     typed: Option<(Resource, Vec<String>)>,
 }
@@ -82,6 +91,7 @@ impl<'a> Context<'a> {
             noun,
             verb,
             document: None,
+            status_is_shown: false,
             typed: None,
         }
     }
@@ -172,6 +182,7 @@ impl<'a> Context<'a> {
         if self.json() {
             return self.warn(line);
         }
+        self.clear_status()?;
         writeln!(self.io.stdout, "{line}")?;
         self.io.stdout.flush()?;
         Ok(())
@@ -182,6 +193,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When they cannot be written.
     pub(crate) fn print(&mut self, text: &str) -> Result<(), CommandError> {
+        self.clear_status()?;
         self.io.stdout.write_all(text.as_bytes())?;
         self.io.stdout.flush()?;
         Ok(())
@@ -192,7 +204,33 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn warn(&mut self, line: &str) -> Result<(), CommandError> {
+        self.clear_status()?;
         writeln!(self.io.stderr, "{line}")?;
+        Ok(())
+    }
+
+    /// Shows what goes on, on a terminal's last line, in place of what was shown there before. It
+    /// is gone before anything else is written.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn show_status(&mut self, text: &str) -> Result<(), CommandError> {
+        let text: String = text.chars().take(STATUS_CHARS_MAX).collect();
+        write!(self.io.stderr, "{CLEAR_LINE}{text}")?;
+        self.io.stderr.flush()?;
+        self.status_is_shown = true;
+        Ok(())
+    }
+
+    /// Takes the status away.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn clear_status(&mut self) -> Result<(), CommandError> {
+        if std::mem::take(&mut self.status_is_shown) {
+            write!(self.io.stderr, "{CLEAR_LINE}")?;
+            self.io.stderr.flush()?;
+        }
         Ok(())
     }
 
@@ -201,6 +239,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn prompt(&mut self, text: &str) -> Result<(), CommandError> {
+        self.clear_status()?;
         write!(self.io.stderr, "{text}")?;
         self.io.stderr.flush()?;
         Ok(())

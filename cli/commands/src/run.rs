@@ -84,6 +84,7 @@ async fn finish(ctx: &mut Context<'_>, result: Result<(), CommandError>) -> Exit
 }
 
 fn print_document(ctx: &mut Context<'_>, error: Option<&CommandError>) -> Result<(), CommandError> {
+    ctx.clear_status()?;
     let document = ctx.take_document();
     if !ctx.json() {
         return Ok(());

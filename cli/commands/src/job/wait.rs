@@ -5,7 +5,7 @@ use gantry_model::ids::JobId;
 use super::{job_argument, tell_end};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::jobs::follow;
+use crate::jobs::{Place, follow};
 
 /// Wait until a job ends, without printing its log
 ///
@@ -21,6 +21,6 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: &Args) -> Result<(), CommandError> {
     let client = ctx.client().await?;
-    let end = follow(ctx, &client, args.job, true).await?;
+    let end = follow(ctx, &client, (args.job, Place::ALONE), true).await?;
     tell_end(ctx, end)
 }

@@ -5,7 +5,7 @@ use gantry_model::ids::JobId;
 use super::{job_argument, tell_end};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::jobs::follow;
+use crate::jobs::{Place, follow};
 
 /// Print the log of a job until it ends
 ///
@@ -24,6 +24,6 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: &Args) -> Result<(), Comman
     let title = format!("Output from job {} follows", args.job);
     ctx.say(&title)?;
     ctx.say(&"-".repeat(title.len()))?;
-    let end = follow(ctx, &client, args.job, false).await?;
+    let end = follow(ctx, &client, (args.job, Place::ALONE), false).await?;
     tell_end(ctx, end)
 }

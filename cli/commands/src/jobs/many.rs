@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::plan::show_plans;
 use super::progress::{failure_of, follow, is_success};
+use super::status_line::Place;
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
 use crate::error_text::fault_text;
@@ -99,9 +100,14 @@ impl Many {
         if several && !ids.is_empty() {
             ctx.say(&format!("Submitted jobs {}", ids.join(", ")))?;
         }
+        let n_jobs = ids.len();
+        let mut nth = 0;
         for (name, answer) in named {
             match answer {
-                Ok(job) => self.wait_one(ctx, &name, job).await?,
+                Ok(job) => {
+                    nth += 1;
+                    self.wait_one(ctx, &name, (job, Place { nth, n_jobs })).await?;
+                }
                 Err(fault) => {
                     let text = fault_text(&fault);
                     ctx.warn(&format!("Failed to submit job for {name}: {text}"))?;
@@ -116,10 +122,10 @@ impl Many {
         &mut self,
         ctx: &mut Context<'_>,
         name: &str,
-        job: JobId,
+        (job, place): (JobId, Place),
     ) -> Result<(), CommandError> {
         ctx.say(&format!("Waiting for job {job} for {name} ..."))?;
-        let end = follow(ctx, &self.client, job, false).await?;
+        let end = follow(ctx, &self.client, (job, place), false).await?;
         let mut document = end.document();
         document["name"] = json!(name);
         self.documents.push(document);

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::plan::show_plans;
 use super::progress::{JobEnd, follow};
+use super::status_line::Place;
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
 use crate::options::SubmitArgs;
@@ -40,7 +41,7 @@ pub(crate) async fn run_one(
         ctx.warn(&format!("JobID: {job}"))?;
         return Ok(None);
     }
-    let end = follow(ctx, &client, job, false).await?;
+    let end = follow(ctx, &client, (job, Place::ALONE), false).await?;
     ctx.set_document(end.document());
     end.into_result().map(Some)
 }

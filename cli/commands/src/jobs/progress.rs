@@ -1,4 +1,5 @@
-//! Following a job: its log lines, and notices when it waits for long (C215).
+//! Following a job: its log lines, notices when it waits for long (C215), and on a terminal a line
+//! that says what it does meanwhile.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use gantry_model::jobs::{JobStatus, LogKind, LogLine};
 use gantry_model::messages::{JobChange, WAIT_MAX};
 use serde_json::{Value, json};
 
+use super::status_line::{Place, StatusLine};
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
 use crate::error_text::failure_lines;
@@ -84,21 +86,36 @@ pub(crate) fn failure_of(end: JobEnd) -> String {
 }
 
 /// Waits for the end of a job; says its log lines and, after a silence, what it waits for, unless
-/// `quiet`.
+/// `quiet`. On a terminal the line in between says at which `place` among all of them it is.
 ///
 /// # Errors
 /// When the job does not exist, nobody answers, or the output cannot be written.
 pub(crate) async fn follow(
     ctx: &mut Context<'_>,
     client: &Client,
-    job: JobId,
+    (job, place): (JobId, Place),
     quiet: bool,
 ) -> Result<JobEnd, CommandError> {
     let mut watch = client.watch(job);
     let mut notices = Notices::default();
+    let mut status_line = StatusLine::begin(ctx, quiet);
+    let (mut status, mut waits_for) = (None, None);
     let mut log = Vec::new();
     let mut wait = NOTICE_AFTER;
-    while let Some(change) = watch.next(wait).await? {
+    loop {
+        let mut next = std::pin::pin!(watch.next(wait));
+        let change = loop {
+            tokio::select! {
+                biased;
+                change = &mut next => break change,
+                () = status_line.is_due() => {
+                    let now: (_, Option<&str>) = (status, waits_for.as_deref());
+                    status_line.draw(ctx, (job, place), now)?;
+                }
+            }
+        };
+        let Some(change) = change? else { break };
+        (status, waits_for) = (Some(change.status), change.waits_for.clone());
         if !quiet {
             for line in &change.log {
                 let time = format_log_time(line.at, &ctx.io.time_zone);

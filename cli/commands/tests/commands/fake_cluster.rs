@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -151,7 +152,9 @@ impl FakeCluster {
         let cluster = self.clone();
         let transport = InProcess::new("fake", move |envelope| {
             let answer = cluster.answer(&envelope);
+            let pause = cluster.pause_before(&envelope);
             async move {
+                tokio::time::sleep(pause).await;
                 match answer {
                     Some(answer) => answer,
                     None => std::future::pending().await,
@@ -180,6 +183,17 @@ impl FakeCluster {
     /// What was typed on the console.
     pub(crate) fn typed(&self) -> String {
         String::from_utf8(self.0.lock().expect("not poisoned").typed.clone()).expect("UTF-8")
+    }
+
+    /// How long a waiting question lasts; a delay of 2.5 seconds is the job that takes its time.
+    fn pause_before(&self, envelope: &Envelope) -> Duration {
+        let state = self.0.lock().expect("not poisoned");
+        let is_slow = |request: &OpRequest| matches!(&request.op, OpCode::TestDelay(op) if op.duration.0 == 2_500);
+        let is_wait = envelope.message.as_str() == WaitJob::WIRE_NAME;
+        match is_wait && state.submitted.values().any(is_slow) {
+            true => Duration::from_millis(2_500),
+            false => Duration::ZERO,
+        }
     }
 
     /// `None` is no answer for ever.

@@ -158,3 +158,28 @@ async fn debug_tables() {
     ];
     Session::new().check("debug-tables", &lines).await;
 }
+
+// covers: C214 C215
+#[tokio::test(start_paused = true)]
+async fn on_a_terminal_a_job_that_takes_its_time_says_so_and_leaves_nothing_behind() {
+    let line = "gnt-debug delay -n node1.example 2.5";
+    let session = Session { stderr_is_terminal: true, ..Session::new() };
+    let ran = session.run(line).await;
+    let shown: Vec<&str> = ran.stderr.split("\r\u{1b}[K").collect();
+    assert_eq!(shown, ["", "job 101: 1 s, submitted", "job 101: 2 s, submitted", ""]);
+    assert_eq!(Session::new().run(line).await.stderr, "", "nobody looks");
+    let session = Session { stderr_is_terminal: true, ..Session::new() };
+    assert!(!session.run(&format!("{line} --json")).await.stderr.contains('\r'));
+}
+
+// covers: C214
+#[tokio::test(start_paused = true)]
+async fn what_is_printed_takes_the_place_of_the_status() {
+    let session = Session { stderr_is_terminal: true, ..Session::new() };
+    let _ran = session.run("gnt-debug delay --submit -n node1.example 2.5").await;
+    let ran = session.run("gnt-instance shutdown --all --force-multiple").await;
+    let shown: Vec<&str> = ran.stderr.split("\r\u{1b}[K").collect();
+    assert!(shown.contains(&"[2/3] job 103: 1 s, submitted"), "{shown:?}");
+    let last = shown.last().copied().unwrap_or_default();
+    assert!(last.starts_with("Job 104 for db1 has failed"), "{shown:?}");
+}

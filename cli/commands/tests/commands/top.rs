@@ -182,10 +182,10 @@ async fn the_unit_as_it_is_printed() {
 #[tokio::test(start_paused = true)]
 async fn commands_and_their_ends_are_logged_and_questions_of_the_shell_are_not() {
     let session = Session::new();
-    session.run("gnt-instance list -o name").await;
-    session.run("gantry doctor").await;
-    session.run("gnt-instance info nosuch").await;
-    session.run("gantry complete -- gnt-instance list").await;
+    let _ran = session.run("gnt-instance list -o name").await;
+    let _ran = session.run("gantry doctor").await;
+    let _ran = session.run("gnt-instance info nosuch").await;
+    let _ran = session.run("gantry complete -- gnt-instance list").await;
     let logged = session.machine.logged.lock().expect("not poisoned").clone();
     let mut lines = Vec::new();
     for line in logged.lines() {

@@ -28,7 +28,7 @@ async fn info_is_yaml() {
     assert!(cluster["Hypervisor parameters"]["kvm"]["acpi"].as_bool().is_some());
     let node = read(&session, "gnt-node info node1.example").await;
     assert_eq!(node[0]["Node name"].as_str(), Some("node1.example"));
-    session.run("gnt-debug delay --submit --reason 'a: b' -n node1.example 0.3").await;
+    let _ran = session.run("gnt-debug delay --submit --reason 'a: b' -n node1.example 0.3").await;
     let job = read(&session, "gnt-job info 101").await;
     assert_eq!(job[0]["Job ID"].as_i64(), Some(101));
     assert_eq!(job[0]["Opcodes"][0]["Input fields"]["OP_ID"].as_str(), Some("OP_TEST_DELAY"));
