@@ -1,4 +1,5 @@
-//! Disks that are raw image files in one directory of the node (template `file`, row D72).
+//! Disks that are raw image files in one directory: of the node (template `file`, row D72), or one
+//! that all nodes share (template `sharedfile`, row D73).
 //!
 //! A disk is made under a temporary name with all its space reserved, flushed, and then renamed:
 //! what has the final name is whole. Nothing outside the directory is touched, symbolic links
@@ -49,8 +50,22 @@ impl FileStorage {
                 accepted: "an absolute path without . and ..".to_owned(),
             });
         }
-        let directory = Directory { path, busy: Arc::default() };
+        let directory = Directory { path, template: DiskTemplate::File, busy: Arc::default() };
         Ok(Self { directory, blocking, allowed: None })
+    }
+
+    /// The same in a directory that every node has under this path. Who may use a disk is not its
+    /// business: the run epochs of guests see to that.
+    ///
+    /// # Errors
+    /// When the path is not absolute or contains `.` or `..`.
+    pub fn shared(
+        directory: impl Into<PathBuf>,
+        blocking: Arc<dyn Blocking>,
+    ) -> Result<Self, StorageError> {
+        let mut storage = Self::new(directory, blocking)?;
+        storage.directory.template = DiskTemplate::SharedFile;
+        Ok(storage)
     }
 
     /// Makes new disks only where this list allows it. What is there can be used and removed all
@@ -110,7 +125,7 @@ fn done() -> Recovery {
 
 impl Storage for FileStorage {
     fn template(&self) -> DiskTemplate {
-        DiskTemplate::File
+        self.directory.template
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -207,18 +222,26 @@ fn space_at(path: &Path) -> Result<StorageInfo, StorageError> {
 #[derive(Clone)]
 struct Directory {
     path: PathBuf,
+    template: DiskTemplate,
     busy: Arc<Busy>,
 }
 
 impl Directory {
     /// Where a disk is, if it may be there.
     fn place(&self, disk: &Disk) -> Result<Place, StorageError> {
-        let DiskLocation::File { path } = &disk.location else {
-            return Err(StorageError::WrongTemplate {
-                disk: disk.uuid,
-                expected: DiskTemplate::File,
-                actual: disk.template(),
-            });
+        let path = match &disk.location {
+            DiskLocation::File { path } | DiskLocation::SharedFile { path }
+                if disk.template() == self.template =>
+            {
+                path
+            }
+            DiskLocation::File { .. } | DiskLocation::SharedFile { .. } | DiskLocation::Fake => {
+                return Err(StorageError::WrongTemplate {
+                    disk: disk.uuid,
+                    expected: self.template,
+                    actual: disk.template(),
+                });
+            }
         };
         let refuse = || StorageError::PathNotAllowed {
             path: path.clone(),

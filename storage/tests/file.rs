@@ -1,6 +1,6 @@
 //! Disks that are files: the conformance suite, and what only files can do wrong.
 //!
-//! covers: D72
+//! covers: D72 D73
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,27 +23,38 @@ struct FileBench {
     blocking: Arc<dyn Blocking>,
     storage: Arc<dyn Storage>,
     n_files: u32,
+    shared: bool,
 }
 
 impl FileBench {
     /// On a file system in memory where there is one: there a disk larger than all of it is refused
     /// without first filling it, so that being full can be tested for real and quickly.
-    fn over(blocking: Arc<dyn Blocking>) -> Option<Self> {
+    fn over(blocking: Arc<dyn Blocking>, shared: bool) -> Option<Self> {
         let shm = Path::new("/dev/shm");
         let place = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
         let dir = tempfile::tempdir_in(place).expect("tempdir");
-        let storage = Arc::new(
-            FileStorage::new(dir.path().join("disks"), Arc::clone(&blocking)).expect("absolute"),
-        );
-        Some(Self { dir, blocking, storage, n_files: 0 })
+        let storage = Self::open(dir.path().join("disks"), Arc::clone(&blocking), shared);
+        Some(Self { dir, blocking, storage, n_files: 0, shared })
+    }
+
+    fn open(directory: PathBuf, blocking: Arc<dyn Blocking>, shared: bool) -> Arc<dyn Storage> {
+        let opened = match shared {
+            true => FileStorage::shared(directory, blocking),
+            false => FileStorage::new(directory, blocking),
+        };
+        Arc::new(opened.expect("absolute"))
+    }
+
+    fn on_shared() -> Option<Self> {
+        Self::over(Arc::new(Inline), true)
     }
 
     fn pool() -> Option<Self> {
-        Self::over(Arc::new(Pool))
+        Self::over(Arc::new(Pool), false)
     }
 
     fn inline() -> Option<Self> {
-        Self::over(Arc::new(Inline))
+        Self::over(Arc::new(Inline), false)
     }
 
     fn directory(&self) -> PathBuf {
@@ -59,13 +70,16 @@ impl FileBench {
             size,
             mode: DiskMode::Rw,
             name: None,
-            location: DiskLocation::File { path: path.display().to_string() },
+            location: match self.shared {
+                true => DiskLocation::SharedFile { path: path.display().to_string() },
+                false => DiskLocation::File { path: path.display().to_string() },
+            },
         }
     }
 
     fn path_of(disk: &Disk) -> PathBuf {
         match &disk.location {
-            DiskLocation::File { path } => PathBuf::from(path),
+            DiskLocation::File { path } | DiskLocation::SharedFile { path } => PathBuf::from(path),
             DiskLocation::Fake => panic!("a file disk"),
         }
     }
@@ -95,7 +109,7 @@ impl Bench for FileBench {
 
     fn restart(&mut self) {
         let blocking = Arc::clone(&self.blocking);
-        self.storage = Arc::new(FileStorage::new(self.directory(), blocking).expect("absolute"));
+        self.storage = Self::open(self.directory(), blocking, self.shared);
     }
 
     fn half_make<'a>(&'a mut self, disk: &'a Disk) -> BoxFuture<'a, ()> {
@@ -107,7 +121,11 @@ impl Bench for FileBench {
         })
     }
 }
-
+// covers: D5 D73
+mod shared_by_nodes {
+    use super::*;
+    gantry_storage::conformance_tests!(FileBench::on_shared);
+}
 mod on_the_pool {
     use super::*;
     gantry_storage::conformance_tests!(FileBench::pool);
@@ -292,4 +310,41 @@ async fn a_disk_is_made_only_where_the_node_allows_it() {
     storage.create(&disk).await.expect("allowed");
     std::fs::remove_file(&list).expect("removes");
     storage.remove(&disk).await.expect("what is there can go");
+}
+
+#[tokio::test]
+async fn a_disk_of_the_other_kind_of_file_is_not_touched() {
+    let mut bench = FileBench::on_shared().expect("a bench");
+    let disk = bench.disk(MiB(1));
+    let blocking: Arc<dyn Blocking> = Arc::new(Inline);
+    let own = FileStorage::new(bench.directory(), blocking).expect("absolute");
+    let error = own.create(&disk).await.expect_err("of another template");
+    assert!(matches!(error, StorageError::WrongTemplate { .. }), "{error}");
+}
+
+// covers: D5
+#[tokio::test]
+async fn nodes_that_share_a_directory_have_the_same_disks() {
+    let mut bench = FileBench::on_shared().expect("a bench");
+    let disk = bench.disk(MiB(1));
+    let image = bench.image(&[7; 512]);
+    let node = |blocking: Arc<dyn Blocking>| {
+        FileStorage::shared(bench.directory(), blocking).expect("absolute")
+    };
+    let (first, second) = (node(Arc::new(Inline)), node(Arc::new(Pool)));
+    first.create(&disk).await.expect("has room");
+    first.write_image(&disk, &image).await.expect("written");
+    // Told again to another node, it is the same disk and not an empty one.
+    second.create(&disk).await.expect("is there");
+    let DiskLink::Path(path) = second.attach(&disk).await.expect("is there") else {
+        panic!("a file has a path")
+    };
+    assert_eq!(std::fs::read(&path).expect("reads")[..512], [7; 512]);
+    // A node that goes, or has nothing to do with it any more, takes nothing away.
+    drop(first);
+    second.detach(&disk).await.expect("given up");
+    assert!(second.query(&disk).await.expect("asked").is_some());
+    let third = node(Arc::new(Inline));
+    third.remove(&disk).await.expect("removed");
+    assert!(second.query(&disk).await.expect("asked").is_none());
 }

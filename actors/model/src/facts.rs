@@ -29,6 +29,9 @@ pub enum FactQuery {
     FileStorage {
         /// Absolute.
         directory: String,
+        /// Whether it is the one that all nodes share, and not the node's own.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        shared: bool,
     },
     /// Size of an image file that is to be copied onto a disk.
     Image {

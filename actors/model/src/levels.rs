@@ -18,6 +18,9 @@ pub const LEVEL_FIRST: u32 = 1;
 /// The level of interfaces that are connected, and of ports of displays.
 pub const LEVEL_NETWORK: u32 = 6;
 
+/// The level of disks in files that nodes share.
+pub const LEVEL_SHARED_FILES: u32 = 6;
+
 /// The range of levels that a program knows, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Levels {

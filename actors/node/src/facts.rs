@@ -29,7 +29,9 @@ pub(crate) async fn answer(env: Arc<NodeEnv>, query: FactQuery, memory_guests: M
         }
         .map_err(|error| guest_fault(&error, "look for the guest")),
         FactQuery::CanRun(spec) => can_run(&env, spec).await,
-        FactQuery::FileStorage { directory } => file_storage(&env, directory).await,
+        FactQuery::FileStorage { directory, shared } => {
+            file_storage(&env, directory, *shared).await
+        }
         FactQuery::Image { path } => image(&env, path).await,
         FactQuery::NewAuthority => Ok(no("only the leader makes authorities")),
     };
@@ -88,10 +90,14 @@ async fn image(env: &NodeEnv, path: &str) -> Result<Fact, Fault> {
 
 /// Whether the storage of files would take a disk in this directory, and what room it has. Asked by
 /// looking for a disk that is not there: which directories are allowed is the storage's business.
-async fn file_storage(env: &NodeEnv, directory: &str) -> Result<Fact, Fault> {
+async fn file_storage(env: &NodeEnv, directory: &str, shared: bool) -> Result<Fact, Fault> {
     let attempted = format!("look at file storage {directory}");
     let refused = |error| disk_fault(&error, &attempted);
-    let storage = env.storage.get(DiskTemplate::File).map_err(refused)?;
+    let path = format!("{directory}/{}", Uuid::nil());
+    let location = match shared {
+        true => DiskLocation::SharedFile { path },
+        false => DiskLocation::File { path },
+    };
     let nobodys = Disk {
         uuid: DiskUuid(Uuid::nil()),
         instance: InstanceUuid(Uuid::nil()),
@@ -99,8 +105,9 @@ async fn file_storage(env: &NodeEnv, directory: &str) -> Result<Fact, Fault> {
         size: MiB(1),
         mode: DiskMode::Rw,
         name: None,
-        location: DiskLocation::File { path: format!("{directory}/{}", Uuid::nil()) },
+        location,
     };
+    let storage = env.storage.get(nobodys.template()).map_err(refused)?;
     storage.query(&nobodys).await.map_err(refused)?;
     let info = storage.info().await.map_err(refused)?;
     Ok(Fact::FileStorage { free: info.free })
@@ -159,6 +166,8 @@ pub(crate) async fn node_info(
     })
 }
 
+/// Whether its room is the node's. That of a shared directory is every node's, so no node has it.
 fn takes_room(storage: &dyn Storage) -> bool {
-    storage.capabilities().holds_bytes && storage.template() != DiskTemplate::Diskless
+    let shared = storage.template() == DiskTemplate::SharedFile;
+    storage.capabilities().holds_bytes && !shared
 }

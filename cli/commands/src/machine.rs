@@ -56,6 +56,8 @@ pub struct InitArgs {
     pub enabled_disk_templates: Vec<DiskTemplate>,
     /// Directory of `file` disks; `None` is one in the state directory.
     pub file_storage_dir: Option<PathBuf>,
+    /// Directory of `sharedfile` disks, the same on every node.
+    pub shared_file_storage_dir: PathBuf,
     /// Parameters of interfaces that have none of their own.
     pub nicparams: NicParams,
     /// First three bytes of generated MAC addresses.

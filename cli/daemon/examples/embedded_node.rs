@@ -66,6 +66,7 @@ fn options(place: &Path) -> Result<InitOptions, Box<dyn Error>> {
         enabled_hypervisors: vec![HypervisorKind::Fake],
         enabled_disk_templates: vec![DiskTemplate::Diskless],
         file_storage_dir: place.join("disks").display().to_string(),
+        shared_file_storage_dir: place.join("shared").display().to_string(),
         nicparams: NicParams::default(),
         mac_prefix: "aa:00:00".to_owned(),
         beparams: BackendParams::default(),

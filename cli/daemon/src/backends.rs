@@ -30,14 +30,18 @@ pub(crate) fn storage(
     state_dir: &StateDir,
     file: &NodeFile,
 ) -> Result<StorageRegistry, DaemonError> {
+    let allowed = AllowedPaths::new(state_dir.storage_paths());
     let files = FileStorage::new(&file.file_storage_dir, Arc::new(Pool))
         .map_err(DaemonError::part("use the file storage directory"))?
-        .allowed_by(AllowedPaths::new(state_dir.storage_paths()));
+        .allowed_by(allowed.clone());
     let store = FakeStore::in_directory(&state_dir.fake().join("disks"), Arc::new(Pool))
         .map_err(DaemonError::part("open the world of the fake storage"))?;
     let fake = FakeStorage::new(&store, file.name.as_str());
-    Ok(StorageRegistry::new()
-        .with(Arc::new(files))
-        .with(Arc::new(DisklessStorage))
-        .with(Arc::new(fake)))
+    let mut registry = StorageRegistry::new();
+    if !file.shared_file_storage_dir.is_empty() {
+        let shared = FileStorage::shared(&file.shared_file_storage_dir, Arc::new(Pool))
+            .map_err(DaemonError::part("use the shared file storage directory"))?;
+        registry = registry.with(Arc::new(shared.allowed_by(allowed)));
+    }
+    Ok(registry.with(Arc::new(files)).with(Arc::new(DisklessStorage)).with(Arc::new(fake)))
 }

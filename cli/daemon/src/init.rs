@@ -4,14 +4,12 @@
 //! Works on a state directory that no daemon uses yet. Its last act is `node.json`; a directory
 //! without that file is not a node, so an initialisation that was interrupted can be done again.
 
-use std::path::Path;
-
 use gantry_engine::state::{InitCluster, STATE_LEVEL};
 use gantry_link::identity::{CertificateAuthority, ClusterUuid as LinkCluster};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{Cluster, DiskTemplate, NicParams, Node, NodeGroup};
-use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
+use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind, is_plain_path};
 use gantry_model::units::Timestamp;
 use gantry_runtime::Platform;
 use gantry_wire::Role;
@@ -35,6 +33,8 @@ pub struct InitOptions {
     pub enabled_disk_templates: Vec<DiskTemplate>,
     /// Directory of `file` disks; absolute.
     pub file_storage_dir: String,
+    /// Directory of `sharedfile` disks, the same on every node; absolute.
+    pub shared_file_storage_dir: String,
     /// Parameters of interfaces that have none of their own.
     pub nicparams: NicParams,
     /// First three bytes of generated MAC addresses.
@@ -52,13 +52,19 @@ pub struct InitOptions {
 /// # Errors
 /// When the directory belongs to a cluster already, is in use, or cannot be written.
 pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile, DaemonError> {
-    if !Path::new(&options.file_storage_dir).is_absolute() {
-        let text = format!("file storage directory {:?} is not absolute", options.file_storage_dir);
-        return Err(DaemonError::Input(text));
+    for (what, directory) in [
+        ("file storage directory", &options.file_storage_dir),
+        ("shared file storage directory", &options.shared_file_storage_dir),
+    ] {
+        if !is_plain_path(directory) {
+            let text = format!("{what} {directory:?} is not an absolute path without . and ..");
+            return Err(DaemonError::Input(text));
+        }
     }
     if options.enabled_hypervisors.is_empty() {
         return Err(DaemonError::Input("no hypervisor is enabled".into()));
     }
+    state_dir.check_outside(&options.shared_file_storage_dir)?;
     state_dir.create()?;
     if let Some(node) = state_dir.load_node()? {
         let text = format!(
@@ -86,6 +92,7 @@ pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile
         name: options.node_name,
         address: options.address.clone(),
         file_storage_dir: options.file_storage_dir,
+        shared_file_storage_dir: options.shared_file_storage_dir,
         storage_paths_written: true,
         holds_log: true,
         master: node,
@@ -134,6 +141,7 @@ pub(crate) fn first_entry(
             enabled_hypervisors: options.enabled_hypervisors.clone(),
             enabled_disk_templates: options.enabled_disk_templates.clone(),
             file_storage_dir: options.file_storage_dir.clone(),
+            shared_file_storage_dir: options.shared_file_storage_dir.clone(),
             nicparams: options.nicparams.clone(),
             mac_prefix: options.mac_prefix.clone(),
             candidate_pool_size: options.candidate_pool_size,
@@ -175,6 +183,7 @@ pub(crate) fn tests_options() -> InitOptions {
         enabled_hypervisors: vec![HypervisorKind::Fake],
         enabled_disk_templates: vec![DiskTemplate::Diskless],
         file_storage_dir: "/srv/disks".into(),
+        shared_file_storage_dir: "/srv/shared".into(),
         nicparams: NicParams::default(),
         mac_prefix: "aa:00:00".into(),
         beparams: BackendParams::default(),

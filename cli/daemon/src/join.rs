@@ -61,6 +61,7 @@ pub async fn join(
     };
     let joined = present(token, &request).await?;
     let Joined { cluster, node, node_name, chain, master } = joined;
+    state_dir.check_outside(&cluster.shared_file_storage_dir)?;
     let credentials = key.certified(chain).map_err(failed)?;
     check_node(&credentials, node)?;
     // All that the cluster believes: while its authority is replaced, that is more than the one
@@ -77,6 +78,7 @@ pub async fn join(
         name: node_name,
         address,
         file_storage_dir: cluster.file_storage_dir,
+        shared_file_storage_dir: cluster.shared_file_storage_dir,
         storage_paths_written: true,
         holds_log: false,
         master: master.uuid,

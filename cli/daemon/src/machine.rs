@@ -117,6 +117,7 @@ async fn initialise(args: InitArgs) -> Result<Initialised, DaemonError> {
         enabled_hypervisors: args.enabled_hypervisors,
         enabled_disk_templates: args.enabled_disk_templates,
         file_storage_dir: file_storage_dir.display().to_string(),
+        shared_file_storage_dir: args.shared_file_storage_dir.display().to_string(),
         nicparams: args.nicparams,
         mac_prefix: args.mac_prefix,
         beparams: args.beparams,
@@ -173,7 +174,9 @@ fn refused(attempted: &'static str) -> impl FnOnce(DaemonError) -> MachineError 
                 hints.push("or join one with 'gantry join'".to_owned());
                 MachineErrorKind::NotACluster
             }
-            DaemonError::Input(_) => MachineErrorKind::WrongInput,
+            DaemonError::Input(_) | DaemonError::StateDir(StateDirError::NotShared { .. }) => {
+                MachineErrorKind::WrongInput
+            }
             DaemonError::StateDir(_) | DaemonError::Refused { .. } | DaemonError::Part { .. } => {
                 MachineErrorKind::Failed
             }

@@ -65,6 +65,19 @@ pub enum StateDirError {
         /// The directory.
         path: PathBuf,
     },
+    /// Others could lose it.
+    #[error(
+        "shared file storage directory {} is inside the state directory {}, which is moved aside \
+         when the node leaves: choose one outside",
+        path.display(),
+        state_dir.display()
+    )]
+    NotShared {
+        /// The directory.
+        path: PathBuf,
+        /// The state directory.
+        state_dir: PathBuf,
+    },
     /// The keys or certificates are not usable.
     #[error("identity in {}", path.display())]
     Identity {
@@ -93,6 +106,9 @@ pub struct NodeFile {
     pub address: String,
     /// Directory of `file` disks.
     pub file_storage_dir: String,
+    /// Directory of `sharedfile` disks; empty if there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shared_file_storage_dir: String,
     /// Whether the list of allowed directories has been written. Not of a node that was made by a
     /// program without such a list: it gets one when its daemon starts.
     #[serde(default)]
@@ -133,6 +149,18 @@ impl StateDir {
         self.0.join("log")
     }
 
+    /// That a directory which other nodes use too is not in this one, which goes aside when the node
+    /// leaves its cluster.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn check_outside(&self, shared: &str) -> Result<(), StateDirError> {
+        if shared.is_empty() || !Path::new(shared).starts_with(&self.0) {
+            return Ok(());
+        }
+        Err(StateDirError::NotShared { path: shared.into(), state_dir: self.0.clone() })
+    }
+
     /// Directory of guests.
     #[must_use]
     pub fn run(&self) -> PathBuf {
@@ -155,7 +183,8 @@ impl StateDir {
         if path.exists() {
             return Ok(());
         }
-        let text = AllowedPaths::text([file.file_storage_dir.as_str()]);
+        let directories = [file.file_storage_dir.as_str(), file.shared_file_storage_dir.as_str()];
+        let text = AllowedPaths::text(directories);
         durable::write(&path, text.as_bytes()).map_err(|source| self.failed("write", &path, source))
     }
 

@@ -249,6 +249,14 @@ fn disks_are_on_the_bus_and_behind_the_cache_of_the_parameters() {
     has(&line, &["-drive if=pflash,format=raw,file=/disks/0.raw"]);
 }
 
+// covers: D5 H43
+#[test]
+fn disks_that_nodes_share_are_never_cached() {
+    let mut spec = spec(1, KvmParams::default());
+    spec.disks[0].location = DiskLocation::SharedFile { path: "/shared/0.raw".into() };
+    has(&line_of(&spec), &[r#""direct":true"#]);
+}
+
 // covers: H27 H28 H29 H30 H33
 #[test]
 fn the_medium_to_boot_from_comes_first() {

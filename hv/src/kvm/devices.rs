@@ -1,7 +1,7 @@
 //! The devices of a guest on QEMU's command line: disks, CD and floppy drives, USB, sound.
 
 use gantry_host::Command;
-use gantry_model::objects::{Disk, DiskMode};
+use gantry_model::objects::{Disk, DiskMode, DiskTemplate};
 use gantry_model::params::{KvmParams, is_url};
 use serde_json::{Value, json};
 
@@ -168,7 +168,9 @@ fn blockdev(params: &KvmParams, disk: &Disk, at: &DiskPath, node: &str) -> Value
         "node-name": node,
         "read-only": disk.mode == DiskMode::Ro,
     });
-    if params.disk_cache == "none" {
+    // Two nodes must not each have their own idea of what is on a shared disk (row H43).
+    let direct = params.disk_cache == "none" || disk.template() == DiskTemplate::SharedFile;
+    if direct {
         let cache = json!({ "direct": true, "no-flush": false });
         file["cache"] = cache.clone();
         format["cache"] = cache;

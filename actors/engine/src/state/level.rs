@@ -28,6 +28,10 @@ use super::{Applied, ClusterState, Command, JobFact};
 /// 6: tags, all parameters of kvm, addresses and connections of interfaces, shared files.
 pub const STATE_LEVEL: u32 = 6;
 
+/// The newest level that programs out there know as it is now. What is above it is being made:
+/// variants may still join it. It follows [`STATE_LEVEL`] with each release.
+pub const STATE_LEVEL_SETTLED: u32 = 5;
+
 /// The oldest level that this program can still apply. It rises when the rules of a level are
 /// taken out of the program: a cluster that is still there has to be upgraded in two steps then.
 pub const STATE_LEVEL_LOWEST: u32 = 1;

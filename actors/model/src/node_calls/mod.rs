@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::errors::Fault;
 use crate::ids::{InstanceUuid, NodeUuid};
 use crate::levels::{LEVEL_FIRST, since};
+use crate::objects::Disk;
 
 /// How long a call may take (classes as in Ganeti's node procedures, appendix B). A call that has
 /// its own time (a shutdown time-out) adds it.
@@ -125,6 +126,12 @@ impl NodeCall {
     pub fn level(&self) -> u32 {
         let own = match self {
             Self::InstanceStart(call) => call.spec.level(),
+            Self::InstanceStop(call) => {
+                call.disks.iter().map(Disk::level).max().unwrap_or(LEVEL_FIRST)
+            }
+            Self::DiskCreate(DiskCreate { disk })
+            | Self::DiskRemove(DiskRemove { disk })
+            | Self::DiskWriteImage(DiskWriteImage { disk, .. }) => disk.level(),
             _ => LEVEL_FIRST,
         };
         self.row_level().max(own)

@@ -28,6 +28,9 @@ pub struct Cluster {
     pub enabled_disk_templates: Vec<DiskTemplate>,
     /// Directory of `file` disks on every node; absolute.
     pub file_storage_dir: String,
+    /// Directory of `sharedfile` disks, the same on every node; absolute, empty if there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shared_file_storage_dir: String,
     /// First three bytes of generated MAC addresses, `aa:00:00`.
     pub mac_prefix: String,
     /// How many nodes should hold the log.
@@ -62,6 +65,7 @@ impl Cluster {
             enabled_hypervisors: Vec::new(),
             enabled_disk_templates: Vec::new(),
             file_storage_dir: String::new(),
+            shared_file_storage_dir: String::new(),
             mac_prefix: "aa:00:00".to_owned(),
             candidate_pool_size: 10,
             max_running_jobs: 20,

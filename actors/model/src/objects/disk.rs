@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{DiskUuid, InstanceUuid};
+use crate::levels::{LEVEL_FIRST, LEVEL_SHARED_FILES};
 use crate::units::MiB;
 
 /// How the disks of an instance are stored (row O106; the others come with their storage).
@@ -18,11 +19,14 @@ pub enum DiskTemplate {
     File,
     /// Disks that exist only in a record, for tests.
     Fake,
+    /// Image files in a directory that all nodes share.
+    #[serde(rename = "sharedfile")]
+    SharedFile,
 }
 
 impl DiskTemplate {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Diskless, Self::File, Self::Fake];
+    pub const ALL: [Self; 4] = [Self::Diskless, Self::File, Self::SharedFile, Self::Fake];
 
     /// Ganeti's word.
     #[must_use]
@@ -31,7 +35,23 @@ impl DiskTemplate {
             Self::Diskless => "diskless",
             Self::File => "file",
             Self::Fake => "fake",
+            Self::SharedFile => "sharedfile",
         }
+    }
+
+    /// From which state level on it may be in the log.
+    #[must_use]
+    pub fn level(self) -> u32 {
+        match self {
+            Self::Diskless | Self::File | Self::Fake => LEVEL_FIRST,
+            Self::SharedFile => LEVEL_SHARED_FILES,
+        }
+    }
+
+    /// Whether the disks are files below a directory of the cluster.
+    #[must_use]
+    pub fn is_files(self) -> bool {
+        matches!(self, Self::File | Self::SharedFile)
     }
 
     /// From Ganeti's word.
@@ -68,6 +88,11 @@ pub enum DiskLocation {
     },
     /// A record of the fake storage.
     Fake,
+    /// A raw image file that every node sees under the same path.
+    SharedFile {
+        /// Absolute.
+        path: String,
+    },
 }
 
 /// One disk of an instance.
@@ -96,6 +121,13 @@ impl Disk {
         match self.location {
             DiskLocation::File { .. } => DiskTemplate::File,
             DiskLocation::Fake => DiskTemplate::Fake,
+            DiskLocation::SharedFile { .. } => DiskTemplate::SharedFile,
         }
+    }
+
+    /// From which state level on it may be in the log.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.template().level()
     }
 }

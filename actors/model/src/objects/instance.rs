@@ -76,7 +76,7 @@ impl Instance {
     pub fn level(&self) -> u32 {
         let networked = !self.nics.is_empty() || self.network_port.is_some();
         let own = if networked { LEVEL_NETWORK } else { LEVEL_FIRST };
-        own.max(self.hvparams.level())
+        own.max(self.hvparams.level()).max(self.disk_template.level())
     }
 }
 
@@ -114,6 +114,7 @@ impl GuestSpec {
         let tagged = !self.tags.is_empty();
         let networked = !self.nics.is_empty() || self.network_port.is_some();
         let own = if networked || tagged { LEVEL_NETWORK } else { LEVEL_FIRST };
-        own.max(self.hvparams.level())
+        let disks = self.disks.iter().map(Disk::level).max().unwrap_or(LEVEL_FIRST);
+        own.max(self.hvparams.level()).max(disks)
     }
 }

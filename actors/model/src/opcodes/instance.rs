@@ -87,6 +87,7 @@ impl InstanceCreate {
             || !self.nics.is_empty()
             || self.no_conflicts_check
             || self.file_storage_dir.is_some()
+            || self.disk_template.level() > LEVEL_FIRST
             || self.hvparams.as_ref().is_some_and(later_hvparams)
     }
 }

@@ -83,6 +83,19 @@ impl Bench {
         self.dir.path().join("disks")
     }
 
+    pub(crate) fn shared_dir(&self) -> PathBuf {
+        self.dir.path().join("shared")
+    }
+
+    /// Where the disk of the only instance is, if it is a file.
+    pub(crate) fn disk_path(&self) -> PathBuf {
+        let directory = match self.template {
+            DiskTemplate::SharedFile => self.shared_dir(),
+            DiskTemplate::File | DiskTemplate::Fake | DiskTemplate::Diskless => self.file_dir(),
+        };
+        directory.join("web1/disk0")
+    }
+
     /// Starts the agent.
     pub(crate) async fn boot(&self) -> Node {
         self.boot_with(|_| CrashPoints::none()).await
@@ -106,10 +119,12 @@ impl Bench {
 
     fn config(&self, platform: &Platform, crash_points: CrashPoints) -> NodeConfig {
         let blocking = Arc::new(PlatformBlocking::new(platform.clone()));
-        let file = FileStorage::new(self.file_dir(), blocking).expect("absolute");
+        let file = FileStorage::new(self.file_dir(), blocking.clone()).expect("absolute");
+        let shared = FileStorage::shared(self.shared_dir(), blocking).expect("absolute");
         let storage = StorageRegistry::new()
             .with(Arc::new(DisklessStorage))
             .with(Arc::new(file))
+            .with(Arc::new(shared))
             .with(Arc::new(FakeStorage::new(&self.store, "node1")));
         let hypervisors =
             HypervisorRegistry::new().with(Arc::new(FakeHypervisor::new(&self.world, "node1")));
@@ -359,10 +374,10 @@ pub(crate) fn sent_again(message: &CallNode) -> CallNode {
 }
 
 pub(crate) fn disk(bench: &Bench) -> Disk {
-    let path = bench.file_dir().join("web1").join("disk0");
-    let path = path.to_str().expect("plain").to_owned();
+    let path = bench.disk_path().to_str().expect("plain").to_owned();
     let location = match bench.template {
         DiskTemplate::File => DiskLocation::File { path },
+        DiskTemplate::SharedFile => DiskLocation::SharedFile { path },
         DiskTemplate::Fake => DiskLocation::Fake,
         DiskTemplate::Diskless => panic!("no disks"),
     };

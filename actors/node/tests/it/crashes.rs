@@ -66,7 +66,7 @@ async fn assert_disk(bench: &Bench, call: &NodeCall) {
         let found: Vec<_> = disks.iter().map(|d| (d.whole, d.image.is_some())).collect();
         return assert_eq!(found, if gone { vec![] } else { vec![(true, imaged)] });
     }
-    let path = bench.file_dir().join("web1/disk0");
+    let path = bench.disk_path();
     if gone {
         return assert!(!path.exists());
     }
@@ -120,7 +120,7 @@ macro_rules! crash_tests {
             for at in CrashAt::ALL {
                 let call = NodeCall::ALL.iter().position(|name| *name == $call);
                 let call = call.expect("in the table");
-                for template in [DiskTemplate::File, DiskTemplate::Fake] {
+                for template in [DiskTemplate::File, DiskTemplate::SharedFile, DiskTemplate::Fake] {
                     simulate(crash_and_send_again(call, at, template));
                 }
             }

@@ -62,11 +62,18 @@ fn file_storage_and_images_are_looked_at() {
     simulate(async {
         let bench = Bench::new();
         let node = bench.boot().await;
-        let directory = bench.file_dir().display().to_string();
-        let free = ask(&node, FactQuery::FileStorage { directory }).await;
-        assert!(matches!(free, Fact::FileStorage { free } if free > MiB(0)), "{free:?}");
-        let elsewhere = FactQuery::FileStorage { directory: "/etc".to_owned() };
-        assert!(reason(ask(&node, elsewhere).await).contains("/etc"));
+        let room = |directory: &str, shared| FactQuery::FileStorage {
+            directory: directory.to_owned(),
+            shared,
+        };
+        for (directory, shared) in [(&bench.file_dir(), false), (&bench.shared_dir(), true)] {
+            let directory = directory.display().to_string();
+            let free = ask(&node, room(&directory, shared)).await;
+            assert!(matches!(free, Fact::FileStorage { free } if free > MiB(0)), "{free:?}");
+            // Whose directory it is, is not guessed.
+            assert!(reason(ask(&node, room(&directory, !shared)).await).contains(&directory));
+        }
+        assert!(reason(ask(&node, room("/etc", false)).await).contains("/etc"));
 
         let image = |path: String| FactQuery::Image { path };
         let there = ask(&node, image(bench.image().display().to_string())).await;

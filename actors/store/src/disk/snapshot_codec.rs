@@ -9,12 +9,14 @@ use bytes::Bytes;
 use gantry_engine::state::ClusterState;
 use gantry_model::jobs::JobRecord;
 use gantry_model::levels::Levels;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::DiskError;
 use super::checksum::{file_sum, hex};
-use crate::forms::{SNAPSHOT_VERSION, SNAPSHOT_VERSION_OLDEST, SnapshotHead, SnapshotItem};
+use crate::forms::{
+    HeadOfAnyLevel, SNAPSHOT_VERSION, SNAPSHOT_VERSION_OLDEST, SnapshotHead, SnapshotItem,
+};
 use crate::level::LevelError;
 
 const MAGIC: &[u8; 8] = b"GANTRYSN";
@@ -79,17 +81,6 @@ pub(crate) fn decode(bytes: &[u8], levels: Levels) -> Result<SnapshotHead, DiskE
 /// As [`decode`].
 pub(crate) fn decode_head(bytes: &[u8], levels: Levels) -> Result<SnapshotHead, DiskError> {
     split_head(bytes, levels).map(|(head, _)| head)
-}
-
-/// As much of a head as every version and every level of it has.
-#[derive(Deserialize)]
-struct HeadOfAnyLevel {
-    state: StateOfAnyLevel,
-}
-
-#[derive(Deserialize)]
-struct StateOfAnyLevel {
-    level: u32,
 }
 
 fn split_head(bytes: &[u8], levels: Levels) -> Result<(SnapshotHead, &[u8]), DiskError> {
@@ -192,3 +183,6 @@ fn add(state: &mut ClusterState, item: SnapshotItem) -> Result<(), DiskError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

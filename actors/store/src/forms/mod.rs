@@ -10,7 +10,7 @@ mod wire;
 
 pub use history::{SegmentHead, SegmentSeal};
 pub use record::{LogIdForm, MembershipForm, PayloadForm, RecordForm, VoteForm};
-pub use snapshot::{MembershipAt, SnapshotHead, SnapshotItem};
+pub use snapshot::{HeadOfAnyLevel, MembershipAt, SnapshotHead, SnapshotItem, StateOfAnyLevel};
 pub use wire::{
     AppendAnswer, AppendCall, HistoryAnswer, HistoryCall, LevelsAnswer, LevelsCall, RaftAnswer,
     RaftCall, RaftReply, RaftRequest, SnapshotAnswer, SnapshotCall, SnapshotId, StateHashAnswer,
@@ -20,8 +20,9 @@ pub use wire::{
 /// Version of the log file: its tables and [`RecordForm`]. A file of another version is refused.
 pub const LOG_VERSION: u32 = 1;
 
-/// Version of the snapshot file: its layout and [`SnapshotHead`]. What an item may have is a matter
-/// of the state level.
+/// Version of the snapshot file: its layout and [`SnapshotHead`] down to the level of its state.
+/// What the state and the items may have is a matter of that level: a reader who does not know the
+/// level refuses the snapshot by it, and one that knows it can read a snapshot of an older one.
 pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// The oldest version that can still be read. Since it, variants and optional fields were added,

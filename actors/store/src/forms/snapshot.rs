@@ -42,7 +42,25 @@ pub struct SnapshotHead {
     /// How many items follow.
     pub n_items: u64,
     /// The state without what follows as items.
+    // A reader looks at the level before anything else of it, so the level is all that belongs to
+    // the form of a head: the rest is what the level says, and locked with the state itself.
+    #[schemars(with = "StateOfAnyLevel")]
     pub state: ClusterState,
+}
+
+/// As much of a head as every version of it has, whatever the level of its state. Read before the
+/// head: what follows from a level that is not known need not be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct HeadOfAnyLevel {
+    /// The state.
+    pub state: StateOfAnyLevel,
+}
+
+/// As much of a state as every level of it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct StateOfAnyLevel {
+    /// Which rules and variants may be in it.
+    pub level: u32,
 }
 
 /// A piece of the state.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use super::compare::{Incompatibility, compare};
+use super::compare::{Change, Incompatibility, compare};
 
 /// Set to `1` it writes locks anew where that is allowed.
 pub const BLESS_VARIABLE: &str = "GANTRY_BLESS";
@@ -18,6 +18,8 @@ pub struct Form {
     pub name: &'static str,
     /// The version that readers of it know.
     pub version: u32,
+    /// The newest version whose words are settled: those of a later one still grow.
+    pub settled: u32,
     /// Its JSON schema.
     pub schema: Value,
 }
@@ -28,7 +30,15 @@ impl Form {
     pub fn of<T: JsonSchema>(name: &'static str, version: u32) -> Self {
         let mut schema = schemars::schema_for!(T).to_value();
         strip_words(&mut schema);
-        Self { name, version, schema }
+        Self { name, version, settled: version, schema }
+    }
+
+    /// The same while no program out there knows a version after `settled`: variants may join the
+    /// form without another version, as nobody is there who reads the present one without them.
+    /// Anything else that is incompatible stays so, because what older versions wrote is read too.
+    #[must_use]
+    pub fn growing_since(self, settled: u32) -> Self {
+        Self { settled, ..self }
     }
 
     fn locked(&self) -> Value {
@@ -153,7 +163,10 @@ fn check_change(form: &Form, locked: &Value) -> Result<(), LockError> {
     if u64::from(version) > locked_version {
         return Ok(());
     }
-    let changes = compare(&locked["schema"], &form.schema);
+    let mut changes = compare(&locked["schema"], &form.schema);
+    if version > form.settled {
+        changes.retain(|found| found.change != Change::VariantAdded);
+    }
     if changes.is_empty() {
         Ok(())
     } else {

@@ -55,6 +55,10 @@ versions! {
         #[serde(rename_all = "snake_case")]
         pub(super) enum Kind { Plain, Named { name: String }, Tuple(u8) }
     }
+    base_with_more {
+        #[serde(rename_all = "snake_case")]
+        pub(super) enum Kind { Plain, Named { name: String }, Tuple(u8), More { path: String } }
+    }
     optional_field_added {
         pub(super) struct Outer {
             id: u64, inner: Inner, list: Vec<Inner>, kind: Kind,
@@ -183,8 +187,33 @@ fn a_lock_is_written_only_where_that_is_allowed() {
     assert!(refused.to_string().contains("raise the version"), "{refused}");
     verify(dir.path(), &old, false).expect("and nothing was written");
 
-    let raised = Form { version: 2, ..broken };
+    let raised = Form { version: 2, settled: 2, ..broken };
     verify(dir.path(), &raised, true).expect("another version");
     let fell = verify(dir.path(), &old, true).expect_err("back to version 1");
     assert!(matches!(fell, LockError::VersionFell { locked: 2, .. }), "{fell}");
+}
+
+#[test]
+fn variants_join_a_version_that_nobody_reads_yet_and_nothing_else_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let of = |settled| Form::of::<base::Kind>("kind", 2).growing_since(settled);
+    let grown = |settled| Form::of::<base_with_more::Kind>("kind", 2).growing_since(settled);
+    verify(dir.path(), &of(1), true).expect("written");
+    let refused = verify(dir.path(), &grown(2), true).expect_err("others read version 2");
+    assert!(refused.to_string().contains("variant added"), "{refused}");
+    let stale = verify(dir.path(), &grown(1), false).expect_err("not acknowledged");
+    assert!(matches!(stale, LockError::Stale { .. }), "{stale}");
+    verify(dir.path(), &grown(1), true).expect("it grows");
+    let taken = verify(dir.path(), &of(1), true).expect_err("what was written is lost");
+    assert!(taken.to_string().contains("variant removed"), "{taken}");
+}
+
+// What a reader does not know is refused by its level, so the level is all that must never change.
+#[test]
+fn of_the_state_only_its_level_belongs_to_the_form_of_a_head() {
+    let head = schema::forms().into_iter().find(|form| form.name == "snapshot-head");
+    let head = head.expect("there is one").schema;
+    assert_eq!(head["properties"]["state"]["$ref"], "#/$defs/StateOfAnyLevel");
+    let state = head["$defs"]["StateOfAnyLevel"]["properties"].as_object().expect("fields");
+    assert_eq!(state.keys().collect::<Vec<_>>(), ["level"]);
 }

@@ -141,6 +141,7 @@ fn cluster_parameters(info: &ClusterInfo) -> Info {
         ("lvm reserved volumes", Info::text("(none)")),
         ("drbd usermode helper", Info::text("None")),
         ("file storage path", Info::text(&cluster.file_storage_dir)),
+        ("shared file storage path", Info::text(&cluster.shared_file_storage_dir)),
         ("maintenance of node health", Info::flag(false)),
         ("uid pool", none()),
         ("default instance allocator", none()),

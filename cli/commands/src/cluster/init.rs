@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// Keep the disks of template file below this directory on every node
     #[arg(long, value_name = "DIR")]
     file_storage_dir: Option<PathBuf>,
+    /// Keep the disks of template sharedfile below this directory, where all nodes see the same
+    #[arg(long, value_name = "DIR", default_value = "/srv/gantry/shared-file-storage")]
+    shared_file_storage_dir: PathBuf,
     /// Set defaults of network interfaces: mode=, link=, vlan=
     #[arg(short = 'N', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
     nic_parameters: Option<KeyValuesArgument>,
@@ -137,6 +140,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         address: args.address,
         enabled_disk_templates: args.enabled_disk_templates,
         file_storage_dir: args.file_storage_dir,
+        shared_file_storage_dir: args.shared_file_storage_dir,
         mac_prefix: args.mac_prefix,
         candidate_pool_size: args.candidate_pool_size,
     };

@@ -339,6 +339,7 @@ pub(crate) fn cluster() -> ClusterInfo {
             enabled_hypervisors: vec![HypervisorKind::Kvm, HypervisorKind::Fake],
             enabled_disk_templates: vec![DiskTemplate::File, DiskTemplate::Diskless],
             file_storage_dir: "/srv/gantry/disks".to_owned(),
+            shared_file_storage_dir: "/srv/gantry/shared".to_owned(),
             ca_certificate: "PEM".to_owned(),
             ..Cluster::new(
                 ClusterUuid(Uuid::from_u128(0xc1)),

@@ -185,6 +185,7 @@ pub(super) fn node_with_files_in(dir: &str) -> crate::state_dir::NodeFile {
         name: NodeName::new("node1.example").expect("valid"),
         address: "127.0.0.1:1811".to_owned(),
         file_storage_dir: dir.to_owned(),
+        shared_file_storage_dir: String::new(),
         storage_paths_written: true,
         holds_log: true,
         master: NodeUuid(Uuid::from_u128(2)),

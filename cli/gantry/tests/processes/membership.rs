@@ -36,6 +36,31 @@ fn a_node_joins_while_jobs_run_and_leaves_again() {
     cluster.wait_for_reports();
 }
 
+// covers: D5 S26
+#[test]
+fn a_node_that_leaves_takes_nothing_out_of_a_directory_that_nodes_share() {
+    let mut cluster = Cluster::of(2);
+    for (instance, node) in [("web1", "node1.t"), ("web2", "node2.t")] {
+        let at = ["-n", node, "--no-start", "--no-install", instance];
+        let add = ["instance", "add", "-t", "sharedfile", "-s", "1M", "-o", "none"];
+        cluster.gantry(&[&add[..], &at[..]].concat()).success();
+    }
+    let disks = |cluster: &Cluster| {
+        let of =
+            |name| std::fs::read_dir(cluster.shared_disks().join(name)).map_or(0, Iterator::count);
+        (of("web1"), of("web2"))
+    };
+    assert_eq!(disks(&cluster), (1, 1));
+    let template = ["instance", "list", "--no-headers", "-o", "disk_template", "web2"];
+    assert_eq!(cluster.gantry(&template).success().trim(), "sharedfile");
+
+    cluster.gantry(&["instance", "remove", "-f", "web2"]).success();
+    assert_eq!(disks(&cluster), (1, 0));
+    cluster.gantry(&["node", "remove", "node2.t"]).success();
+    cluster.wait_end(2).success();
+    assert_eq!(disks(&cluster), (1, 0), "the disk of the other node is there");
+}
+
 // covers: C6 C7
 #[test]
 fn after_the_end_of_a_cluster_another_begins_in_its_directory() {

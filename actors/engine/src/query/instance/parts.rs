@@ -21,7 +21,9 @@ fn of_nics(instance: &Instance, value: fn(&Nic) -> Value) -> Cell {
 /// What names the disk in its storage, in Ganeti's form.
 fn logical_id(disk: &Disk) -> Value {
     match &disk.location {
-        DiskLocation::File { path } => json!([FILE_DRIVER, path]),
+        DiskLocation::File { path } | DiskLocation::SharedFile { path } => {
+            json!([FILE_DRIVER, path])
+        }
         DiskLocation::Fake => Value::Null,
     }
 }

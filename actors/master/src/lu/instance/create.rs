@@ -100,9 +100,7 @@ impl LogicalUnit for InstanceCreate {
         let node = find_node(self, state)?.uuid;
         let cluster = guest::cluster(state)?;
         let mut queries = vec![(node, FactQuery::Node)];
-        if let Some(directory) = storage_directory(self, cluster) {
-            queries.push((node, FactQuery::FileStorage { directory }));
-        }
+        queries.extend(room_query(self, cluster).map(|query| (node, query)));
         if let Some(path) = self.osparams.get(OS_IMAGE) {
             queries.push((node, FactQuery::Image { path: path.clone() }));
         }
@@ -253,12 +251,12 @@ fn check_disk_space(
     node: &Node,
     facts: &Facts,
 ) -> Result<(), Fault> {
-    let Some(directory) = storage_directory(op, cluster) else { return Ok(()) };
+    let Some(query) = room_query(op, cluster) else { return Ok(()) };
+    let directory = storage_directory(op, cluster).unwrap_or_default();
     if directory.is_empty() {
         let text = format!("the cluster has no directory for template {}", op.disk_template);
         return Err(Fault::new(FaultCode::WrongState, text));
     }
-    let query = FactQuery::FileStorage { directory: directory.clone() };
     let needed = MiB(op.disks.iter().map(|disk| disk.size.0).sum());
     match need(facts, node.uuid, &query, node.name.as_str())? {
         Fact::FileStorage { free } if *free < needed => {
@@ -273,10 +271,17 @@ fn check_disk_space(
     }
 }
 
+/// What the node is asked of the room for the disks, if they take any.
+fn room_query(op: &InstanceCreate, cluster: &Cluster) -> Option<FactQuery> {
+    let directory = storage_directory(op, cluster)?;
+    Some(FactQuery::FileStorage { directory, shared: op.disk_template == DiskTemplate::SharedFile })
+}
+
 /// The cluster's directory for such disks; nothing for those that are no files.
 fn storage_directory(op: &InstanceCreate, cluster: &Cluster) -> Option<String> {
     match op.disk_template {
         DiskTemplate::File => Some(cluster.file_storage_dir.clone()),
+        DiskTemplate::SharedFile => Some(cluster.shared_file_storage_dir.clone()),
         DiskTemplate::Fake | DiskTemplate::Diskless => None,
     }
 }
@@ -285,7 +290,7 @@ fn storage_directory(op: &InstanceCreate, cluster: &Cluster) -> Option<String> {
 fn check_directory(op: &InstanceCreate) -> Result<(), Fault> {
     let Some(directory) = &op.file_storage_dir else { return Ok(()) };
     let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
-    if op.disk_template != DiskTemplate::File {
+    if !op.disk_template.is_files() {
         return refuse(format!("template {} has no file storage directory", op.disk_template));
     }
     if !is_plain_path(&format!("/{directory}")) || directory.chars().any(char::is_control) {
@@ -362,6 +367,7 @@ fn location(op: &InstanceCreate, cluster: &Cluster, disk: DiskUuid, index: u32) 
     let path = format!("{directory}/{below}{}/{disk}.file.disk{index}", op.instance_name);
     match op.disk_template {
         DiskTemplate::File => DiskLocation::File { path },
+        DiskTemplate::SharedFile => DiskLocation::SharedFile { path },
         DiskTemplate::Fake | DiskTemplate::Diskless => DiskLocation::Fake,
     }
 }

@@ -101,7 +101,7 @@ impl Cluster {
 
     pub(crate) fn init(&self) -> Finished {
         let node = self.node(1);
-        let disks = self.disks();
+        let (disks, shared) = (self.disks(), self.shared_disks());
         let words = [
             "cluster",
             "init",
@@ -114,9 +114,11 @@ impl Cluster {
             "--enabled-hypervisors",
             "kvm,fake",
             "--enabled-disk-templates",
-            "file,diskless,fake",
+            "file,sharedfile,diskless,fake",
             "--file-storage-dir",
             path(&disks),
+            "--shared-file-storage-dir",
+            path(&shared),
             "cluster.t",
         ];
         self.run(&words)
@@ -129,6 +131,11 @@ impl Cluster {
     /// Where the disks of template file are.
     pub(crate) fn disks(&self) -> PathBuf {
         self.place.join("disks")
+    }
+
+    /// Where the disks of template sharedfile are.
+    pub(crate) fn shared_disks(&self) -> PathBuf {
+        self.place.join("shared")
     }
 
     /// Starts a daemon and waits until it answers.

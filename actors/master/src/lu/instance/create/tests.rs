@@ -1,11 +1,12 @@
 //! Tests of OP_INSTANCE_CREATE.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use gantry_model::errors::FaultCode;
 use gantry_model::facts::Fact;
 use gantry_model::node_calls::NodeCall;
-use gantry_model::objects::{AdminState, DiskTemplate};
+use gantry_model::objects::{AdminState, DiskLocation, DiskTemplate};
 use gantry_model::opcodes::InstanceCreate;
 use gantry_model::params::{HvOverrides, HypervisorKind};
 use gantry_model::report::GuestState;
@@ -313,6 +314,37 @@ fn files_of_disks_are_never_shared() {
     assert_eq!(paths.len(), 2);
     assert_ne!(paths[0], paths[1]);
     assert!(paths.iter().all(|path| path.contains("/srv/disks/web1/")), "{paths:?}");
+}
+
+// covers: D5 S26
+#[test]
+fn files_that_nodes_share_are_in_the_directory_of_such_files() {
+    let mut rig = Rig::new();
+    let op = InstanceCreate { disk_template: DiskTemplate::SharedFile, ..create() };
+    let (code, text) = rig.refusal(op.clone());
+    assert_eq!(code, FaultCode::WrongState);
+    assert_eq!(text, "disk template sharedfile is not enabled, enabled: file, diskless");
+    let cluster = Arc::make_mut(rig.state.cluster.as_mut().expect("there is one"));
+    cluster.enabled_disk_templates.push(DiskTemplate::SharedFile);
+    let text = "the cluster has no directory for template sharedfile".to_owned();
+    assert_eq!(rig.refusal(op.clone()), (FaultCode::WrongState, text));
+    let cluster = Arc::make_mut(rig.state.cluster.as_mut().expect("there is one"));
+    cluster.shared_file_storage_dir = "/srv/shared".into();
+    let op = op.into();
+    assert_eq!(gantry_model::opcodes::OpCode::level(&op), 6);
+    let steps = all_steps(&op, &rig.check(&op).expect("not refused"));
+    let create = steps.into_iter().find_map(|step| match step.act {
+        Act::Call { call, .. } => match *call {
+            NodeCall::DiskCreate(call) => Some(call),
+            _ => None,
+        },
+        _ => None,
+    });
+    let call = NodeCall::from(create.expect("a disk is made"));
+    assert_eq!(call.level(), 6);
+    let NodeCall::DiskCreate(call) = call else { panic!("it is that") };
+    let DiskLocation::SharedFile { path } = &call.disk.location else { panic!("{call:?}") };
+    assert!(path.starts_with("/srv/shared/web1/"), "{path}");
 }
 
 // covers: L40 L41 L42
