@@ -42,9 +42,9 @@ pub fn create(name: &str, on: MachineNumber) -> InstanceCreate {
         disks: vec![DiskRequest { size: MiB(64), mode: DiskMode::Rw, name: None }],
         hvparams: None,
         beparams: BackendOverrides::default(),
-        os: String::new(),
+        os: "noop".to_owned(),
         osparams: BTreeMap::new(),
-        no_install: true,
+        no_install: false,
         start: true,
         tags: Vec::new(),
         nics: Vec::new(),
@@ -58,7 +58,7 @@ pub fn create(name: &str, on: MachineNumber) -> InstanceCreate {
 pub fn create_from_image(name: &str, on: MachineNumber, image: &Path) -> InstanceCreate {
     let image = image.display().to_string();
     let osparams = BTreeMap::from([("os-image".to_owned(), image)]);
-    InstanceCreate { osparams, no_install: false, ..create(name, on) }
+    InstanceCreate { osparams, ..create(name, on) }
 }
 
 /// Starts an instance.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::errors::Fault;
+use crate::errors::{Fault, FaultCode};
 use crate::ids::{JobAttempt, JobId};
 use crate::opcodes::OpRequest;
 use crate::steps::{Act, PlanRecord, StepRecord};
@@ -156,6 +156,20 @@ pub struct OpRecord {
 }
 
 impl OpRecord {
+    /// Its answer; of one that failed the failure in the form that Ganeti has for errors: class,
+    /// text, and the type of an error that was found before anything was done.
+    #[must_use]
+    pub fn shown_result(&self) -> Value {
+        match &self.fault {
+            None => self.result.clone().unwrap_or_default(),
+            Some(fault) if fault.code == FaultCode::Canceled => json!("Job canceled by request"),
+            Some(fault) if fault.prerequisite => {
+                json!(["OpPrereqError", [fault.one_line(), fault.code.as_str()]])
+            }
+            Some(fault) => json!(["OpExecError", [fault.one_line()]]),
+        }
+    }
+
     /// Its urgency now.
     #[must_use]
     pub fn priority(&self) -> i8 {

@@ -121,7 +121,7 @@ pub struct Step {
     /// Whether the opcode goes on when the step fails; the failure becomes a warning.
     #[serde(default)]
     pub may_fail: bool,
-    /// A line for the job's log, said when the step starts.
+    /// For the job's log, said when the step starts: a line, or several.
     #[serde(default)]
     pub says: Option<String>,
     /// From the beginning of this step on the opcode holds these locks only, in these modes; `None`

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 
+use crate::arity::wrong_arguments;
 use crate::cluster::ClusterCommand;
 use crate::context::Context;
 use crate::debug::DebugCommand;
@@ -152,6 +153,7 @@ pub(crate) enum NoCommand {
     Version(String),
     NoSubcommand(String),
     Usage(String),
+    Arguments(String),
 }
 
 /// The definition of a command line, complete.
@@ -272,6 +274,9 @@ fn name_no_text(usage: &str, args: &[OsString]) -> String {
 }
 
 fn no_command(program: Program, args: &[OsString], error: &clap::Error, io: &Io) -> NoCommand {
+    if let Some(text) = wrong_arguments(&command_of(program), args, error) {
+        return NoCommand::Arguments(text);
+    }
     let rendered = error.render();
     let text = |coloured: bool| match coloured {
         true => rendered.ansi().to_string(),

@@ -4,7 +4,8 @@
 //! which the same command is found in the logs of all nodes. Secrets do not stand in it: values of
 //! options that carry some, and join tokens, are left out.
 //!
-//! Deliberately absent: the file itself, which is [`Machine`](crate::machine::Machine)'s, and what the cluster did.
+//! Deliberately absent: the file itself, which is [`Machine`](crate::machine::Machine)'s, and what
+//! the cluster did.
 
 use std::ffi::OsString;
 

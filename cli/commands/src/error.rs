@@ -80,6 +80,9 @@ pub(crate) enum Failure {
         /// A fault of one that did not find what it was about.
         unknown: Option<Fault>,
     },
+    /// What was named is not there, so that nothing is selected.
+    #[error("nothing selected")]
+    NothingSelected(#[source] Fault),
     /// An option's value is not of its form.
     #[error("invalid argument")]
     Parse(#[source] ParseError),
@@ -178,6 +181,7 @@ impl CommandError {
             Failure::Refused(fault) | Failure::Job { fault, .. } => Some(fault),
             Failure::Client(error) => error.fault(),
             Failure::SomeJobs { unknown, .. } => unknown.as_ref(),
+            Failure::NothingSelected(unknown) => Some(unknown),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use gantry_client::ClientError;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::messages::SubmitJobs;
 use gantry_model::params::ParamError;
+use gantry_model::query::UNKNOWN_FILTER_FIELD;
 use gantry_wire::{AskError, ErrorChain, Message as _, NotDelivered};
 use owo_colors::OwoColorize as _;
 
@@ -11,6 +12,9 @@ use crate::error::{CommandError, Failure};
 use crate::machine::MachineErrorKind;
 use crate::parse::filter::WantedError;
 use crate::parse::params::ParamsError;
+
+/// What Ganeti says where names or tags select no instance.
+pub(crate) const NOTHING_SELECTED: &str = "Selection filter does not match any instances";
 
 /// The lines for stderr; none where everything has been said.
 #[must_use]
@@ -40,6 +44,7 @@ fn failure_text(failure: &Failure) -> Option<String> {
         Failure::Refused(fault) => fault_text(fault),
         Failure::Job { fault, .. } => job_fault_text(fault),
         Failure::JobCanceled { job } => format!("Failure: job {job} was canceled"),
+        Failure::NothingSelected(_) => wrong_input(NOTHING_SELECTED),
         Failure::Parse(error) => wrong_input(&error.to_string()),
         Failure::Params(error) => params_text(error),
         Failure::Disks(error) => wrong_input(&error.to_string()),
@@ -85,6 +90,9 @@ pub(crate) fn fault_text(fault: &Fault) -> String {
             format!("Failure: nothing was done: {details}")
         }
         FaultCode::DeadlineExceeded => format!("Timeout while talking to the master: {details}"),
+        FaultCode::WrongInput if fault.message.starts_with(UNKNOWN_FILTER_FIELD) => {
+            format!("Failure: unknown/wrong parameter name '{details}'")
+        }
         FaultCode::InsufficientResources
         | FaultCode::TempInsufficientResources
         | FaultCode::WrongInput

@@ -9,6 +9,7 @@
 //! this machine; that is asked of the [`machine::Machine`] that the binary passes in.
 
 mod app;
+mod arity;
 mod cluster;
 mod command_log;
 mod confirm;

@@ -125,6 +125,7 @@ fn print_no_command(io: &mut Io, no_command: NoCommand) -> ExitCode {
         NoCommand::NoSubcommand(text) => {
             (false, text, ExitCode::from(CommandErrorKind::NoSubcommand))
         }
+        NoCommand::Arguments(text) => (false, text, ExitCode::from(CommandErrorKind::Failed)),
         NoCommand::Usage(text) => (false, text, ExitCode::from(CommandErrorKind::Usage)),
     };
     let out = if stdout { &mut io.stdout } else { &mut io.stderr };

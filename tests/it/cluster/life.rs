@@ -77,7 +77,9 @@ fn a_job_says_what_it_does_and_is_listed() {
         let said: Vec<&str> = end.log.iter().map(|line| line.text.as_str()).collect();
         let expected = [
             "* disk 0, size 64M",
+            "* creating instance disks...",
             "adding instance web1 to cluster config",
+            "adding disks to cluster config",
             "* starting instance...",
         ];
         assert_eq!(said, expected);

@@ -50,7 +50,7 @@ fn what_would_be_refused_is_refused() {
         let cluster = SimCluster::new(1, 2).await;
         let refused = cluster.client().plan(job(ops::startup("web9"))).await;
         let refused = format!("{:?}", refused.expect_err("there is no such instance"));
-        assert!(refused.contains("web9 does not exist"), "{refused}");
+        assert!(refused.contains("Instance 'web9' not known"), "{refused}");
         cluster.assert_all_well().await;
     });
 }

@@ -188,7 +188,7 @@ impl JobMachine {
                 self.phase = Phase::Checking;
                 vec![JobEffect::Check { op_idx: self.op_number(), facts }]
             }
-            (Phase::Checking, JobEvent::Checked(checked)) => self.on_checked(checked),
+            (Phase::Checking, JobEvent::Checked(checked)) => self.on_checked(checked, now),
             (Phase::Replaying, JobEvent::Replayed(replayed)) => self.on_replayed(replayed),
             (Phase::Deciding, JobEvent::Next(next)) => self.on_next(next, now),
             (Phase::Committing(after), JobEvent::Committed(result)) => {
@@ -295,7 +295,7 @@ impl JobMachine {
         effects
     }
 
-    fn on_checked(&mut self, checked: Result<PlanRecord, Fault>) -> Vec<JobEffect> {
+    fn on_checked(&mut self, checked: Result<PlanRecord, Fault>, now: Timestamp) -> Vec<JobEffect> {
         let plan = match checked {
             Ok(plan) => plan,
             Err(fault) => return self.fail(fault),
@@ -313,6 +313,7 @@ impl JobMachine {
         });
         self.plan = Some(plan);
         if self.op().is_some_and(|op| op.common.dry_run) {
+            self.log(LogKind::Message, DRY_RUN.to_owned(), now);
             return self.finish(serde_json::Value::Null);
         }
         self.decide()
@@ -335,8 +336,8 @@ impl JobMachine {
         let op_idx = self.op_number();
         let seq = u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
         self.open_entry();
-        if let Some(text) = &step.says {
-            self.log(LogKind::Message, text.clone(), now);
+        for line in step.says.iter().flat_map(|text| text.lines()) {
+            self.log(LogKind::Message, line.to_owned(), now);
         }
         if let Err(fault) = self.narrow(&step) {
             return self.fail(fault);
@@ -565,6 +566,9 @@ fn op_as_it_is(op: &OpRecord) -> OpRequest {
     input.common.priority = op.priority();
     input
 }
+
+/// In Ganeti's words, with the prefix that its lines of this kind have.
+const DRY_RUN: &str = " - INFO: dry-run mode requested, not actually executing the operation";
 
 fn cancel_fault(id: JobId) -> Fault {
     Fault::new(FaultCode::Canceled, format!("job {id} was canceled"))

@@ -9,7 +9,9 @@
 use std::cmp::Ordering;
 
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::query::{Cell, Comparison, FieldKind, Filter, FilterValue, Pattern};
+use gantry_model::query::{
+    Cell, Comparison, FieldKind, Filter, FilterValue, Pattern, UNKNOWN_FILTER_FIELD,
+};
 use serde_json::Value;
 
 /// How the values of a field are compared.
@@ -91,8 +93,7 @@ fn part<'f, C>(
         parts.iter().map(|filter| part(filter, find)).collect::<Result<Vec<_>, Fault>>()
     };
     let condition = |name: &'f str, test: Test<'f>| {
-        let field =
-            find(name).ok_or_else(|| wrong(format!("filter: there is no field '{name}'")))?;
+        let field = find(name).ok_or_else(|| wrong(format!("{UNKNOWN_FILTER_FIELD} '{name}'")))?;
         test.suits(name, field.kind)?;
         Ok(Part::Condition(Condition { name, field, test }))
     };

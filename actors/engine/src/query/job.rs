@@ -107,7 +107,7 @@ const TABLE: &[Column<JobRecord>] = &[
         of_ops(j, |op| json!(op.status.as_str()))
     }),
     column!("opresult", "OpCode_result", Other, "List of opcodes results", |_, _, j| {
-        of_ops(j, |op| op.result.clone().unwrap_or_default())
+        of_ops(j, OpRecord::shown_result)
     }),
     column!("oplog", "OpCode_log", Other, "List of opcode output logs", |_, _, j| {
         of_ops(j, |op| Value::Array(op.log.iter().map(log_line).collect()))

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use gantry_model::errors::Fault;
+use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::objects::Node;
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::NodeInfo;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::nice_sort::nice_key;
 use super::picture::NodePicture;
 use super::table::{Column, Columns, Live, Names, column, count, flag, list, number, text};
-use crate::state::ClusterState;
+use crate::state::{ClusterState, not_found};
 
 pub(super) fn rows<'a>(state: &'a ClusterState, names: Names<'_>) -> Result<Vec<&'a Node>, Fault> {
     if names.is_empty() {
@@ -21,7 +21,12 @@ pub(super) fn rows<'a>(state: &'a ClusterState, names: Names<'_>) -> Result<Vec<
         all.sort_by_cached_key(|node| nice_key(node.name.as_str()));
         return Ok(all);
     }
-    names.iter().map(|name| state.find_node(name).map(Arc::as_ref)).collect()
+    let find = |name: &String| match state.find_node(name) {
+        Ok(node) => Ok(node.as_ref()),
+        Err(fault) if fault.code == FaultCode::UnknownEntity => Err(not_found("Node", name)),
+        Err(fault) => Err(fault),
+    };
+    names.iter().map(find).collect()
 }
 
 fn of_picture(live: Live<'_>, node: &Node, value: impl Fn(&NodePicture) -> Cell) -> Cell {

@@ -26,9 +26,9 @@ impl ClusterState {
         if let Some(node) = typed.parse().ok().and_then(|uuid: NodeUuid| self.nodes.get(&uuid)) {
             return Ok(node);
         }
-        let name = NodeName::new(typed).map_err(|_| unknown("node", typed))?;
-        let uuid = complete("node", &self.node_names, &name, NodeName::as_str)?;
-        self.nodes.get(uuid).ok_or_else(|| unknown("node", typed))
+        let name = NodeName::new(typed).map_err(|_| not_known("Node", typed))?;
+        let uuid = complete("Node", &self.node_names, &name, NodeName::as_str)?;
+        self.nodes.get(uuid).ok_or_else(|| not_known("Node", typed))
     }
 
     /// The instance that is meant by this text.
@@ -40,9 +40,9 @@ impl ClusterState {
         if let Some(instance) = typed.parse().ok().and_then(by_uuid) {
             return Ok(instance);
         }
-        let name = InstanceName::new(typed).map_err(|_| unknown("instance", typed))?;
-        let uuid = complete("instance", &self.instance_names, &name, InstanceName::as_str)?;
-        self.instances.get(uuid).ok_or_else(|| unknown("instance", typed))
+        let name = InstanceName::new(typed).map_err(|_| not_known("Instance", typed))?;
+        let uuid = complete("Instance", &self.instance_names, &name, InstanceName::as_str)?;
+        self.instances.get(uuid).ok_or_else(|| not_known("Instance", typed))
     }
 }
 
@@ -63,7 +63,7 @@ fn complete<'a, N: Ord + Clone, U: Clone>(
         .filter(|(name, _)| as_str(name)[start.len()..].starts_with('.'))
         .collect();
     match longer.as_slice() {
-        [] => Err(unknown(what, start)),
+        [] => Err(not_known(what, start)),
         [(_, found)] => Ok(found),
         several => {
             let names = several.iter().take(CANDIDATES_MAX).map(|(name, _)| as_str(name));
@@ -74,7 +74,19 @@ fn complete<'a, N: Ord + Clone, U: Clone>(
     }
 }
 
-/// The fault of a name that does not exist.
+/// The fault of an object that a job is to act on and that does not exist, in Ganeti's words;
+/// `what` begins a sentence.
+#[must_use]
+pub fn not_known(what: &str, name: &str) -> Fault {
+    Fault::new(FaultCode::UnknownEntity, format!("{what} '{name}' not known"))
+}
+
+/// The fault of a name in a list of what is to be shown, in Ganeti's words for that case.
+pub(crate) fn not_found(what: &str, name: &str) -> Fault {
+    Fault::new(FaultCode::UnknownEntity, format!("{what} name {name} not found"))
+}
+
+/// The fault of what is known by something else than a name.
 pub(crate) fn unknown(what: &str, name: &str) -> Fault {
     Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist"))
 }

@@ -22,7 +22,8 @@ mod touch;
 mod transitions;
 mod trust;
 
-pub(crate) use find::unknown;
+pub use find::not_known;
+pub(crate) use find::{not_found, unknown};
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};

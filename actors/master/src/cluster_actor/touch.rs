@@ -30,7 +30,9 @@ impl Handler<CancelJob> for ClusterActor {
             return;
         };
         if record.status().is_final() {
-            reply.send(Ok(Canceled::Over));
+            // Who asks again after a change of leader cannot know that it was they who stopped it.
+            let is_canceled = record.status() == JobStatus::Canceled;
+            reply.send(Ok(if is_canceled { Canceled::Stopped } else { Canceled::Over }));
             return;
         }
         if kill && self.status_of(record) == JobStatus::Running {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_engine::jobs::LockStage;
-use gantry_engine::state::ClusterState;
+use gantry_engine::state::{ClusterState, not_known};
 use gantry_model::deltas::{ConfigDelta, InstanceChange};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
@@ -11,7 +11,7 @@ use gantry_model::ids::{InstanceUuid, RunEpoch, Serial};
 use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::InstanceName;
 use gantry_model::node_calls::{InstanceStart, InstanceStop};
-use gantry_model::objects::{AdminState, Cluster, GuestSpec, Instance, Node};
+use gantry_model::objects::{AdminState, Cluster, Disk, GuestSpec, Instance, Node};
 use gantry_model::params::ParamError;
 use gantry_model::report::GuestReport;
 use gantry_model::steps::{Act, Step};
@@ -31,9 +31,7 @@ pub(super) fn find<'a>(
     state: &'a ClusterState,
     name: &InstanceName,
 ) -> Result<&'a Arc<Instance>, Fault> {
-    state.instance_by_name(name).ok_or_else(|| {
-        Fault::new(FaultCode::UnknownEntity, format!("instance {name} does not exist"))
-    })
+    state.instance_by_name(name).ok_or_else(|| not_known("Instance", name.as_str()))
 }
 
 /// Its primary node, online or not.
@@ -210,6 +208,14 @@ pub(super) fn stop_step(instance: &Instance, timeout: Millis, may_fail: bool) ->
     };
     Step::new(format!("stop instance {}", instance.name), Act::call(instance.primary, stop))
         .may_fail_if(may_fail)
+}
+
+/// The line that an image is being copied, in Ganeti's words.
+pub(super) fn imaging(instance: &Instance, node: &Node, disk: &Disk) -> String {
+    format!(
+        " - INFO: Imaging disk '{}' for instance '{}' on node '{}'",
+        disk.index, instance.name, node.name
+    )
 }
 
 /// A fact of another kind than the question.

@@ -184,7 +184,7 @@ impl Canceled {
     /// Whether it is as was wished, in Ganeti's eyes.
     #[must_use]
     pub fn is_success(self) -> bool {
-        matches!(self, Self::Dequeued | Self::Stopped | Self::Over)
+        matches!(self, Self::Dequeued | Self::Stopped)
     }
 
     /// What Ganeti says.
@@ -198,7 +198,7 @@ impl Canceled {
                 format!("Job exited before it could have been canceled, status {status}")
             }
             Self::NotYet(status) => format!("Job could not be canceled, status {status}"),
-            Self::Over => format!("Job {job} has been already dead"),
+            Self::Over => format!("Job {job} not found in queue"),
         }
     }
 }

@@ -241,6 +241,10 @@ macro_rules! on_an_instance {
                 let uses_later_fields: fn(&$op) -> bool = $uses_later_fields;
                 if uses_later_fields(self) { LATER_FIELDS } else { LEVEL_FIRST }
             }
+
+            fn shown(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+                Some(self.in_ganeti())
+            }
         }
     )* };
 }

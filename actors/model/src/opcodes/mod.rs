@@ -7,6 +7,7 @@ mod cluster;
 mod instance;
 mod named;
 mod node;
+mod shown;
 mod tags;
 mod test;
 
@@ -42,6 +43,11 @@ trait Parameters {
     /// nothing.
     fn level(&self) -> u32 {
         LEVEL_FIRST
+    }
+
+    /// Its own fields as Ganeti shows them; nothing if that is how they are encoded.
+    fn shown(&self) -> Option<Map<String, Value>> {
+        None
     }
 }
 
@@ -88,6 +94,15 @@ macro_rules! opcodes {
                     $(Self::$name(op) => since(&[$($level)?]).max(Parameters::level(op)),)*
                     #[cfg(feature = "next-version")]
                     Self::$next(_) => $next_level,
+                }
+            }
+
+            /// Its own fields as Ganeti shows them, where they are not encoded like that.
+            fn shown(&self) -> Option<Map<String, Value>> {
+                match self {
+                    $(Self::$name(op) => Parameters::shown(op),)*
+                    #[cfg(feature = "next-version")]
+                    Self::$next(op) => Parameters::shown(op),
                 }
             }
 
@@ -214,15 +229,7 @@ impl OpRequest {
     /// The opcode's own parameters and those that every opcode has, in one object as in Ganeti.
     #[must_use]
     pub fn input_fields(&self) -> Value {
-        // An opcode is encoded as `{"OP_ID": {parameters}}`.
-        let encoded = serde_json::to_value(&self.op).expect("opcodes are plain values");
-        let mut fields = match encoded {
-            Value::Object(mut one) => match one.remove(self.op.op_id()) {
-                Some(Value::Object(own)) => own,
-                _ => Map::new(),
-            },
-            _ => Map::new(),
-        };
+        let mut fields = self.op.shown().unwrap_or_else(|| encoded(&self.op));
         let OpCommon { dry_run, priority, depends, comment, reason } = &self.common;
         let depends: Vec<Value> = depends
             .iter()
@@ -235,12 +242,25 @@ impl OpRequest {
             reason.iter().map(|reason| json!([reason.source, reason.text, reason.at_ns])).collect();
         fields.insert("OP_ID".to_owned(), json!(self.op.op_id()));
         fields.insert("comment".to_owned(), json!(comment));
+        // Which here is an option of the daemon, and never of one job.
+        fields.insert("debug_level".to_owned(), json!(0));
         let depends = if depends.is_empty() { Value::Null } else { depends.into() };
         fields.insert("depends".to_owned(), depends);
         fields.insert("dry_run".to_owned(), json!(dry_run));
         fields.insert("priority".to_owned(), json!(priority));
         fields.insert("reason".to_owned(), Value::Array(reason));
         Value::Object(fields)
+    }
+}
+
+/// The fields of an opcode, which is encoded as `{"OP_ID": {parameters}}`.
+fn encoded(op: &OpCode) -> Map<String, Value> {
+    match serde_json::to_value(op).expect("opcodes are plain values") {
+        Value::Object(mut one) => match one.remove(op.op_id()) {
+            Some(Value::Object(own)) => own,
+            _ => Map::new(),
+        },
+        _ => Map::new(),
     }
 }
 

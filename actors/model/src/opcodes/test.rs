@@ -46,6 +46,10 @@ impl Parameters for TestDelay {
         }
         Some(text)
     }
+
+    fn shown(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        Some(self.in_ganeti())
+    }
 }
 
 /// What only the version after this one knows.

@@ -14,6 +14,10 @@ pub use pattern::{
     PATTERN_BYTES_MAX, PATTERN_DEPTH_MAX, PATTERN_MEMORY_BYTES_MAX, Pattern, PatternError,
 };
 
+/// How the refusal of a filter on a field that does not exist begins; the field follows in quotes.
+/// Commands know it by this, because Ganeti fails in a way of its own there.
+pub const UNKNOWN_FILTER_FIELD: &str = "Can't find field named";
+
 /// What is listed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

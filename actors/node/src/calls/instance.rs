@@ -167,8 +167,8 @@ impl CallHandler for InstanceStop {
 /// What the job's log should say of the way a guest ended.
 fn note(stopped: StoppedBy) -> Option<&'static str> {
     match stopped {
-        StoppedBy::Guest | StoppedBy::KilledUnasked => None,
-        StoppedBy::AlreadyDown => Some("it did not run"),
+        // Of one that was down already Ganeti says nothing either.
+        StoppedBy::Guest | StoppedBy::KilledUnasked | StoppedBy::AlreadyDown => None,
         StoppedBy::KilledAfterTimeout => Some("it did not shut down in time and was killed"),
     }
 }

@@ -23,8 +23,9 @@ use crate::parse::params::{backend_overrides, hypervisor_overrides};
 
 /// Create an instance
 ///
-/// Its disks are made, an image is installed on the first of them if the OS parameter os-image
-/// names one, and it is started. When something fails, everything made so far is taken back.
+/// An OS must be named, or an image, which is copied onto its first disk. Scripts of an OS are not
+/// run yet: without an image say --no-install. It is started, unless nothing was installed. When
+/// something fails, everything made so far is taken back.
 ///
 /// Example: gantry instance add -t file -s 4G -n node1 -O os-image=/srv/debian.raw -B memory=1G
 /// web1
@@ -99,10 +100,10 @@ pub(crate) struct Args {
     ignore_ipolicy: bool,
     #[command(flatten)]
     later: LaterArgs,
-    /// Accepted for old scripts: names are not looked up
+    /// Accepted: names are not looked up
     #[arg(long)]
     no_name_check: bool,
-    /// Accepted for old scripts: addresses are not looked for
+    /// Accepted: addresses are not looked for
     #[arg(long)]
     no_ip_check: bool,
     #[command(flatten)]
@@ -172,10 +173,6 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     if let Some(driver) = args.file_driver.as_deref().filter(|driver| *driver != "loop") {
         let text = format!("--file-driver {driver}: only Xen attaches disks in this way");
         return Err(CommandError::argument(text).hint("say --file-driver loop, or leave it out"));
-    }
-    let deprecated = [(args.no_name_check, "--no-name-check"), (args.no_ip_check, "--no-ip-check")];
-    for (_, option) in deprecated.iter().filter(|(given, _)| *given) {
-        ctx.warn(&format!("Warning: {option} is deprecated and has no effect"))?;
     }
     let hvparams = match &args.hypervisor_parameters {
         Some((name, pairs)) => Some(hypervisor_overrides(name, pairs)?),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::error_text::NOTHING_SELECTED;
 use crate::records::{Record, records};
 
 /// Every option of the group, each of which takes back all others.
@@ -166,8 +167,7 @@ impl ChosenArgs {
             }
             Mode::Nodes(place) => {
                 ctx.typed(Resource::Node, &self.names);
-                let nodes =
-                    ctx.client().await?.query(Resource::Node, &["name"], &self.names).await?;
+                let nodes = named(ctx, Resource::Node, &["name"], &self.names).await?;
                 let nodes = records(&nodes).map(|row| row.text("name")).collect();
                 on_nodes(ctx, &nodes, place).await?
             }
@@ -181,8 +181,7 @@ impl ChosenArgs {
             }
         };
         if targets.is_empty() && mode != Mode::All {
-            let text = "Selection filter does not match any instances";
-            return Err(CommandError::argument(text));
+            return Err(CommandError::argument(NOTHING_SELECTED));
         }
         let several = mode != Mode::Names || targets.len() > 1;
         Ok(Chosen { targets, several, all: mode == Mode::All })
@@ -192,9 +191,27 @@ impl ChosenArgs {
 /// In the order in which they were typed.
 async fn by_name(ctx: &mut Context<'_>, names: &[String]) -> Result<Vec<Target>, CommandError> {
     ctx.typed(Resource::Instance, names);
-    let fields = ["name", "hypervisor"];
-    let table = ctx.client().await?.query(Resource::Instance, &fields, names).await?;
+    let table = named(ctx, Resource::Instance, &["name", "hypervisor"], names).await?;
     targets(&table, |_| true)
+}
+
+/// What has these names. If the only one is nobody's, nothing is selected, in Ganeti's words. Of
+/// several names each must be somebody's: Ganeti leaves out the others without a word, and a
+/// misspelt name is then taken for done.
+async fn named(
+    ctx: &mut Context<'_>,
+    resource: Resource,
+    fields: &[&str],
+    names: &[String],
+) -> Result<Table, CommandError> {
+    let answer = ctx.client().await?.query(resource, fields, names).await;
+    answer.map_err(|error| match error.fault() {
+        Some(fault) if names.len() == 1 && fault.code == FaultCode::UnknownEntity => {
+            let nothing = Failure::NothingSelected(fault.clone());
+            CommandError::new(CommandErrorKind::Failed, nothing)
+        }
+        _ => error.into(),
+    })
 }
 
 /// Of all instances those that are wanted, by name.

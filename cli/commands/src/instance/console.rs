@@ -8,6 +8,7 @@ use serde_json::json;
 use super::console_io::{End, attach};
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::full_names::in_words;
 
 /// Connect to the serial console of an instance
 ///
@@ -39,7 +40,9 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         return Err(CommandError::argument(text));
     }
     let client = ctx.client().await?;
-    let instance = client.instance_uuid(name.as_str()).await?;
+    let instance = client.instance_uuid(name.as_str()).await;
+    let instance =
+        instance.map_err(|error| in_words(error, &[name.to_string()], "does not exist"))?;
     let raw = match ctx.io.stdin_is_terminal {
         true => {
             ctx.warn(&format!("Connected to the console of {name}, Ctrl-] ends it."))?;

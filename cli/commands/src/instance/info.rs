@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::full_names::in_words;
 use crate::options::RomanArgs;
 use crate::output::info::Info;
 use crate::output::json::table_document;
@@ -82,7 +83,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     if !args.is_static {
         fields.extend(LIVE_FIELDS);
     }
-    let table = client.query(Resource::Instance, &fields, &args.names).await?;
+    let table = client.query(Resource::Instance, &fields, &args.names).await;
+    let table = table.map_err(|error| in_words(error, &args.names, "not known"))?;
     if ctx.json() {
         ctx.set_document(table_document(&table));
         return Ok(());

@@ -28,8 +28,9 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
             Ok(()) => archived.push(*job),
             Err(fault) => {
                 n_failed += 1;
-                let why = fault.one_line();
-                ctx.warn(&format!("Failed to archive job with ID '{job}': {why}"))?;
+                // Ganeti's line, which scripts may match, and why beside it.
+                ctx.warn(&format!("Failed to archive job with ID '{job}'"))?;
+                ctx.warn(&format!("Hint: {}", fault.one_line()))?;
             }
         }
     }

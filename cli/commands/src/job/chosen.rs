@@ -6,11 +6,12 @@ use gantry_client::{Client, ClientError};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobStatus;
+use gantry_model::messages::Canceled;
 use gantry_model::query::Resource;
 use serde_json::json;
 
-use super::job_argument;
 use super::list::DEFAULT_FIELDS;
+use super::{is_unknown, job_argument};
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
@@ -107,10 +108,11 @@ impl ChosenArgs {
     }
 }
 
-/// Does it to each of the jobs and says what came of it.
+/// Does it to each of the jobs and says what came of it. One that does not exist is said to be
+/// none of the queue, as in Ganeti; the others still have their turn.
 ///
 /// # Errors
-/// When no jobs are meant, one does not exist, nobody answers, or one of them is not as was wished.
+/// When no jobs are meant, nobody answers, or one of them is not as was wished.
 pub(super) async fn on_chosen(
     ctx: &mut Context<'_>,
     chosen: &ChosenArgs,
@@ -122,7 +124,10 @@ pub(super) async fn on_chosen(
     let n_jobs = jobs.len();
     let (mut documents, mut n_failed) = (Vec::new(), 0);
     for job in jobs {
-        let (success, text) = act(client.clone(), job).await?;
+        let (success, text) = match act(client.clone(), job).await {
+            Err(error) if is_unknown(&error) => (false, Canceled::Over.text(job)),
+            said => said?,
+        };
         n_failed += usize::from(!success);
         ctx.say(&text)?;
         documents.push(json!({"job": job, "success": success, "text": text}));

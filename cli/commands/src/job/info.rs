@@ -1,14 +1,13 @@
 //! `gantry job info` (C90)
 
 use gantry_client::{Client, ClientError};
-use gantry_model::errors::FaultCode;
 use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobRecord, LogLine, OpRecord};
 use gantry_model::units::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::job_argument;
+use super::{is_unknown, job_argument};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::output::info::Info;
@@ -50,9 +49,6 @@ async fn find(
     client: &Client,
     ids: Vec<JobId>,
 ) -> Result<Vec<Result<JobRecord, JobId>>, ClientError> {
-    let is_unknown = |error: &ClientError| {
-        error.fault().is_some_and(|fault| fault.code == FaultCode::UnknownEntity)
-    };
     match client.jobs(ids.clone()).await {
         Ok(jobs) => return Ok(jobs.into_iter().map(Ok).collect()),
         Err(error) if is_unknown(&error) => {}
@@ -109,10 +105,6 @@ fn op_tree(op: &OpRecord, input: &Value, zone: &TimeZone) -> Info {
     let at = |at: Option<Timestamp>| {
         at.map_or_else(|| "N/A".to_owned(), |at| format_time_exact(at, zone))
     };
-    let result = match &op.fault {
-        Some(fault) => Info::json(&fault_document(fault)),
-        None => Info::json(op.result.as_ref().unwrap_or(&Value::Null)),
-    };
     let log = op.log.iter().map(|line| log_tree(line, zone)).collect();
     Info::Map(vec![
         ("Opcode".to_owned(), Info::text(op.input.op.op_id())),
@@ -121,7 +113,7 @@ fn op_tree(op: &OpRecord, input: &Value, zone: &TimeZone) -> Info {
         moment("Execution start", &at(op.exec)),
         moment("Processing end", &at(op.end)),
         ("Input fields".to_owned(), Info::json(input)),
-        ("Result".to_owned(), result),
+        ("Result".to_owned(), Info::json(&op.shown_result())),
         ("Execution log".to_owned(), Info::List(log)),
     ])
 }

@@ -2,10 +2,9 @@
 
 use gantry_model::ids::JobId;
 
-use super::{job_argument, tell_end};
+use super::{follow_to_end, job_argument};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::jobs::{Place, follow};
 
 /// Wait until a job ends, without printing its log
 ///
@@ -20,7 +19,5 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: &Args) -> Result<(), CommandError> {
-    let client = ctx.client().await?;
-    let end = follow(ctx, &client, (args.job, Place::ALONE), true).await?;
-    tell_end(ctx, end)
+    follow_to_end(ctx, args.job, true).await
 }

@@ -2,10 +2,9 @@
 
 use gantry_model::ids::JobId;
 
-use super::{job_argument, tell_end};
+use super::{follow_to_end, job_argument};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::jobs::{Place, follow};
 
 /// Print the log of a job until it ends
 ///
@@ -20,10 +19,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: &Args) -> Result<(), CommandError> {
-    let client = ctx.client().await?;
     let title = format!("Output from job {} follows", args.job);
     ctx.say(&title)?;
     ctx.say(&"-".repeat(title.len()))?;
-    let end = follow(ctx, &client, (args.job, Place::ALONE), false).await?;
-    tell_end(ctx, end)
+    follow_to_end(ctx, args.job, false).await
 }

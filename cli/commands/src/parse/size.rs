@@ -77,8 +77,13 @@ pub fn format_size(size: MiB, unit: Unit) -> String {
     }
 }
 
+/// With one digit behind the point. What is exactly between two is rounded to the even one, as
+/// Python does for Ganeti: 256 MiB are 0.2 GiB, 768 MiB are 0.8 GiB.
 fn tenths(mib: u64, per_unit: u64) -> String {
-    let tenths = (u128::from(mib) * 10 + u128::from(per_unit) / 2) / u128::from(per_unit);
+    let (scaled, unit) = (u128::from(mib) * 10, u128::from(per_unit));
+    let (down, twice_rest) = (scaled / unit, scaled % unit * 2);
+    let up = twice_rest > unit || (twice_rest == unit && down % 2 == 1);
+    let tenths = down + u128::from(up);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
@@ -132,6 +137,11 @@ mod tests {
         }
         assert_eq!(format_size(MiB(64), Unit::M), "64");
         assert_eq!(format_size(MiB(512), Unit::G), "0.5");
+        let between = [(256, "0.2"), (768, "0.8"), (257, "0.3"), (1_280, "1.2"), (1_792, "1.8")];
+        for (mib, text) in between {
+            assert_eq!(format_size(MiB(mib), Unit::G), text);
+        }
+        assert_eq!(format_size(MiB(256 * 1024), Unit::T), "0.2");
     }
 
     proptest! {

@@ -83,13 +83,13 @@ fn success() -> JobChange {
 /// What becomes of an opcode.
 fn script(op: &OpRequest) -> VecDeque<JobChange> {
     let unknown = |what: &str, name: &str| {
-        refused(Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist")))
+        refused(Fault::new(FaultCode::UnknownEntity, format!("{what} '{name}' not known")))
     };
     let changes = match &op.op {
         OpCode::InstanceCreate(InstanceCreate { primary_node: Some(node), .. })
             if node.as_str() == "nodd1" =>
         {
-            vec![unknown("node", node.as_str())]
+            vec![unknown("Node", node.as_str())]
         }
         OpCode::InstanceCreate(_) => vec![
             change(JobStatus::Running, &[(LogKind::Message, "* disk 0, size 64M")], 1),

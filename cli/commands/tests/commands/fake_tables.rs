@@ -101,7 +101,14 @@ fn rows(fields: &[Field], names: &[String], what: &str) -> Result<Vec<Result<usi
         Some(row) => Ok(Ok(row)),
         None => match name.parse::<u64>() {
             Ok(id) if what == "job" => Ok(Err(Cell::Value(json!(id)))),
-            _ => Err(Fault::new(FaultCode::UnknownEntity, format!("{what} {name} does not exist"))),
+            _ => {
+                let text = match what {
+                    "instance" => format!("Instance name {name} not found"),
+                    "node" => format!("Node name {name} not found"),
+                    _ => format!("{what} {name} does not exist"),
+                };
+                Err(Fault::new(FaultCode::UnknownEntity, text))
+            }
         },
     };
     names.iter().map(find).collect()

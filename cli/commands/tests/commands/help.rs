@@ -140,6 +140,11 @@ async fn usage_errors() {
         "gnt-instance startup --priority urgent web1",
         "gnt-debug delay 0",
         "gnt-job watch x",
+        "gnt-instance add",
+        "gnt-instance remove web1 web2",
+        "gnt-cluster getmaster now",
+        "gnt-debug delay 1 2",
+        "gantry job wait",
     ];
     Session::new().check("usage-errors", &lines).await;
 }

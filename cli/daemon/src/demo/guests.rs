@@ -49,7 +49,7 @@ impl Guests {
             if self.real() {
                 command.extend(["-t", "file", "-s", "2M", "-O", &image]);
             } else {
-                command.extend(["-t", "fake", "-s", "2M", "--no-install"]);
+                command.extend(["-t", "fake", "-s", "2M", "-o", "noop"]);
             }
             command.push(name);
             stage.gantry(1, &command, say).await?;

@@ -70,7 +70,7 @@ fn a_file_system_that_is_full_in_the_middle_gets_back_what_was_made() {
     cluster.start_as(1, &launch);
     let add = |name: &str, disks: &[&str]| {
         let mut words = vec!["instance", "add", "-n", "node1.t", "--no-nics", "-t", "file"];
-        words.extend(["--no-start", "--no-install"]);
+        words.extend(["--no-start", "--no-install", "-o", "noop"]);
         words.extend(disks.iter().flat_map(|disk| ["--disk", disk]));
         words.push(name);
         cluster.gantry(&words)

@@ -2,8 +2,8 @@
 //!
 //! What a column says is in the file of its subject; every table of columns is listed here. Beyond
 //! Ganeti's fields there are `disk.modes` and `disk.logical_ids`, which `gnt-instance info` shows
-//! and Ganeti answers in another way. Deliberately absent: fields of what instances do not have
-//! yet (modes, links and addresses of interfaces, spindles).
+//! and Ganeti answers in another way. Parameters of hypervisors that are not there yet have their
+//! columns, as they have in a Ganeti that has none of these enabled, without a value.
 
 mod params;
 mod parts;
@@ -11,12 +11,12 @@ mod standing;
 
 use std::sync::Arc;
 
-use gantry_model::errors::Fault;
+use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::objects::Instance;
 
 use super::nice_sort::nice_key;
 use super::table::{Columns, Names};
-use crate::state::ClusterState;
+use crate::state::{ClusterState, not_found};
 
 pub(super) const COLUMNS: Columns<Instance> = Columns {
     tables: &[standing::COLUMNS, parts::COLUMNS, parts::BY_INDEX, params::COLUMNS],
@@ -43,5 +43,10 @@ pub(super) fn rows<'a>(
         all.sort_by_cached_key(|instance| nice_key(instance.name.as_str()));
         return Ok(all);
     }
-    names.iter().map(|name| state.find_instance(name).map(Arc::as_ref)).collect()
+    let find = |name: &String| match state.find_instance(name) {
+        Ok(instance) => Ok(instance.as_ref()),
+        Err(fault) if fault.code == FaultCode::UnknownEntity => Err(not_found("Instance", name)),
+        Err(fault) => Err(fault),
+    };
+    names.iter().map(find).collect()
 }

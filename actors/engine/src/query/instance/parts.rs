@@ -83,9 +83,14 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
     column!("disk_template", "Disk_template", Text, "Instance disk template", |_, _, i| {
         text(i.disk_template.as_str())
     }),
-    column!("disk_usage", "DiskUsage", Unit, "Size of all disks", |_, _, i| {
-        number(i.disks.iter().map(|disk| disk.size.0).sum::<u64>())
-    }),
+    column!(
+        "disk_usage",
+        "DiskUsage",
+        Unit,
+        "Total disk space used by instance on each of its nodes; this is not the disk size visible \
+         to the instance, but the usage on the node",
+        |_, _, i| number(i.disks.iter().map(|disk| disk.size.0).sum::<u64>())
+    ),
     column!("disk.count", "Disks", Number, "Number of disks", |_, _, i| count(i.disks.len())),
     column!("disk.sizes", "Disk_sizes", Other, "List of disk sizes", |_, _, i| {
         of_disks(i, |disk| json!(disk.size.0))
@@ -95,6 +100,10 @@ pub(super) const COLUMNS: &[Column<Instance>] = &[
     }),
     column!("disk.uuids", "Disk_UUIDs", Other, "List of disk UUIDs", |_, _, i| {
         of_disks(i, |disk| json!(disk.uuid))
+    }),
+    // No disk has spindles of its own.
+    column!("disk.spindles", "Disk_spindles", Other, "List of disk spindles", |_, _, i| {
+        of_disks(i, |_| Value::Null)
     }),
     column!("disk.modes", "Disk_modes", Other, "List of access modes of disks", |_, _, i| {
         of_disks(i, |disk| json!(mode(disk)))
@@ -205,6 +214,9 @@ macro_rules! by_index {
                     |_, _, i| disk(i, $d, |disk| {
                         disk.name.as_deref().map_or(Cell::Unavailable, text)
                     })),
+                column!(concat!("disk.spindles/", $d), concat!("DiskSpindles/", $d), Number,
+                    concat!("Spindles of ", $dth, " disk"),
+                    |_, _, _| Cell::Unavailable),
                 column!(concat!("disk.uuid/", $d), concat!("DiskUUID/", $d), Text,
                     concat!("UUID of ", $dth, " disk"),
                     |_, _, i| disk(i, $d, |disk| text(disk.uuid.to_string()))),

@@ -82,6 +82,7 @@ fn columns_of_an_instance() {
         "disk.count": 1,
         "disk.sizes": [1024],
         "disk.names": [null],
+        "disk.spindles": [null],
         "disk.uuids": [disk(1, 0).uuid],
         "disk.modes": ["rw"],
         "disk.logical_ids": [null],
@@ -251,11 +252,13 @@ fn columns_of_a_job() {
         json!({
             "OP_ID": "OP_TEST_DELAY",
             "comment": null,
+            "debug_level": 0,
             "depends": null,
             "dry_run": false,
             "priority": 0,
             "reason": [["gnt:opcode:test_delay", format!("job=1;index={index}"), 2_000_000]],
-            "duration": 1,
+            "duration": 0.001,
+            "interruptible": false,
             "on_master": true,
             "on_nodes": [],
             "repeat": 0,
@@ -273,7 +276,7 @@ fn columns_of_a_job() {
         "archived": false,
         "ops": [input(0), input(1)],
         "opstatus": ["success", "error"],
-        "opresult": [["node1"], null],
+        "opresult": [["node1"], ["OpExecError", ["no"]]],
         "oplog": [[[1, [0, 9], "message", "said"]], []],
         "opstart": [[0, 5], null],
         "opexec": [[0, 6], null],
@@ -407,8 +410,8 @@ fn columns_come_in_the_order_asked_for() {
 fn a_name_that_does_not_exist_is_refused() {
     let view = with_instance();
     for (resource, text) in [
-        (Resource::Instance, "instance nope does not exist"),
-        (Resource::Node, "node nope does not exist"),
+        (Resource::Instance, "Instance name nope not found"),
+        (Resource::Node, "Node name nope not found"),
         (Resource::Job, "job nope does not exist"),
         (Resource::Lock, "lock nope does not exist"),
     ] {

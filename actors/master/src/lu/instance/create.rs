@@ -3,7 +3,7 @@
 mod nics;
 
 use gantry_engine::jobs::LockStage;
-use gantry_engine::state::ClusterState;
+use gantry_engine::state::{ClusterState, not_known};
 use gantry_model::deltas::{ConfigDelta, InstanceChange};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
@@ -51,6 +51,14 @@ pub struct Plan {
     spec: GuestSpec,
     /// Image for disk 0.
     image: Option<String>,
+    /// Whether it may be started: one on which nothing is installed is not, whatever was asked for.
+    /// Plans of an older program do not have it; that one did as it was asked.
+    #[serde(default = "as_asked")]
+    may_start: bool,
+}
+
+fn as_asked() -> bool {
+    true
 }
 
 impl LogicalUnit for InstanceCreate {
@@ -110,7 +118,7 @@ impl LogicalUnit for InstanceCreate {
     fn check(&self, state: &ClusterState, facts: &Facts) -> Result<Plan, Fault> {
         let cluster = guest::cluster(state)?;
         if state.instance_by_name(&self.instance_name).is_some() {
-            let text = format!("instance {} is already in the cluster", self.instance_name);
+            let text = format!("Instance '{}' is already in the cluster", self.instance_name);
             return Err(Fault::new(FaultCode::AlreadyExists, text));
         }
         let node = find_node(self, state)?;
@@ -125,22 +133,27 @@ impl LogicalUnit for InstanceCreate {
             Instance { nics, network_port, ..new_instance(self, cluster, node, hvparams, facts) };
         let spec = guest::spec(cluster, &instance, RunEpoch(1));
         guest::check_parameters(cluster, &instance)?;
-        check_resources(node, &spec, self.start, facts)?;
-        Ok(Plan { instance, node: node.as_ref().clone(), spec, image })
+        let may_start = !self.no_install;
+        check_resources(node, &spec, self.start && may_start, facts)?;
+        Ok(Plan { instance, node: node.as_ref().clone(), spec, image, may_start })
     }
 
     fn steps(&self, plan: &Plan) -> Vec<Step> {
         let mut steps: Vec<Step> =
             plan.instance.disks.iter().map(|disk| create_disk(&plan.node, disk)).collect();
+        let mut adds = add_to_config(&plan.instance);
+        match steps.first_mut() {
+            Some(first) => first.says = Some(beginning(self, plan)),
+            None => adds.says = adds.says.map(|says| format!("{}\n{says}", beginning(self, plan))),
+        }
         if let (Some(image), Some(disk)) = (&plan.image, plan.instance.disks.first()) {
             steps.push(write_image(&plan.instance, &plan.node, disk, image));
         }
-        steps.push(add_to_config(&plan.instance));
-        if self.start {
+        steps.push(adds);
+        if self.start && plan.may_start {
             steps.push(begin_first_run(plan));
-            let mut start = guest::start_step(&plan.spec, &plan.node, false);
-            start.says = Some("* starting instance...".into());
-            steps.push(start);
+            let start = guest::start_step(&plan.spec, &plan.node, false);
+            steps.push(start.says("* starting instance..."));
         }
         steps
     }
@@ -164,10 +177,13 @@ fn check_hvparams(hvparams: &HvOverrides) -> Result<(), Fault> {
 
 fn check_os(op: &InstanceCreate) -> Result<(), Fault> {
     let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
+    let image = op.osparams.get(OS_IMAGE);
+    if op.os.is_empty() && image.is_none() {
+        return refuse("No guest OS or OS image specified".into());
+    }
     if let Some(name) = op.osparams.keys().find(|name| *name != OS_IMAGE) {
         return refuse(format!("unknown OS parameter {name:?}, known is: {OS_IMAGE}"));
     }
-    let image = op.osparams.get(OS_IMAGE);
     if let Some(path) = image.filter(|path| !path.starts_with('/')) {
         return refuse(format!("{OS_IMAGE} {path:?} is not an absolute path"));
     }
@@ -178,9 +194,16 @@ fn check_os(op: &InstanceCreate) -> Result<(), Fault> {
         return refuse(format!("{OS_IMAGE} needs a disk to copy it to"));
     }
     // Scripts of OS definitions are not run yet; to accept a name and install nothing would be
-    // a lie.
-    if image.is_none() && !op.no_install && !op.disks.is_empty() {
-        return refuse(format!("nothing to install: give -O {OS_IMAGE}=PATH, or --no-install"));
+    // a lie, except on disks of the fake storage, which have no content: whatever they are said to
+    // hold is on them.
+    let holds_something = !op.disks.is_empty() && op.disk_template != DiskTemplate::Fake;
+    if image.is_none() && !op.no_install && holds_something {
+        let text = format!(
+            "OS '{}' has no scripts here that could be run: give -O {OS_IMAGE}=PATH, or \
+             --no-install",
+            op.os
+        );
+        return refuse(text);
     }
     Ok(())
 }
@@ -193,9 +216,7 @@ fn find_node<'a>(
         let text = "no node given: name the primary node with -n";
         return Err(Fault::new(FaultCode::WrongInput, text));
     };
-    state
-        .node_by_name(name)
-        .ok_or_else(|| Fault::new(FaultCode::UnknownEntity, format!("node {name} does not exist")))
+    state.node_by_name(name).ok_or_else(|| not_known("Node", name.as_str()))
 }
 
 fn check_node(node: &Node) -> Result<(), Fault> {
@@ -399,8 +420,19 @@ fn create_disk(node: &Node, disk: &Disk) -> Step {
     let create = Act::call(node.uuid, DiskCreate { disk: disk.clone() });
     Step::new(format!("create disk {}", disk.index), create)
         .undone_by(Act::call(node.uuid, DiskRemove { disk: disk.clone() }))
-        .says(format!("* disk {}, size {}M", disk.index, disk.size.0))
 }
+
+/// What Ganeti says before it makes the first disk, also where there is none to make (row C215).
+fn beginning(op: &InstanceCreate, plan: &Plan) -> String {
+    let disks = plan.instance.disks.iter();
+    let sizes = disks.map(|disk| format!("* disk {}, size {}M", disk.index, disk.size.0));
+    let stays_down = (op.start && !plan.may_start).then(|| NOT_STARTED.to_owned());
+    let lines = stays_down.into_iter().chain(sizes).chain(["* creating instance disks...".into()]);
+    lines.collect::<Vec<String>>().join("\n")
+}
+
+/// In Ganeti's words, with the prefix that its lines of this kind have.
+const NOT_STARTED: &str = " - INFO: No-installation mode selected, disabling startup";
 
 /// The instance, and with `node_res` what its node lends it. Row L41: with the disks there the node
 /// itself is free for others; row L42: with the image on them so are its resources.
@@ -419,7 +451,7 @@ fn write_image(instance: &Instance, node: &Node, disk: &Disk, image: &str) -> St
     let call = DiskWriteImage { disk: disk.clone(), image: image.to_owned() };
     Step::new(format!("copy an image onto disk {}", disk.index), Act::call(node.uuid, call))
         .keeps(kept_locks(instance, true))
-        .says(format!("* copying image {image} onto disk {}", disk.index))
+        .says(format!("* imaging instance disks...\n{}", guest::imaging(instance, node, disk)))
 }
 
 /// From here on the instance is there, whatever becomes of its first start (row I1).
@@ -428,7 +460,10 @@ fn add_to_config(instance: &Instance) -> Step {
     Step::new(format!("add instance {}", instance.name), add)
         .keeps(kept_locks(instance, false))
         .settles()
-        .says(format!("adding instance {} to cluster config", instance.name))
+        .says(format!(
+            "adding instance {} to cluster config\nadding disks to cluster config",
+            instance.name
+        ))
 }
 
 fn begin_first_run(plan: &Plan) -> Step {

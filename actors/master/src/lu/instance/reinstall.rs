@@ -12,7 +12,7 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
 use gantry_model::ids::NodeUuid;
 use gantry_model::node_calls::DiskWriteImage;
-use gantry_model::objects::{AdminState, Disk, Instance};
+use gantry_model::objects::{AdminState, Disk, Instance, Node};
 use gantry_model::opcodes::InstanceReinstall;
 use gantry_model::steps::{Act, Step};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct Plan {
     image: String,
     /// The OS and its parameters afterwards, if they differ.
     os: Option<(String, BTreeMap<String, String>)>,
+    /// Where. Plans of an older program do not have it.
+    #[serde(default)]
+    node: Option<Node>,
 }
 
 impl LogicalUnit for InstanceReinstall {
@@ -71,7 +74,7 @@ impl LogicalUnit for InstanceReinstall {
         let node = guest::primary(state, instance)?;
         let name = &instance.name;
         let Some(disk) = instance.disks.first() else {
-            let text = format!("instance {name} has no disks");
+            let text = format!("Instance '{name}' has no disks");
             return Err(Fault::new(FaultCode::WrongInput, text));
         };
         let marked = match instance.admin_state {
@@ -80,12 +83,11 @@ impl LogicalUnit for InstanceReinstall {
             AdminState::Offline => Some("offline"),
         };
         if let Some(state) = marked {
-            let text = format!("instance {name} is marked to be {state}, cannot reinstall");
+            let text = format!("Instance '{name}' is marked to be {state}, cannot reinstall");
             return Err(Fault::new(FaultCode::WrongState, text));
         }
         if guest::running(facts, instance, node)?.is_some() {
-            let text =
-                format!("instance {name} is running on node {}, cannot reinstall", node.name);
+            let text = format!("Instance {name} is running, cannot reinstall");
             return Err(Fault::new(FaultCode::WrongState, text));
         }
         let osparams = osparams(self, instance);
@@ -108,7 +110,8 @@ impl LogicalUnit for InstanceReinstall {
         let os = self.os_type.clone().unwrap_or_else(|| instance.os.clone());
         let differs = os != instance.os || osparams != instance.osparams;
         let (instance, disk) = (instance.as_ref().clone(), disk.clone());
-        Ok(Plan { instance, disk, image, os: differs.then_some((os, osparams)) })
+        let os = differs.then_some((os, osparams));
+        Ok(Plan { instance, disk, image, os, node: Some(node.as_ref().clone()) })
     }
 
     /// The disk first: the configuration then says what is on it. Nothing brings back what was.
@@ -116,18 +119,26 @@ impl LogicalUnit for InstanceReinstall {
         let call = DiskWriteImage { disk: plan.disk.clone(), image: plan.image.clone() };
         let write = Act::call(plan.instance.primary, call);
         let mut steps = vec![
-            Step::new("copy an image onto disk 0", write)
-                .settles()
-                .says(format!("Using OS image '{}'", plan.image)),
+            Step::new("copy an image onto disk 0", write).settles().says_if(beginning(self, plan)),
         ];
         if let Some((os, osparams)) = plan.os.clone() {
-            let says = (os != plan.instance.os).then(|| format!("Changing OS to '{os}'..."));
+            let says =
+                (os != plan.instance.os).then(|| format!("Changing OS scripts to '{os}'..."));
             let change = InstanceChange::Os { os, osparams };
             let act = guest::change(plan.instance.uuid, plan.instance.serial, change);
             steps.push(Step::new("change the OS of the instance", act).says_if(says));
         }
         steps
     }
+}
+
+/// What Ganeti says first, in its words: which image, if that was said now, and that it is copied.
+fn beginning(op: &InstanceReinstall, plan: &Plan) -> Option<String> {
+    let given = op.osparams.get(OS_IMAGE).map(|image| format!("Using OS image '{image}'"));
+    let node = plan.node.as_ref();
+    let imaging = node.map(|node| guest::imaging(&plan.instance, node, &plan.disk));
+    let lines: Vec<String> = given.into_iter().chain(imaging).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Its OS parameters, with those that change.

@@ -41,7 +41,8 @@ impl LogicalUnit for InstanceRemove {
     }
 
     /// Nothing here can be taken back. It is marked as down first, so that a removal which stops
-    /// half-way leaves an instance that nobody starts, and that can be removed again.
+    /// half-way leaves an instance that nobody starts, and that can be removed again. As
+    /// Ganeti's it says nothing as long as all goes well.
     fn steps(&self, plan: &Plan) -> Vec<Step> {
         let instance = &plan.instance;
         let mut steps = Vec::new();
@@ -54,8 +55,7 @@ impl LogicalUnit for InstanceRemove {
         steps.extend(instance.disks.iter().map(|disk| remove_disk(instance, disk, self)));
         let name = format!("remove instance {}", instance.name);
         let act = Act::change(ConfigDelta::InstanceRemove { instance: instance.uuid });
-        let says = format!("removing instance {} from cluster config", instance.name);
-        steps.push(Step::new(name, act).says(says));
+        steps.push(Step::new(name, act));
         steps
     }
 }
@@ -64,7 +64,6 @@ fn remove_disk(instance: &Instance, disk: &Disk, op: &InstanceRemove) -> Step {
     let call = DiskRemove { disk: disk.clone() };
     Step::new(format!("remove disk {}", disk.index), Act::call(instance.primary, call))
         .may_fail_if(op.ignore_failures)
-        .says_if((disk.index == 0).then(|| "* removing instance disks...".into()))
 }
 
 #[cfg(test)]

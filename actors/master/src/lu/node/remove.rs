@@ -1,7 +1,7 @@
 //! OP_NODE_REMOVE (rows O21, C116).
 
 use gantry_engine::jobs::LockStage;
-use gantry_engine::state::ClusterState;
+use gantry_engine::state::{ClusterState, not_known};
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::Facts;
@@ -30,8 +30,7 @@ impl LogicalUnit for NodeRemove {
     fn check(&self, state: &ClusterState, _facts: &Facts) -> Result<Plan, Fault> {
         let name = &self.node_name;
         let Some(node) = state.node_by_name(name) else {
-            let text = format!("node {name} does not exist");
-            return Err(Fault::new(FaultCode::UnknownEntity, text));
+            return Err(not_known("Node", name.as_str()));
         };
         if state.master == Some(node.uuid) {
             let text = format!("node {name} is the master, fail over to another node first");

@@ -4,7 +4,7 @@ mod del;
 mod set;
 
 use gantry_engine::jobs::LockStage;
-use gantry_engine::state::ClusterState;
+use gantry_engine::state::{ClusterState, not_known};
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::locks::{LockMode, LockName};
@@ -47,20 +47,22 @@ fn locks(object: &TagObject, state: &ClusterState) -> Result<LockStage, Fault> {
 }
 
 fn resolve(object: &TagObject, state: &ClusterState) -> Result<Tagged, Fault> {
-    let unknown = || Fault::new(FaultCode::UnknownEntity, format!("{object} does not exist"));
     match object {
         TagObject::Cluster => guest::cluster(state).map(|_| Tagged::Cluster),
         TagObject::Node(name) => {
-            state.node_by_name(name).map(|node| Tagged::Node(node.uuid)).ok_or_else(unknown)
+            let found = state.node_by_name(name).map(|node| Tagged::Node(node.uuid));
+            found.ok_or_else(|| not_known("Node", name.as_str()))
         }
         TagObject::Nodegroup(name) => {
             let mut groups = state.groups.values();
             let found = groups.find(|group: &&std::sync::Arc<NodeGroup>| group.name == *name);
-            found.map(|group| Tagged::Nodegroup(group.uuid)).ok_or_else(unknown)
+            let found = found.map(|group| Tagged::Nodegroup(group.uuid));
+            found.ok_or_else(|| not_known("Node group", name.as_str()))
         }
         TagObject::Instance(name) => {
             let found = state.instance_by_name(name);
-            found.map(|instance| Tagged::Instance(instance.uuid)).ok_or_else(unknown)
+            let found = found.map(|instance| Tagged::Instance(instance.uuid));
+            found.ok_or_else(|| not_known("Instance", name.as_str()))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! OP_TEST_DELAY (rows O66, C33).
 
 use gantry_engine::jobs::LockStage;
-use gantry_engine::state::ClusterState;
+use gantry_engine::state::{ClusterState, not_known};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::Facts;
 use gantry_model::ids::NodeUuid;
@@ -82,9 +82,8 @@ fn find_nodes(op: &TestDelay, state: &ClusterState) -> Result<Vec<NodeUuid>, Fau
     op.on_nodes
         .iter()
         .map(|name| {
-            state.node_by_name(name).map(|node| node.uuid).ok_or_else(|| {
-                Fault::new(FaultCode::UnknownEntity, format!("node {name} does not exist"))
-            })
+            let node = state.node_by_name(name);
+            node.map(|node| node.uuid).ok_or_else(|| not_known("Node", name.as_str()))
         })
         .collect()
 }

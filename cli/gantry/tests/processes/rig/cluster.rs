@@ -303,7 +303,7 @@ impl Cluster {
     /// one.
     pub(crate) fn fake_words(name: &str) -> Vec<&str> {
         let place = ["instance", "add", "-n", "node1.t", "--no-nics"];
-        let parts = ["-H", "fake", "-t", "fake", "-s", "4M", "--no-install", name];
+        let parts = ["-H", "fake", "-t", "fake", "-s", "4M", "-o", "noop", name];
         place.into_iter().chain(parts).collect()
     }
 

@@ -97,8 +97,31 @@ fn arguments_about_the_os() {
     );
     assert_eq!(
         refused_arguments(|op| op.osparams.clear()),
-        "nothing to install: give -O os-image=PATH, or --no-install"
+        "OS 'debian' has no scripts here that could be run: give -O os-image=PATH, or --no-install"
     );
+}
+
+// covers: O31 C60
+#[test]
+fn an_os_or_an_image_must_be_named_also_where_nothing_is_installed() {
+    for no_install in [false, true] {
+        let text = refused_arguments(|op| {
+            op.os.clear();
+            op.osparams.clear();
+            op.no_install = no_install;
+        });
+        assert_eq!(text, "No guest OS or OS image specified");
+    }
+    let only_image = InstanceCreate { os: String::new(), ..create() };
+    assert!(lu::arguments(&only_image.into()).is_ok());
+}
+
+#[test]
+fn any_os_is_on_disks_without_content() {
+    let mut op = create();
+    op.osparams.clear();
+    op.disk_template = DiskTemplate::Fake;
+    assert!(lu::arguments(&op.into()).is_ok());
 }
 
 #[test]
@@ -114,7 +137,7 @@ fn arguments_are_checked_again_with_the_state() {
 fn a_name_that_is_taken_is_refused() {
     let (code, text) = Rig::with_instance().refusal(create());
     assert_eq!(code, FaultCode::AlreadyExists);
-    assert_eq!(text, "instance web1 is already in the cluster");
+    assert_eq!(text, "Instance 'web1' is already in the cluster");
 }
 
 // covers: I1
@@ -128,7 +151,7 @@ fn a_node_is_needed_that_is_there_and_able() {
     );
     assert_eq!(
         rig.refusal(on(Some(node_name(8)))),
-        (FaultCode::UnknownEntity, "node node8 does not exist".into())
+        (FaultCode::UnknownEntity, "Node 'node8' not known".into())
     );
     for (change, text) in [
         ((|n| n.offline = true) as fn(&mut gantry_model::objects::Node), "node node2 is offline"),
@@ -291,6 +314,57 @@ fn one_that_is_not_started_is_down() {
     rig.run(InstanceCreate { start: false, ..create() });
     assert_eq!(rig.instance().admin_state, AdminState::Down);
     assert!(rig.nodes.guests.is_empty());
+}
+
+// covers: O31 C60
+#[test]
+fn one_on_which_nothing_is_installed_is_not_started_whatever_was_asked_for() {
+    let mut rig = Rig::new();
+    // There is not enough memory, which does not matter to one that is not started.
+    rig.info.memory_free = MiB(1);
+    let mut op = create();
+    no_image(&mut op);
+    assert!(op.start);
+    rig.run(op);
+    assert_eq!(rig.instance().admin_state, AdminState::Down);
+    assert!(rig.nodes.guests.is_empty());
+}
+
+fn said(rig: &Rig, op: InstanceCreate) -> Vec<String> {
+    let op = op.into();
+    let plan = rig.check(&op).expect("not refused");
+    let steps = all_steps(&op, &plan).into_iter();
+    let texts = steps.filter_map(|step| step.says);
+    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+// covers: C215
+#[test]
+fn the_log_has_the_lines_of_ganeti() {
+    let rig = Rig::new();
+    let expected = [
+        "* disk 0, size 1024M",
+        "* disk 1, size 512M",
+        "* creating instance disks...",
+        "* imaging instance disks...",
+        " - INFO: Imaging disk '0' for instance 'web1' on node 'node2'",
+        "adding instance web1 to cluster config",
+        "adding disks to cluster config",
+        "* starting instance...",
+    ];
+    assert_eq!(said(&rig, create()), expected);
+    let mut op = create();
+    no_image(&mut op);
+    (op.disk_template, op.disks) = (DiskTemplate::Diskless, Vec::new());
+    let expected = [
+        " - INFO: No-installation mode selected, disabling startup",
+        "* creating instance disks...",
+        "adding instance web1 to cluster config",
+        "adding disks to cluster config",
+    ];
+    assert_eq!(said(&rig, op.clone()), expected);
+    op.start = false;
+    assert_eq!(said(&rig, op), expected[1..]);
 }
 
 #[test]

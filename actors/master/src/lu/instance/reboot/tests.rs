@@ -24,7 +24,7 @@ fn the_lock_is_the_instance() {
 #[test]
 fn what_cannot_be_restarted_is_refused() {
     let op = || reboot(RebootType::Hard);
-    assert_eq!(Rig::new().refusal(op()).1, "instance web1 does not exist");
+    assert_eq!(Rig::new().refusal(op()).1, "Instance 'web1' not known");
     let mut rig = Rig::with_running();
     rig.change_node(2, |node| node.offline = true);
     assert_eq!(rig.refusal(op()).1, "node node2 of instance web1 is offline");

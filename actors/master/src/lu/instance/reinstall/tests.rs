@@ -10,7 +10,7 @@ use gantry_model::report::GuestState;
 use gantry_model::units::MiB;
 
 use crate::lu;
-use crate::lu::rig::{Rig, instance};
+use crate::lu::rig::{Rig, all_steps, instance};
 use crate::lu::samples::reinstall;
 
 fn refused(rig: &Rig) -> (FaultCode, String) {
@@ -42,8 +42,26 @@ fn what_is_not_given_stays_and_is_used_again() {
     rig.run(reinstall());
     let again = InstanceReinstall { os_type: None, osparams: BTreeMap::new(), ..reinstall() };
     assert_eq!(rig.step_names(again.clone()), ["copy an image onto disk 0"]);
+    assert_eq!(said(&rig, again.clone()), [IMAGING]);
     rig.run(again);
     assert_eq!(rig.instance().os, "debian");
+}
+
+const IMAGING: &str = " - INFO: Imaging disk '0' for instance 'web1' on node 'node2'";
+
+fn said(rig: &Rig, op: InstanceReinstall) -> Vec<String> {
+    let op = op.into();
+    let plan = rig.check(&op).expect("not refused");
+    let texts = all_steps(&op, &plan).into_iter().filter_map(|step| step.says);
+    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+// covers: C215 C69
+#[test]
+fn the_log_has_the_lines_of_ganeti() {
+    let using = "Using OS image '/images/new.raw'";
+    let changing = "Changing OS scripts to 'debian'...";
+    assert_eq!(said(&Rig::with_instance(), reinstall()), [using, IMAGING, changing]);
 }
 
 // covers: I8
@@ -51,11 +69,11 @@ fn what_is_not_given_stays_and_is_used_again() {
 fn an_instance_that_should_run_or_does_is_refused() {
     let mut up = Rig::with_instance();
     up.mark(AdminState::Up);
-    let text = "instance web1 is marked to be up, cannot reinstall";
+    let text = "Instance 'web1' is marked to be up, cannot reinstall";
     assert_eq!(refused(&up), (FaultCode::WrongState, text.into()));
     let mut runs = Rig::with_instance();
     runs.hold(GuestState::Running, instance().run_epoch);
-    let text = "instance web1 is running on node node2, cannot reinstall";
+    let text = "Instance web1 is running, cannot reinstall";
     assert_eq!(refused(&runs), (FaultCode::WrongState, text.into()));
     let mut offline = Rig::with_instance();
     offline.change_node(2, |node| node.offline = true);
@@ -74,7 +92,7 @@ fn there_must_be_an_image_and_a_disk_that_holds_it() {
     let mut diskless = Rig::new();
     let without = Instance { disks: Vec::new(), ..instance() };
     diskless.config(&[ConfigDelta::InstanceAdd(Box::new(without))]).expect("a new instance");
-    assert_eq!(refused(&diskless).1, "instance web1 has no disks");
+    assert_eq!(refused(&diskless).1, "Instance 'web1' has no disks");
 }
 
 #[test]

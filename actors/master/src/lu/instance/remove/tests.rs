@@ -26,10 +26,10 @@ fn locks_are_the_instance_and_then_its_node() {
 #[test]
 fn what_is_not_there_cannot_be_removed() {
     let fault = lu::locks(&remove().into(), 0, &Rig::new().state).expect_err("no instance");
-    assert_eq!(fault.message, "instance web1 does not exist");
+    assert_eq!(fault.message, "Instance 'web1' not known");
     let (code, text) = Rig::new().refusal(remove());
     assert_eq!(code, FaultCode::UnknownEntity);
-    assert_eq!(text, "instance web1 does not exist");
+    assert_eq!(text, "Instance 'web1' not known");
 }
 
 #[test]
@@ -76,6 +76,14 @@ fn failures_are_ignored_only_if_asked_and_never_those_of_the_configuration() {
         let calls = ignore_failures;
         assert_eq!(may_fail, [false, calls, calls, calls, false]);
     }
+}
+
+// covers: C215 C70
+#[test]
+fn as_long_as_all_goes_well_nothing_is_said() {
+    let rig = Rig::with_running();
+    let plan = rig.check(&remove().into()).expect("not refused");
+    assert!(all_steps(&remove().into(), &plan).iter().all(|step| step.says.is_none()));
 }
 
 #[test]

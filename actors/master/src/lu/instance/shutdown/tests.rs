@@ -37,7 +37,7 @@ fn what_is_marked_offline_is_refused_unless_forced() {
 // covers: I6
 #[test]
 fn an_offline_node_or_an_unknown_instance_is_refused() {
-    assert_eq!(Rig::new().refusal(shutdown()).1, "instance web1 does not exist");
+    assert_eq!(Rig::new().refusal(shutdown()).1, "Instance 'web1' not known");
     let mut rig = Rig::with_running();
     rig.change_node(2, |node| node.offline = true);
     assert_eq!(rig.refusal(shutdown()).1, "node node2 of instance web1 is offline");

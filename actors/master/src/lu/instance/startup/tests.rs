@@ -26,7 +26,7 @@ fn locks_are_the_instance_and_then_the_resources_of_its_node() {
 fn what_must_not_or_cannot_be_started_is_refused() {
     assert_eq!(
         Rig::new().refusal(startup()),
-        (FaultCode::UnknownEntity, "instance web1 does not exist".into())
+        (FaultCode::UnknownEntity, "Instance 'web1' not known".into())
     );
     let mut rig = Rig::with_instance();
     rig.mark(AdminState::Offline);

@@ -16,7 +16,7 @@ fn the_lock_is_the_big_one() {
 fn the_master_or_a_node_in_use_or_unknown_is_refused() {
     assert_eq!(
         Rig::new().refusal(remove_node(8)),
-        (FaultCode::UnknownEntity, "node node8 does not exist".into())
+        (FaultCode::UnknownEntity, "Node 'node8' not known".into())
     );
     assert_eq!(
         Rig::new().refusal(remove_node(1)),

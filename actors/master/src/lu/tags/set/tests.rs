@@ -71,5 +71,5 @@ fn one_tag_too_many_is_refused() {
 fn an_object_that_does_not_exist_is_named() {
     let nobody = on(TagObject::Instance(InstanceName::new("web9").expect("valid")));
     let refused = Rig::new().refusal(nobody);
-    assert_eq!(refused, (FaultCode::UnknownEntity, "instance web9 does not exist".into()));
+    assert_eq!(refused, (FaultCode::UnknownEntity, "Instance 'web9' not known".into()));
 }

@@ -55,7 +55,7 @@ fn an_unknown_node_is_refused() {
     let op = TestDelay { on_nodes: vec![node_name(8)], ..delay() };
     assert_eq!(
         rig.refusal(op.clone()),
-        (FaultCode::UnknownEntity, "node node8 does not exist".into())
+        (FaultCode::UnknownEntity, "Node 'node8' not known".into())
     );
     assert!(lu::locks(&op.into(), 0, &rig.state).is_err());
 }
