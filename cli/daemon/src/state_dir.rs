@@ -149,8 +149,8 @@ impl StateDir {
         self.0.join("log")
     }
 
-    /// That a directory which other nodes use too is not in this one, which goes aside when the node
-    /// leaves its cluster.
+    /// That a directory which other nodes use too is not in this one, which goes aside when the
+    /// node leaves its cluster.
     ///
     /// # Errors
     /// When it is.

@@ -61,7 +61,8 @@ async fn init() {
     session.check("cluster-init", &lines).await;
     let line = "gantry cluster init --state-dir /srv/state --node-name n1 --address n1:5000 \
                 --enabled-hypervisors fake,kvm,fake --enabled-disk-templates fake \
-                --file-storage-dir /srv/disks --shared-file-storage-dir /srv/shared -m 02:00:00 -C 3 -H kvm:acpi=false \
+                --file-storage-dir /srv/disks --shared-file-storage-dir /srv/shared \
+                -m 02:00:00 -C 3 -H kvm:acpi=false \
                 -B memory=1G,vcpus=2 c1";
     let ran = session.run(line).await;
     assert_eq!(ran.code.0, 0, "{}", ran.stderr);

@@ -188,7 +188,10 @@ impl FakeCluster {
     /// How long a waiting question lasts; a delay of 2.5 seconds is the job that takes its time.
     fn pause_before(&self, envelope: &Envelope) -> Duration {
         let state = self.0.lock().expect("not poisoned");
-        let is_slow = |request: &OpRequest| matches!(&request.op, OpCode::TestDelay(op) if op.duration.0 == 2_500);
+        let is_slow = |request: &OpRequest| match &request.op {
+            OpCode::TestDelay(op) => op.duration.0 == 2_500,
+            _ => false,
+        };
         let is_wait = envelope.message.as_str() == WaitJob::WIRE_NAME;
         match is_wait && state.submitted.values().any(is_slow) {
             true => Duration::from_millis(2_500),
