@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::{AbortHandle, LocalBoxFuture, abortable};
 use futures_util::stream::FuturesUnordered;
 use gantry_wire::ActorPath;
@@ -98,7 +99,7 @@ impl<A: Actor> Context<A> {
         T: FnOnce(&mut A, F::Output, &mut Self) + 'static,
     {
         let step = self.step(NameId::THEN, future, then);
-        self.add(Box::pin(async move { Some(step.await) }));
+        self.add(Box::pin(step.map(Some)));
     }
 
     /// Runs `future` and then `then`, and handles no other message until that is done; nor do other
@@ -109,7 +110,7 @@ impl<A: Actor> Context<A> {
         T: FnOnce(&mut A, F::Output, &mut Self) + 'static,
     {
         let step = self.step(NameId::HOLD, future, then);
-        self.holds.push_back(Box::pin(async move { Some(step.await) }));
+        self.holds.push_back(Box::pin(step.map(Some)));
     }
 
     /// Runs `then` after `wait`, unless the handle is dropped before.
@@ -121,7 +122,7 @@ impl<A: Actor> Context<A> {
         let sleep = tokio::time::sleep_until(until);
         let step = self.step(NameId::TIMER, sleep, move |actor, (), ctx| then(actor, ctx));
         let (step, abort) = abortable(step);
-        self.add(Box::pin(async move { step.await.ok() }));
+        self.add(Box::pin(step.map(Result::ok)));
         TimerHandle { abort: Some(abort) }
     }
 
@@ -160,11 +161,12 @@ impl<A: Actor> Context<A> {
         T: FnOnce(&mut A, F::Output, &mut Self) + 'static,
     {
         let terms = self.terms();
-        async move {
-            let out = future.await;
+        // An async block would keep room for the future twice, as what it captured and as what it
+        // waits for, and each block around it twice that.
+        future.map(move |out| {
             let run: Continuation<A> = Box::new(move |actor, ctx| then(actor, out, ctx));
             Step { name, terms, run }
-        }
+        })
     }
 
     fn add(&mut self, task: Task<A>) {

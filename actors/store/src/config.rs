@@ -44,12 +44,13 @@ pub const SNAPSHOT_EVERY_ENTRIES: u64 = 20_000;
 pub const KEPT_ENTRIES: u64 = 5_000;
 
 /// Memory for entries of the log that were written or read last. Followers that keep up and the
-/// state machine read from here; lower sends them to the disk, higher costs resident memory.
-pub const LOG_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// state machine read from here; lower sends them to the disk, higher costs resident memory: twice
+/// as much, because each entry is kept as bytes and as what they mean.
+pub const LOG_CACHE_BYTES: usize = 1024 * 1024;
 
 /// Memory that redb may use for pages of the log file. The hot part is its right edge, some pages;
 /// lower reads them again for every commit, higher costs resident memory for nothing.
-pub const PAGE_CACHE_BYTES: usize = 4 * 1024 * 1024;
+pub const PAGE_CACHE_BYTES: usize = 1024 * 1024;
 
 /// Operations that may wait for the log's writer. Each carries up to a batch of entries. When it is
 /// full Raft waits for the disk; lower does so at a short stall of the disk, higher only queues

@@ -51,7 +51,19 @@ impl CallDesk {
         }
         let is_free = |waiting: &Waiting| !self.at_work.contains(&waiting.message.step);
         let next_idx = self.waiting.iter().position(is_free)?;
-        self.waiting.remove(next_idx)
+        let next = self.waiting.remove(next_idx);
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        next
+    }
+
+    /// A call is no more at work. An idle desk holds no memory: every instance has one.
+    fn leaves(&mut self, step: &StepId) {
+        self.at_work.remove(step);
+        if self.at_work.is_empty() {
+            self.at_work = BTreeSet::new();
+        }
     }
 }
 
@@ -119,7 +131,7 @@ fn start_calls<A: CallActor>(actor: &mut A, ctx: &mut Context<A>) {
             (message, ended, at_work)
         };
         ctx.spawn_then(work.instrument(span), move |actor, (message, ended, at_work), ctx| {
-            actor.desk().at_work.remove(&message.step);
+            actor.desk().leaves(&message.step);
             told_in.in_scope(|| answer(actor, &message, ended, reply, ctx));
             drop(at_work);
             start_calls(actor, ctx);

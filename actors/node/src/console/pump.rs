@@ -1,13 +1,17 @@
 //! Between the hypervisor's console stream and those who read and write by message.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use gantry_hv::{ConsoleStream, HvError, Hypervisor};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::InstanceUuid;
 use gantry_model::messages::ConsoleChunk;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead as _, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -23,7 +27,7 @@ pub(crate) const INPUT_BYTES_MAX: usize = 16 * 1024;
 const INPUTS_WAITING_MAX: usize = 16;
 
 /// How much is read of a stream at once. Lower costs turns when a guest prints fast, higher costs
-/// stack-sized memory for each guest.
+/// stack for each read.
 const READ_BYTES: usize = 4096;
 
 /// First and longest wait before a stream that ended is opened again: it ends with the guest, whose
@@ -49,8 +53,9 @@ struct Output {
 pub(crate) struct Console {
     output: Arc<Mutex<Output>>,
     changed: watch::Sender<()>,
-    input: mpsc::Sender<Input>,
-    input_end: Arc<tokio::sync::Mutex<mpsc::Receiver<Input>>>,
+    // Boxed, because a channel has room for 32 from the beginning, and every instance has one.
+    input: mpsc::Sender<Box<Input>>,
+    input_end: Arc<tokio::sync::Mutex<mpsc::Receiver<Box<Input>>>>,
 }
 
 impl Console {
@@ -121,7 +126,7 @@ impl Console {
         }
         let (written, done) = oneshot::channel();
         let write = async {
-            self.input.send(Input { bytes, written }).await.ok()?;
+            self.input.send(Box::new(Input { bytes, written })).await.ok()?;
             done.await.ok()
         };
         match tokio::time::timeout_at(until, write).await {
@@ -144,19 +149,14 @@ impl Console {
             let mut input = self.input_end.lock().await;
             let mut wait = REOPEN_FIRST;
             loop {
-                match hypervisor.console(instance).await {
-                    Ok(stream) => {
+                match open(&*hypervisor, instance).await {
+                    Opened::Stream(stream) => {
                         wait = REOPEN_FIRST;
                         self.carry(stream, &mut input, instance).await;
                     }
-                    // Its end is about to be told.
-                    Err(HvError::NotRunning { .. }) => {}
-                    // Not for as long as it lives. Input is dropped, which its sender learns.
-                    Err(HvError::NoConsole { .. }) => while input.recv().await.is_some() {},
-                    Err(error) => {
-                        let why = guest_fault(&error, "open the console").one_line();
-                        tracing::warn!(%instance, why, "a console is not read");
-                    }
+                    // Input is dropped, which its sender learns.
+                    Opened::HasNone => while input.recv().await.is_some() {},
+                    Opened::NotNow => {}
                 }
                 refuse_waiting(&mut input);
                 tokio::time::sleep(wait).await;
@@ -173,7 +173,7 @@ impl Console {
     async fn carry(
         &self,
         stream: Box<dyn ConsoleStream>,
-        input: &mut mpsc::Receiver<Input>,
+        input: &mut mpsc::Receiver<Box<Input>>,
         instance: InstanceUuid,
     ) {
         let (reader, writer) = tokio::io::split(stream);
@@ -191,14 +191,19 @@ impl Console {
         &self,
         mut reader: ReadHalf<Box<dyn ConsoleStream>>,
     ) -> std::io::Result<()> {
-        let mut bytes = vec![0; READ_BYTES];
-        loop {
-            let n_bytes = reader.read(&mut bytes).await?;
-            if n_bytes == 0 {
-                return Ok(());
+        // The buffer is there while it is read into, and not while a silent guest is waited for.
+        let mut read = |cx: &mut std::task::Context<'_>| {
+            let mut bytes = [0; READ_BYTES];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let ready = std::task::ready!(Pin::new(&mut reader).poll_read(cx, &mut buffer));
+            let read = buffer.filled();
+            if !read.is_empty() {
+                self.push(read);
             }
-            self.push(&bytes[..n_bytes]);
-        }
+            Poll::Ready(ready.map(|()| !read.is_empty()))
+        };
+        while std::future::poll_fn(&mut read).await? {}
+        Ok(())
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Output) -> T) -> T {
@@ -206,11 +211,38 @@ impl Console {
     }
 }
 
+/// What came of opening a console.
+enum Opened {
+    Stream(Box<dyn ConsoleStream>),
+    /// Not for as long as the guest lives.
+    HasNone,
+    /// The guest is about to end, or its console cannot be opened at present.
+    NotNow,
+}
+
+/// Boxed: what it takes to open one is not held while the stream is carried.
+fn open(hypervisor: &dyn Hypervisor, instance: InstanceUuid) -> BoxFuture<'_, Opened> {
+    let opening = async move {
+        match hypervisor.console(instance).await {
+            Ok(stream) => Opened::Stream(stream),
+            Err(HvError::NotRunning { .. }) => Opened::NotNow,
+            Err(HvError::NoConsole { .. }) => Opened::HasNone,
+            Err(error) => {
+                let why = guest_fault(&error, "open the console").one_line();
+                tracing::warn!(%instance, why, "a console is not read");
+                Opened::NotNow
+            }
+        }
+    };
+    opening.boxed()
+}
+
 async fn carry_input(
     mut writer: WriteHalf<Box<dyn ConsoleStream>>,
-    input: &mut mpsc::Receiver<Input>,
+    input: &mut mpsc::Receiver<Box<Input>>,
 ) -> std::io::Result<()> {
-    while let Some(Input { bytes, written }) = input.recv().await {
+    while let Some(typed) = input.recv().await {
+        let Input { bytes, written } = *typed;
         writer.write_all(&bytes).await?;
         writer.flush().await?;
         // The sender may have given up.
@@ -220,6 +252,23 @@ async fn carry_input(
 }
 
 /// Input typed to a guest that is not there is refused, not kept for the next one.
-fn refuse_waiting(input: &mut mpsc::Receiver<Input>) {
+fn refuse_waiting(input: &mut mpsc::Receiver<Box<Input>>) {
     while input.try_recv().is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what an async function of four arguments makes.
+    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn following_a_silent_guest_takes_little_memory() {
+        // Each guest of a node has one, for as long as it lives.
+        let size = size_of_future(Console::pump);
+        assert!(size <= 768, "{size} bytes");
+    }
 }

@@ -10,7 +10,7 @@ use super::tables::{FORMAT, META_FORMAT, Tables};
 
 /// Memory for pages of the journal. It holds the steps of unsettled jobs, some hundred kilobytes on
 /// a busy node. Lower makes lookups read the disk; higher is memory of every node for nothing.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+const CACHE_BYTES: usize = 1024 * 1024;
 
 /// Where a journal is kept.
 #[derive(Clone)]

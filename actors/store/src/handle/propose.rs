@@ -162,7 +162,7 @@ impl Inner {
         &self,
         entry: &Arc<Entry>,
     ) -> Result<oneshot::Receiver<ClientWriteResult<Config>>, ProposeError> {
-        let encoded = gantry_wire::encode(entry.as_ref())
+        let encoded = gantry_wire::encode_bytes(entry.as_ref())
             .map_err(|e| ProposeError::NotEncodable { reason: e.to_string() })?;
         if encoded.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: encoded.len() });
@@ -170,7 +170,7 @@ impl Inner {
         if self.log.failure().is_some() {
             return Err(self.propose_stopped());
         }
-        let proposal = Proposal { entry: entry.clone(), encoded: encoded.into() };
+        let proposal = Proposal { entry: entry.clone(), encoded };
         let (responder, _committed, answered) = ProgressResponder::new();
         let sending = self.raft.client_write_ff(proposal, Some(responder));
         self.context.clone().enter(sending).await.map_err(|_fatal| self.propose_stopped())?;
