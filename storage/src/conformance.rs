@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use gantry_model::errors::FaultCode;
-use gantry_model::node_calls::{CallOutcome, DiskCreate, DiskRemove, DiskWriteImage, Recovery};
+use gantry_model::node_calls::{
+    CallOutcome, DiskCreate, DiskRemove, DiskWipe, DiskWriteImage, Recovery,
+};
 use gantry_model::objects::Disk;
 use gantry_model::units::MiB;
 
@@ -50,6 +52,8 @@ macro_rules! conformance_tests {
             without_room_nothing_is_left
             an_image_is_written_and_what_follows_it_stays
             an_image_that_does_not_fit_writes_nothing
+            what_is_wiped_reads_as_zeros
+            what_is_not_in_the_disk_is_not_wiped
             images_and_disks_that_are_not_there_are_named
             an_attached_disk_is_found_the_same_way_twice
             what_was_done_is_there_after_a_restart
@@ -195,6 +199,39 @@ pub async fn an_image_that_does_not_fit_writes_nothing(bench: &mut dyn Bench) {
     if let Some(bytes) = content(bench, &disk).await {
         assert!(bytes.len() as u64 == SIZE.bytes() && bytes.iter().all(|byte| *byte == 0));
     }
+}
+
+/// A part becomes zeros, the rest stays.
+pub async fn what_is_wiped_reads_as_zeros(bench: &mut dyn Bench) {
+    let disk = bench.disk(MiB(3));
+    let storage = bench.storage();
+    storage.create(&disk).await.expect("has room");
+    let image = bench.image(&vec![7; MiB(3).bytes() as usize]);
+    storage.write_image(&disk, &image).await.expect("written");
+    let part = DiskWipe { disk: disk.clone(), offset: MiB(1), size: MiB(1) };
+    for _ in 0..2 {
+        storage.wipe(&disk, part.offset, part.size).await.expect("wiped, however often");
+        // Whoever does not know whether it was done does it again.
+        assert_eq!(storage.recover(DiskIntent::Wipe(&part)).await, Recovery::NotStarted);
+    }
+    if let Some(bytes) = content(bench, &disk).await {
+        let mib = MiB(1).bytes() as usize;
+        let is = |range: std::ops::Range<usize>, value| bytes[range].iter().all(|b| *b == value);
+        assert!(is(0..mib, 7) && is(mib..2 * mib, 0) && is(2 * mib..3 * mib, 7));
+    }
+}
+
+/// Nothing is written then.
+pub async fn what_is_not_in_the_disk_is_not_wiped(bench: &mut dyn Bench) {
+    let disk = made(bench).await;
+    let storage = bench.storage();
+    for (offset, size) in [(0, SIZE.0 + 1), (SIZE.0, 1), (u64::MAX, 1)] {
+        let error = storage.wipe(&disk, MiB(offset), MiB(size)).await.expect_err("too far");
+        assert_eq!(error.code(), FaultCode::WrongInput, "{error}");
+    }
+    let never_made = bench.disk(SIZE);
+    let error = storage.wipe(&never_made, MiB(0), SIZE).await.expect_err("no disk");
+    assert_eq!(error.code(), FaultCode::WrongState);
 }
 
 /// What is missing is said.

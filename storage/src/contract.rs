@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
-use gantry_model::node_calls::{DiskCreate, DiskRemove, DiskWriteImage, Recovery};
+use gantry_model::node_calls::{DiskCreate, DiskRemove, DiskWipe, DiskWriteImage, Recovery};
 use gantry_model::objects::{Disk, DiskTemplate};
 use gantry_model::units::MiB;
 
@@ -64,6 +64,9 @@ pub enum DiskIntent<'a> {
     Remove(&'a DiskRemove),
     /// An image written.
     WriteImage(&'a DiskWriteImage),
+    /// A part overwritten. Whether it was is never looked up: that takes as long as doing it again,
+    /// and doing it again is absolute.
+    Wipe(&'a DiskWipe),
 }
 
 /// A kind of storage on one node.
@@ -111,6 +114,17 @@ pub trait Storage: Send + Sync + 'static {
         &'a self,
         disk: &'a Disk,
         image: &'a Path,
+    ) -> BoxFuture<'a, Result<(), StorageError>>;
+
+    /// Overwrites a part of a disk with zeros and flushes it.
+    ///
+    /// # Errors
+    /// When the disk is not there, or ends before the part: then nothing was written.
+    fn wipe<'a>(
+        &'a self,
+        disk: &'a Disk,
+        offset: MiB,
+        size: MiB,
     ) -> BoxFuture<'a, Result<(), StorageError>>;
 
     /// Makes a disk usable by a hypervisor and says how. Done again, it says the same.

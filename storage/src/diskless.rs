@@ -5,6 +5,7 @@ use std::path::Path;
 use futures_util::future::BoxFuture;
 use gantry_model::node_calls::Recovery;
 use gantry_model::objects::{Disk, DiskTemplate};
+use gantry_model::units::MiB;
 
 use crate::contract::{Capabilities, DiskIntent, DiskLink, DiskReport, Storage, StorageInfo};
 use crate::error::StorageError;
@@ -51,6 +52,15 @@ impl Storage for DisklessStorage {
         &'a self,
         disk: &'a Disk,
         _image: &'a Path,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        refuse(disk)
+    }
+
+    fn wipe<'a>(
+        &'a self,
+        disk: &'a Disk,
+        _offset: MiB,
+        _size: MiB,
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         refuse(disk)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use gantry_model::errors::FaultCode;
 use gantry_model::ids::DiskUuid;
-use gantry_model::objects::DiskTemplate;
+use gantry_model::objects::{Disk, DiskTemplate};
 use gantry_model::units::MiB;
 
 /// Why a storage could not do what was asked.
@@ -85,6 +85,16 @@ pub enum StorageError {
         /// Size of the disk.
         disk_bytes: u64,
     },
+    /// A part that is not in the disk.
+    #[error("{size} from {offset} on are not within the {disk_size} of the disk")]
+    OutOfDisk {
+        /// Where the part begins.
+        offset: MiB,
+        /// How large it is.
+        size: MiB,
+        /// The size of the disk.
+        disk_size: MiB,
+    },
     /// A file could not be used.
     #[error("could not {attempt} {path}")]
     Io {
@@ -123,6 +133,7 @@ impl StorageError {
             Self::WrongTemplate { .. }
             | Self::PathNotAllowed { .. }
             | Self::BadSize { .. }
+            | Self::OutOfDisk { .. }
             | Self::ImageTooLarge { .. }
             | Self::BadImage { .. } => FaultCode::WrongInput,
             Self::NoSpace { .. } => FaultCode::InsufficientResources,
@@ -133,5 +144,13 @@ impl StorageError {
             | Self::NoThread { .. }
             | Self::Injected { .. } => FaultCode::EnvironmentError,
         }
+    }
+}
+
+/// Whether a part is within a disk.
+pub(crate) fn check_part(disk: &Disk, offset: MiB, size: MiB) -> Result<(), StorageError> {
+    match offset.0.checked_add(size.0) {
+        Some(end) if end <= disk.size.0 => Ok(()),
+        _ => Err(StorageError::OutOfDisk { offset, size, disk_size: disk.size }),
     }
 }

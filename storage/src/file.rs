@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use gantry_model::units::MiB;
 
 use crate::allowed_paths::AllowedPaths;
 use crate::contract::{Capabilities, DiskIntent, DiskLink, DiskReport, Storage, StorageInfo};
-use crate::error::StorageError;
+use crate::error::{StorageError, check_part};
 use crate::image;
 
 const MIB_BYTES: u64 = 1024 * 1024;
@@ -109,6 +109,7 @@ impl FileStorage {
             DiskIntent::Remove(remove) => {
                 self.on_file("recover", &remove.disk, |place| place.is_removed()).await.map(done)
             }
+            DiskIntent::Wipe(_) => Ok(Recovery::NotStarted),
             DiskIntent::WriteImage(write) => {
                 let image = PathBuf::from(&write.image);
                 self.on_file("recover", &write.disk, move |place| place.has_image(&image))
@@ -172,6 +173,15 @@ impl Storage for FileStorage {
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         let image = image.to_owned();
         Box::pin(self.on_file("write an image", disk, move |place| place.write_image(&image)))
+    }
+
+    fn wipe<'a>(
+        &'a self,
+        disk: &'a Disk,
+        offset: MiB,
+        size: MiB,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(self.on_file("wipe a disk", disk, move |place| place.wipe(offset, size)))
     }
 
     fn attach<'a>(&'a self, disk: &'a Disk) -> BoxFuture<'a, Result<DiskLink, StorageError>> {
@@ -439,6 +449,16 @@ impl Place {
             return Err(StorageError::BadImage { path: image.to_owned(), source: Some(source) });
         }
         Ok(())
+    }
+
+    fn wipe(&self, offset: MiB, size: MiB) -> Result<(), StorageError> {
+        check_part(&self.disk, offset, size)?;
+        self.check_whole()?;
+        let mut disk = self.open_disk(true)?;
+        disk.seek(io::SeekFrom::Start(offset.bytes()))
+            .and_then(|_| io::copy(&mut io::repeat(0).take(size.bytes()), &mut disk))
+            .and_then(|_| disk.sync_all())
+            .map_err(io_error("wipe", &self.path))
     }
 
     /// The image, if it and the disk are there and it fits.

@@ -52,6 +52,13 @@ NORMAL = [
 ]
 
 
+# As the lab's cluster is made: instances as small as a test wants them.
+BOUNDS = (
+    "min:cpu-count=1,disk-count=0,disk-size=0,memory-size=4,nic-count=0,spindle-use=0/"
+    "max:cpu-count=8,disk-count=16,disk-size=1048576,memory-size=32768,nic-count=8,spindle-use=12"
+)
+
+
 class Side:
     """One of the two: how its commands are run."""
 
@@ -95,7 +102,11 @@ class Gantry:
         self.must([
             self.program, "cluster", "init", "--state-dir", first, "--node-name", nodes[0],
             "--address", free_address(0), "--enabled-hypervisors", "fake",
-            "--enabled-disk-templates", "diskless,file", "--file-storage-dir", storage, cluster,
+            "--enabled-disk-templates", "diskless,file,sharedfile",
+            "--file-storage-dir", storage,
+            "--shared-file-storage-dir", os.path.join(self.place, "shared-file-storage"),
+            "--master-netdev", "br0", "--master-netmask", "32", "-N", "link=br0",
+            "--ipolicy-bounds-specs", BOUNDS, cluster,
         ])
         self.start(0)
         for number, node in enumerate(nodes[1:], 1):

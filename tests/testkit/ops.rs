@@ -50,6 +50,7 @@ pub fn create(name: &str, on: MachineNumber) -> InstanceCreate {
         nics: Vec::new(),
         no_conflicts_check: false,
         file_storage_dir: None,
+        ignore_ipolicy: false,
     }
 }
 

@@ -130,6 +130,9 @@ pub(crate) enum Failure {
         /// How many.
         n_failed: usize,
     },
+    /// What was looked for is nowhere, which is told by the exit code alone.
+    #[error("nothing found")]
+    NothingFound,
     /// The user said no.
     #[error("not confirmed")]
     Declined,

@@ -70,6 +70,7 @@ fn failure_text(failure: &Failure) -> Option<String> {
         Failure::SomeJobs { .. }
         | Failure::Declined
         | Failure::UnknownFields(_)
+        | Failure::NothingFound
         | Failure::Checks { .. } => return None,
     };
     Some(text)

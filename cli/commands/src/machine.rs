@@ -5,13 +5,13 @@
 //! whole demo stands behind [`Machine`], so that this crate imports nothing that acts.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
 use gantry_model::ids::ClusterUuid;
 use gantry_model::names::{ClusterName, NodeName};
-use gantry_model::objects::{DiskTemplate, NicParams};
+use gantry_model::objects::{ClusterSettings, DiskTemplate, InstancePolicy, NicParams};
 use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 
 /// Port where daemons listen unless told otherwise: the one of Ganeti's node daemon, with UDP.
@@ -68,6 +68,12 @@ pub struct InitArgs {
     pub hvparams: HypervisorDefaults,
     /// Defaults of backend parameters.
     pub beparams: BackendParams,
+    /// What else an operator sets.
+    pub settings: ClusterSettings,
+    /// What instances may be like.
+    pub policy: InstancePolicy,
+    /// Address of the first node to replicate disks over, where it is another one.
+    pub secondary_ip: Option<IpAddr>,
 }
 
 /// What `gantry cluster init` made.

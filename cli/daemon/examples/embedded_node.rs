@@ -18,7 +18,7 @@ use gantry_client::{Client, ClientConfig};
 use gantry_daemon::{Ending, InitOptions, NodeOptions, RunningNode, StateDir, init};
 use gantry_model::messages::NewJob;
 use gantry_model::names::{InstanceName, NodeName};
-use gantry_model::objects::{DiskTemplate, NicParams};
+use gantry_model::objects::{ClusterSettings, DiskTemplate, NicParams};
 use gantry_model::opcodes::{InstanceCreate, OpRequest};
 use gantry_model::params::{BackendOverrides, BackendParams, HypervisorDefaults, HypervisorKind};
 use gantry_model::query::{Cell, Resource};
@@ -72,6 +72,9 @@ fn options(place: &Path) -> Result<InitOptions, Box<dyn Error>> {
         beparams: BackendParams::default(),
         hvparams: HypervisorDefaults::default(),
         candidate_pool_size: 1,
+        settings: ClusterSettings::default(),
+        policy: None,
+        secondary_ip: None,
     })
 }
 
@@ -94,6 +97,7 @@ async fn talk(state_dir: &StateDir) -> Result<String, Box<dyn Error>> {
         nics: Vec::new(),
         no_conflicts_check: false,
         file_storage_dir: None,
+        ignore_ipolicy: false,
     };
     // The number of a job is given when the job is on disk: from here on it cannot be lost.
     let job = client.submit(vec![NewJob { ops: vec![OpRequest::from(create)] }]).await?;

@@ -4,11 +4,15 @@
 //! Works on a state directory that no daemon uses yet. Its last act is `node.json`; a directory
 //! without that file is not a node, so an initialisation that was interrupted can be done again.
 
+use std::net::{IpAddr, UdpSocket};
+
 use gantry_engine::state::{InitCluster, STATE_LEVEL};
 use gantry_link::identity::{CertificateAuthority, ClusterUuid as LinkCluster};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
-use gantry_model::objects::{Cluster, DiskTemplate, NicParams, Node, NodeGroup};
+use gantry_model::objects::{
+    Cluster, ClusterSettings, DiskTemplate, InstancePolicy, NicParams, Node, NodeGroup,
+};
 use gantry_model::params::{BackendParams, HypervisorDefaults, HypervisorKind, is_plain_path};
 use gantry_model::units::Timestamp;
 use gantry_runtime::Platform;
@@ -45,6 +49,12 @@ pub struct InitOptions {
     pub hvparams: HypervisorDefaults,
     /// How many nodes should hold the log.
     pub candidate_pool_size: u32,
+    /// What else an operator sets.
+    pub settings: ClusterSettings,
+    /// What instances may be like; nothing takes any.
+    pub policy: Option<InstancePolicy>,
+    /// Address of this node to replicate disks over, where it is another one.
+    pub secondary_ip: Option<IpAddr>,
 }
 
 /// Makes the cluster.
@@ -61,6 +71,7 @@ pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile
             return Err(DaemonError::Input(text));
         }
     }
+    check_secondary(options.secondary_ip)?;
     if options.enabled_hypervisors.is_empty() {
         return Err(DaemonError::Input("no hypervisor is enabled".into()));
     }
@@ -101,6 +112,17 @@ pub async fn init(state_dir: &StateDir, options: InitOptions) -> Result<NodeFile
     state_dir.write_storage_paths(&file)?;
     state_dir.save_node(&file)?;
     Ok(file)
+}
+
+/// The address must be one of this machine.
+fn check_secondary(address: Option<IpAddr>) -> Result<(), DaemonError> {
+    let Some(address) = address else { return Ok(()) };
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(DaemonError::Input(format!(
+            "You gave {address} as secondary IP, but it does not belong to this host."
+        ))),
+    }
 }
 
 fn make_identities(
@@ -147,11 +169,14 @@ pub(crate) fn first_entry(
             candidate_pool_size: options.candidate_pool_size,
             hvparams: options.hvparams.clone(),
             beparams: options.beparams.clone(),
+            settings: options.settings.clone(),
+            policy: options.policy.clone(),
             ca_certificate,
             ..Cluster::new(cluster, options.cluster_name.clone(), now)
         },
         node: Node {
             master_candidate: true,
+            secondary_ip: options.secondary_ip,
             ..Node::new(node, options.node_name.clone(), options.address.clone(), group.uuid, now)
         },
         group,
@@ -189,5 +214,8 @@ pub(crate) fn tests_options() -> InitOptions {
         beparams: BackendParams::default(),
         hvparams: HypervisorDefaults::default(),
         candidate_pool_size: 1,
+        settings: ClusterSettings::default(),
+        policy: None,
+        secondary_ip: None,
     }
 }

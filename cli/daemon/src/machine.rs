@@ -123,6 +123,9 @@ async fn initialise(args: InitArgs) -> Result<Initialised, DaemonError> {
         beparams: args.beparams,
         hvparams: args.hvparams,
         candidate_pool_size: args.candidate_pool_size,
+        settings: args.settings,
+        policy: Some(args.policy),
+        secondary_ip: args.secondary_ip,
     };
     let file = init(&state_dir, options).await?;
     Ok(Initialised { cluster: file.cluster, node_name: file.name, address: file.address })

@@ -11,7 +11,7 @@ use gantry_model::objects::{Disk, DiskLocation, DiskTemplate};
 use gantry_model::units::MiB;
 
 use crate::contract::{Capabilities, DiskIntent, DiskLink, DiskReport, Storage, StorageInfo};
-use crate::error::StorageError;
+use crate::error::{StorageError, check_part};
 use crate::fake::world::{FakeDisk, FakeStore, FakeStoreEffect, View};
 use crate::image;
 
@@ -143,6 +143,16 @@ impl FakeStorage {
         .await
     }
 
+    async fn zero(&self, disk: &Disk, offset: MiB, size: MiB) -> Result<(), StorageError> {
+        check_part(disk, offset, size)?;
+        self.existing(disk).await?;
+        let uuid = disk.uuid;
+        self.effect(FakeStoreEffect::Wipe, uuid, move |view, node| {
+            view.wipe(node, uuid, offset, size)
+        })
+        .await
+    }
+
     async fn set_attached(&self, disk: &Disk, attached: bool) -> Result<(), StorageError> {
         let effect = if attached { FakeStoreEffect::Attach } else { FakeStoreEffect::Detach };
         let uuid = disk.uuid;
@@ -169,6 +179,7 @@ impl FakeStorage {
                 }
                 gone
             }
+            DiskIntent::Wipe(_) => false,
             DiskIntent::WriteImage(write) => {
                 self.existing(&write.disk).await?.image.as_ref() == Some(&write.image)
             }
@@ -183,6 +194,7 @@ fn attempt(effect: FakeStoreEffect) -> &'static str {
         FakeStoreEffect::Create => "creation",
         FakeStoreEffect::Remove => "removal",
         FakeStoreEffect::WriteImage => "image",
+        FakeStoreEffect::Wipe => "wipe",
         FakeStoreEffect::Attach => "attachment",
         FakeStoreEffect::Detach => "detachment",
     }
@@ -228,6 +240,15 @@ impl Storage for FakeStorage {
         image: &'a Path,
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         Box::pin(self.write(disk, image))
+    }
+
+    fn wipe<'a>(
+        &'a self,
+        disk: &'a Disk,
+        offset: MiB,
+        size: MiB,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(self.zero(disk, offset, size))
     }
 
     fn attach<'a>(&'a self, disk: &'a Disk) -> BoxFuture<'a, Result<DiskLink, StorageError>> {

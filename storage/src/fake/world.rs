@@ -27,6 +27,8 @@ pub enum FakeStoreEffect {
     Remove,
     /// An image is written onto it.
     WriteImage,
+    /// A part becomes zeros.
+    Wipe,
     /// It is attached.
     Attach,
     /// It is detached.
@@ -48,6 +50,9 @@ pub struct FakeDisk {
     pub attached: bool,
     /// The image that was written onto it last.
     pub image: Option<String>,
+    /// How far it was wiped.
+    #[serde(default)]
+    pub wiped: MiB,
 }
 
 struct Inner {
@@ -202,6 +207,7 @@ impl View<'_, '_> {
             whole: false,
             attached: false,
             image: None,
+            wiped: MiB(0),
         };
         self.put(&disk_name(node, disk), &record)
     }
@@ -229,6 +235,24 @@ impl View<'_, '_> {
             self.violate(&format!("disk {disk} on {node} was overwritten while attached"))?;
         }
         self.change(node, disk, |record| record.image = Some(image.to_owned()))
+    }
+
+    /// Overwrites a part of a disk. The world lets it happen also where it must not. What is left
+    /// of an image is no image.
+    pub(super) fn wipe(
+        &mut self,
+        node: &str,
+        disk: DiskUuid,
+        offset: MiB,
+        size: MiB,
+    ) -> io::Result<()> {
+        if self.disk(node, disk)?.is_some_and(|record| record.attached) {
+            self.violate(&format!("disk {disk} on {node} was wiped while attached"))?;
+        }
+        self.change(node, disk, |record| {
+            record.image = None;
+            record.wiped = record.wiped.max(MiB(offset.0 + size.0));
+        })
     }
 
     /// Removes a disk. The world lets it happen also where it must not.

@@ -11,8 +11,8 @@ use gantry_model::messages::{
     AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateIssue,
     CertificateRenew, ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched,
     Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks,
-    QueryLocks, QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SubmitJobs, TokenIssue,
-    WaitJob, WriteConsole, cluster_path, job_path, locks_path,
+    QueryLocks, QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SearchTags, SubmitJobs,
+    TokenIssue, WaitJob, WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_model::opcodes::{
@@ -55,6 +55,7 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
         entry::<ChangeJobPriority>(&to),
         entry::<JobTouched>(&job_path(job)),
         entry::<QueryCluster>(&to),
+        entry::<SearchTags>(&to),
         entry::<QueryActors>(&to),
         entry::<TokenIssue>(&to),
         entry::<Join>(&to),

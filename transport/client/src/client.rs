@@ -11,15 +11,15 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
-    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, FlightRow, LinkTable, NewJob, PlanJob,
-    PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks,
-    QueryLocks, QueryTable, ReadConsole, SubmitJobs, TokenIssue, TokenIssued, WriteConsole,
-    cluster_path, locks_path,
+    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, FlightRow, FoundTag, LinkTable, NewJob,
+    PlanJob, PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs,
+    QueryLinks, QueryLocks, QueryTable, ReadConsole, SearchTags, SubmitJobs, TokenIssue,
+    TokenIssued, WriteConsole, cluster_path, locks_path,
 };
 use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_model::plan::JobPlan;
-use gantry_model::query::{Cell, Resource, Table};
+use gantry_model::query::{Cell, Pattern, Resource, Table};
 use gantry_model::units::Millis;
 use gantry_wire::{ActorPath, Envelope, Message, RequestId, SpanId, TraceContext, TraceId};
 use uuid::Uuid;
@@ -308,6 +308,14 @@ impl Client {
     /// When there is no answer.
     pub async fn cluster(&self) -> Result<ClusterInfo, ClientError> {
         self.read(&cluster_path(), &QueryCluster {}).await
+    }
+
+    /// Looks for a pattern in the tags of everything.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn search_tags(&self, pattern: Pattern) -> Result<Vec<FoundTag>, ClientError> {
+        self.read(&cluster_path(), &SearchTags { pattern }).await
     }
 
     /// Asks for whole jobs.

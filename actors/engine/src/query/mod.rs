@@ -13,11 +13,13 @@ mod node;
 mod picture;
 mod sightings;
 mod table;
+mod tags;
 
 pub use filter::{CompareAs, FilterCheck, FilterField};
 pub use picture::{NodePicture, Picture};
 pub use sightings::Sightings;
 pub use table::{Asked, Live, Names, fields, table};
+pub use tags::search_tags;
 
 #[cfg(test)]
 mod tests;

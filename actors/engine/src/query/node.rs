@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::objects::Node;
+use gantry_model::objects::{ClusterSettings, Node};
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::NodeInfo;
 use serde_json::{Value, json};
@@ -80,23 +80,16 @@ fn said(value: u32) -> Cell {
     if value == 0 { Cell::NoData } else { number(value) }
 }
 
-/// What a node has in Ganeti where nobody has set its parameters, and what it has here, where they
-/// cannot be set: none of them changes anything yet.
-fn parameters() -> Value {
-    json!({
-        "cpu_speed": 1,
-        "exclusive_storage": false,
-        "oob_program": "",
-        "ovs": false,
-        "ovs_link": "",
-        "ovs_name": "switch1",
-        "spindle_count": 1,
-        "ssh_port": 22,
-    })
+/// What the cluster has for its nodes, none of which has parameters of its own yet.
+fn parameters(state: &ClusterState) -> Value {
+    match &state.cluster {
+        Some(cluster) => cluster.settings.node_parameters(),
+        None => ClusterSettings::default().node_parameters(),
+    }
 }
 
-fn parameter(name: &str) -> Cell {
-    parameters().get(name).map_or(Cell::Unavailable, |value| Cell::Value(value.clone()))
+fn parameter(state: &ClusterState, name: &str) -> Cell {
+    parameters(state).get(name).map_or(Cell::Unavailable, |value| Cell::Value(value.clone()))
 }
 
 pub(super) const COLUMNS: Columns<Node> =
@@ -135,7 +128,9 @@ const CONFIGURED: &[Column<Node>] = &[
         Cell::Unavailable
     }),
     column!("pip", "PrimaryIP", Text, "Primary IP address", |_, _, n| text(host(&n.address))),
-    column!("sip", "SecondaryIP", Text, "Secondary IP address", |_, _, n| text(host(&n.address))),
+    column!("sip", "SecondaryIP", Text, "Secondary IP address", |_, _, n| {
+        n.secondary_ip.map_or_else(|| text(host(&n.address)), |ip| text(ip.to_string()))
+    }),
     column!("address", "Address", Text, "Where its daemon listens", |_, _, n| {
         text(n.address.clone())
     }),
@@ -265,11 +260,11 @@ macro_rules! ndp {
     ($($name:literal, $title:literal, $kind:ident;)*) => {
         &[
             column!("ndparams", "NodeParameters", Other, "Merged node parameters",
-                |_, _, _| Cell::Value(parameters())),
+                |s, _, _| Cell::Value(parameters(s))),
             column!("custom_ndparams", "CustomNodeParameters", Other, "Custom node parameters",
                 |_, _, _| Cell::Value(json!({}))),
             $(column!(concat!("ndp/", $name), $title, $kind,
-                concat!("The \"", $name, "\" node parameter"), |_, _, _| parameter($name)),)*
+                concat!("The \"", $name, "\" node parameter"), |s, _, _| parameter(s, $name)),)*
         ]
     };
 }

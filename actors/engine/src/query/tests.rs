@@ -6,4 +6,5 @@ mod filters;
 mod pictures;
 mod sightings;
 mod statuses;
+mod tag_search;
 mod view;

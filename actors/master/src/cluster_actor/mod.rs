@@ -28,7 +28,7 @@ use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{
     ArchiveJobs, AutoArchiveJobs, CancelJob, CertificateIssue, CertificateRenew, ChangeJobPriority,
     ClusterKeyFetch, Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable,
-    QueryTrust, Report, SubmitJobs, TokenIssue, WaitJob, job_path,
+    QueryTrust, Report, SearchTags, SubmitJobs, TokenIssue, WaitJob, job_path,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
@@ -185,6 +185,7 @@ impl Actor for ClusterActor {
             .on::<ArchiveJobs>()
             .on::<AutoArchiveJobs>()
             .on::<QueryCluster>()
+            .on::<SearchTags>()
             .on::<QueryActors>()
             .on::<WaitJob>()
             .on::<CancelJob>()

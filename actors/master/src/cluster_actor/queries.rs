@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_engine::query::{Asked, Live, fields, table};
+use gantry_engine::query::{Asked, Live, fields, search_tags, table};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
-    ActorRow, ClusterInfo, Fields, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryLocks,
-    QueryTable, Versions,
+    ActorRow, ClusterInfo, Fields, FoundTag, QueryActors, QueryCluster, QueryFields, QueryJobs,
+    QueryLocks, QueryTable, SearchTags, Versions,
 };
 use gantry_model::node_calls::node_path;
 use gantry_model::query::{Resource, Table};
@@ -76,6 +76,18 @@ impl Handler<QueryFields> for ClusterActor {
         _ctx: &mut Context<Self>,
     ) {
         reply.send(Ok(fields(message.resource, &message.fields)));
+    }
+}
+
+impl Handler<SearchTags> for ClusterActor {
+    fn handle(
+        &mut self,
+        message: SearchTags,
+        reply: Reply<Result<Vec<FoundTag>, Fault>>,
+        _ctx: &mut Context<Self>,
+    ) {
+        let state = self.context.believed_state();
+        reply.send(state.map(|state| search_tags(&state, &message.pattern)));
     }
 }
 

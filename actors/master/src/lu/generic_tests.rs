@@ -235,6 +235,7 @@ fn every_call_that_makes_something_can_be_taken_back() {
                 NodeCall::NodeTrust(_) => continue,
                 NodeCall::DiskRemove(_)
                 | NodeCall::DiskWriteImage(_)
+                | NodeCall::DiskWipe(_)
                 | NodeCall::InstanceStop(_)
                 | NodeCall::InstanceReboot(_)
                 | NodeCall::NodeDelay(_)

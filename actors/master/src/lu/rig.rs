@@ -138,6 +138,8 @@ pub(super) struct Nodes {
     pub(super) left: BTreeSet<NodeUuid>,
     /// Authorities that nodes believe, where they were told.
     pub(super) believed: BTreeMap<NodeUuid, String>,
+    /// Parts of disks that were wiped, by where they begin.
+    pub(super) wiped: BTreeSet<(DiskUuid, MiB)>,
     /// The authority of their certificates, where they were renewed.
     pub(super) certified: BTreeMap<NodeUuid, String>,
 }
@@ -158,6 +160,13 @@ impl Nodes {
             }
             NodeCall::DiskWriteImage(call) => {
                 self.images.insert(call.disk.uuid);
+            }
+            NodeCall::DiskWipe(call) if !self.disks.contains(&call.disk.uuid) => {
+                return fail(format!("disk {} is not there", call.disk.index));
+            }
+            NodeCall::DiskWipe(call) => {
+                self.images.remove(&call.disk.uuid);
+                self.wiped.insert((call.disk.uuid, call.offset));
             }
             NodeCall::InstanceStart(call) => return self.start(&call.spec, call.paused),
             NodeCall::InstanceStop(call) => {

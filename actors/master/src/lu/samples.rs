@@ -42,6 +42,7 @@ pub(super) fn create() -> InstanceCreate {
         nics: Vec::new(),
         no_conflicts_check: false,
         file_storage_dir: None,
+        ignore_ipolicy: false,
     }
 }
 

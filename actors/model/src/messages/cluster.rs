@@ -15,7 +15,7 @@ use crate::names::NodeName;
 use crate::objects::{Cluster, Node, NodeGroup};
 use crate::opcodes::OpRequest;
 use crate::plan::JobPlan;
-use crate::query::{FieldDef, Filter, Resource, Table};
+use crate::query::{FieldDef, Filter, Pattern, Resource, Table};
 use crate::report::ReportEvent;
 use crate::units::{Millis, Timestamp};
 
@@ -303,6 +303,24 @@ pub struct Versions {
     pub vcs: String,
 }
 
+/// Looks for a pattern in the tags of everything (row C23).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchTags {
+    /// Found anywhere in a tag.
+    pub pattern: Pattern,
+}
+
+/// A tag, and whose it is.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct FoundTag {
+    /// Ganeti's path of the object: `/cluster`, `/nodes/node1.example`.
+    pub path: String,
+    /// The tag.
+    pub tag: String,
+}
+
 /// Asks for the live actors of the node that answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueryActors {}
@@ -397,6 +415,7 @@ super::messages! {
     ChangeJobPriority = "cluster.change-job-priority", Operate, Result<PriorityChanged, Fault>;
     JobTouched = "job.touched", Consensus, ();
     QueryCluster = "cluster.query", Read, Result<ClusterInfo, Fault>;
+    SearchTags = "cluster.search-tags", Read, Result<Vec<FoundTag>, Fault>;
     QueryActors = "node.query-actors", Read, Result<Vec<ActorRow>, Fault>;
     TokenIssue = "cluster.token-issue", Operate, Result<TokenIssued, Fault>;
     Join = "cluster.join", Join, Result<Joined, Fault>;

@@ -9,7 +9,7 @@ mod disk;
 mod instance;
 mod node;
 
-pub use disk::{DiskCreate, DiskRemove, DiskWriteImage};
+pub use disk::{DiskCreate, DiskRemove, DiskWipe, DiskWriteImage};
 pub use instance::{InstanceReboot, InstanceStart, InstanceStop};
 pub use node::{NodeDelay, NodeLeave, NodeRenewCertificate, NodeTrust};
 
@@ -104,6 +104,8 @@ node_calls! {
     DiskRemove = "disk.remove", Normal;
     /// Copies an image onto a disk.
     DiskWriteImage = "disk.write-image", Slow;
+    /// Overwrites a part of a disk.
+    DiskWipe = "disk.wipe", Normal, since 6;
     /// Starts a guest.
     InstanceStart = "instance.start", Normal;
     /// Stops a guest.
@@ -131,6 +133,7 @@ impl NodeCall {
             }
             Self::DiskCreate(DiskCreate { disk })
             | Self::DiskRemove(DiskRemove { disk })
+            | Self::DiskWipe(DiskWipe { disk, .. })
             | Self::DiskWriteImage(DiskWriteImage { disk, .. }) => disk.level(),
             _ => LEVEL_FIRST,
         };

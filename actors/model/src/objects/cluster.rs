@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterUuid, NodeUuid, Serial};
 use crate::names::{ClusterName, NodeName};
-use crate::objects::{DiskTemplate, NicParams};
+use crate::objects::{ClusterSettings, DiskTemplate, InstancePolicy, NicParams};
 use crate::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 use crate::units::Timestamp;
 
@@ -50,6 +50,13 @@ pub struct Cluster {
     /// Parameters of interfaces that have none of their own.
     #[serde(default, skip_serializing_if = "NicParams::is_default")]
     pub nicparams: NicParams,
+    /// What else an operator sets.
+    #[serde(default, skip_serializing_if = "ClusterSettings::is_default")]
+    pub settings: ClusterSettings,
+    /// What instances may be like. A cluster from before there were policies has none, and takes
+    /// any instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<InstancePolicy>,
 }
 
 impl Cluster {
@@ -75,6 +82,8 @@ impl Cluster {
             tags: Vec::new(),
             ca_certificate: String::new(),
             nicparams: NicParams::default(),
+            settings: ClusterSettings::default(),
+            policy: None,
         }
     }
 }

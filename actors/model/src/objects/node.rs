@@ -1,5 +1,7 @@
 //! Nodes and node groups.
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,9 @@ pub struct Node {
     pub serial: Serial,
     /// Tags, sorted.
     pub tags: Vec<String>,
+    /// Address to replicate disks over, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secondary_ip: Option<IpAddr>,
 }
 
 impl Node {
@@ -62,6 +67,7 @@ impl Node {
             mtime: at,
             serial: Serial(1),
             tags: Vec::new(),
+            secondary_ip: None,
         }
     }
 }

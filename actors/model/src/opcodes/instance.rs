@@ -73,6 +73,9 @@ pub struct InstanceCreate {
     /// Directory of its disks below that of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_storage_dir: Option<String>,
+    /// Make it also when the instance policy does not allow it.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub ignore_ipolicy: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -87,6 +90,7 @@ impl InstanceCreate {
             || !self.nics.is_empty()
             || self.no_conflicts_check
             || self.file_storage_dir.is_some()
+            || self.ignore_ipolicy
             || self.disk_template.level() > LEVEL_FIRST
             || self.hvparams.as_ref().is_some_and(later_hvparams)
     }

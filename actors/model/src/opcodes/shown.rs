@@ -14,7 +14,7 @@ use super::instance::{
     InstanceShutdown, InstanceStartup, NicRequest,
 };
 use super::test::TestDelay;
-use crate::objects::{DiskMode, DiskTemplate};
+use crate::objects::DiskMode;
 use crate::params::{BackendOverrides, HvOverrides};
 use crate::units::Millis;
 
@@ -101,7 +101,7 @@ impl InstanceCreate {
             "helper_startup_timeout": HELPER_STARTUP,
             "hvparams": hypervisor(self.hvparams.as_ref()),
             "identify_defaults": false,
-            "ignore_ipolicy": false,
+            "ignore_ipolicy": self.ignore_ipolicy,
             "instance_communication": false,
             "instance_name": self.instance_name,
             "ip_check": false,
@@ -119,7 +119,7 @@ impl InstanceCreate {
             "wait_for_sync": true,
         }));
         let os = (!self.os.is_empty()).then(|| json!(self.os));
-        let file_driver = (self.disk_template == DiskTemplate::File).then(|| json!("loop"));
+        let file_driver = self.disk_template.is_files().then(|| json!("loop"));
         let optional = [
             ("file_driver", file_driver),
             ("file_storage_dir", self.file_storage_dir.as_ref().map(|dir| json!(dir))),
@@ -214,6 +214,7 @@ impl TestDelay {
 mod tests {
     use super::*;
     use crate::names::{InstanceName, NodeName};
+    use crate::objects::DiskTemplate;
     use crate::opcodes::{OpRequest, RebootType};
     use crate::params::HypervisorKind;
     use crate::units::MiB;
@@ -294,6 +295,7 @@ mod tests {
             nics: vec![NicRequest { mac: Some("auto".to_owned()), ..NicRequest::default() }],
             no_conflicts_check: false,
             file_storage_dir: None,
+            ignore_ipolicy: false,
         };
         let shown = OpRequest::from(op).input_fields();
         for (name, value) in [

@@ -175,6 +175,7 @@ impl CallActor for InstanceActor {
             NodeCall::DiskCreate(_)
             | NodeCall::DiskRemove(_)
             | NodeCall::DiskWriteImage(_)
+            | NodeCall::DiskWipe(_)
             | NodeCall::NodeDelay(_)
             | NodeCall::NodeLeave(_)
             | NodeCall::NodeTrust(_)

@@ -36,6 +36,7 @@ fn handler(call: &NodeCall) -> &dyn CallHandler {
         NodeCall::DiskCreate(call) => call,
         NodeCall::DiskRemove(call) => call,
         NodeCall::DiskWriteImage(call) => call,
+        NodeCall::DiskWipe(call) => call,
         NodeCall::InstanceStart(call) => call,
         NodeCall::InstanceStop(call) => call,
         NodeCall::InstanceReboot(call) => call,

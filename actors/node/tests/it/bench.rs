@@ -16,7 +16,7 @@ use gantry_model::ids::{DiskUuid, InstanceUuid, JobAttempt, JobId, NodeUuid, Rei
 use gantry_model::messages::{CallNode, Report, ReportAck, cluster_path};
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::node_calls::{
-    CallOutcome, DiskCreate, DiskRemove, DiskWriteImage, InstanceReboot, InstanceStart,
+    CallOutcome, DiskCreate, DiskRemove, DiskWipe, DiskWriteImage, InstanceReboot, InstanceStart,
     InstanceStop, NodeCall, NodeDelay, NodeLeave, NodeRenewCertificate, NodeTrust,
 };
 use gantry_model::objects::{Disk, DiskLocation, DiskMode, DiskTemplate, GuestSpec};
@@ -432,6 +432,7 @@ pub(crate) fn every_call(bench: &Bench) -> Vec<NodeCall> {
         DiskCreate { disk: disk(bench) }.into(),
         DiskRemove { disk: disk(bench) }.into(),
         DiskWriteImage { disk: disk(bench), image: bench.image().display().to_string() }.into(),
+        DiskWipe { disk: disk(bench), offset: MiB(0), size: MiB(1) }.into(),
         start(1).into(),
         stop(1_000).into(),
         reboot().into(),

@@ -8,7 +8,9 @@ use gantry_hv::fake::FakeEffect;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::RunEpoch;
 use gantry_model::messages::{CallNode, InstallReign};
-use gantry_model::node_calls::{CallOutcome, DiskCreate, DiskRemove, NodeCall, node_path};
+use gantry_model::node_calls::{
+    CallOutcome, DiskCreate, DiskRemove, DiskWriteImage, NodeCall, node_path,
+};
 use gantry_model::objects::DiskTemplate;
 use gantry_model::steps::StepResult;
 use gantry_node::{CrashAt, CrashPoints, CrashSpec};
@@ -24,6 +26,14 @@ async fn prepare(bench: &Bench, call: &NodeCall) {
     match call {
         NodeCall::DiskRemove(_) | NodeCall::DiskWriteImage(_) => {
             node.done(&message(0, DiskCreate { disk: disk(bench) })).await;
+        }
+        // With something to wipe.
+        NodeCall::DiskWipe(_) => {
+            node.done(&message(0, DiskCreate { disk: disk(bench) })).await;
+            let image = bench.image().display().to_string();
+            let mut write = message(0, DiskWriteImage { disk: disk(bench), image });
+            write.step.op_idx = 1;
+            node.done(&write).await;
         }
         NodeCall::InstanceStop(_) | NodeCall::InstanceReboot(_) => {
             node.done(&message(0, start(1))).await;
@@ -41,9 +51,10 @@ async fn prepare(bench: &Bench, call: &NodeCall) {
 /// The effect of the call is in the world, once.
 async fn assert_effect(bench: &Bench, call: &NodeCall) {
     match call {
-        NodeCall::DiskCreate(_) | NodeCall::DiskRemove(_) | NodeCall::DiskWriteImage(_) => {
-            assert_disk(bench, call).await;
-        }
+        NodeCall::DiskCreate(_)
+        | NodeCall::DiskRemove(_)
+        | NodeCall::DiskWriteImage(_)
+        | NodeCall::DiskWipe(_) => assert_disk(bench, call).await,
         NodeCall::InstanceStart(_) | NodeCall::InstanceReboot(_) => {
             assert_eq!(bench.running().await, [RunEpoch(1)]);
         }
@@ -137,6 +148,7 @@ crash_tests! {
     disk_create = "disk.create";
     disk_remove = "disk.remove";
     disk_write_image = "disk.write-image";
+    disk_wipe = "disk.wipe";
     instance_start = "instance.start";
     instance_stop = "instance.stop";
     instance_reboot = "instance.reboot";
@@ -179,7 +191,12 @@ fn a_start_that_died_inside_the_hypervisor_is_found_out() {
 
 #[test]
 fn a_disk_call_that_died_inside_the_storage_is_found_out() {
-    let effects = [FakeStoreEffect::Create, FakeStoreEffect::Remove, FakeStoreEffect::WriteImage];
+    let effects = [
+        FakeStoreEffect::Create,
+        FakeStoreEffect::Remove,
+        FakeStoreEffect::WriteImage,
+        FakeStoreEffect::Wipe,
+    ];
     for (call_idx, effect) in effects.into_iter().enumerate() {
         for point in [CrashPoint::BeforeEffect, CrashPoint::AfterEffect] {
             simulate(async move {

@@ -1,13 +1,16 @@
 //! `gantry cluster info` (C19)
 //!
-//! Ganeti's sections and keys in its order. A key of something that Gantry does not have is there
-//! when "none" or "no" is the truth about this cluster, because scripts look for it; it is left out
-//! when Ganeti would print a value that means nothing here (the address of the master, paths of
-//! what there is not, keys of ssh, policies, interface parameters, collectors).
+//! Ganeti's sections and keys in its order, all of them, because scripts look for them. A key of
+//! something that Gantry does not have says "none" or "no", or has the value that it was given.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::ClusterInfo;
-use gantry_model::objects::{Cluster, DiskTemplate};
+use gantry_model::objects::{
+    Cluster, ClusterSettings, DISK_PARAMETERS, DiskTemplate, InstancePolicy, InstanceSpec,
+    NicParams, SpecBounds,
+};
 use gantry_model::params::ParameterSet;
 use gantry_model::query::Resource;
 use jiff::tz::TimeZone;
@@ -85,10 +88,19 @@ fn tree(info: &ClusterInfo, node_parameters: Option<&Value>, zone: &TimeZone) ->
         ("Cluster parameters", cluster_parameters(info)),
     ];
     rows.extend(node_parameters.map(|parameters| ("Default node parameters", parameters)));
+    let default = |rows| Info::map(vec![("default", rows)]);
     rows.extend([
-        ("Default instance parameters", Info::map(vec![("default", Info::map(backend.collect()))])),
-        ("Default disk parameters", disk_parameters()),
+        ("Default instance parameters", default(Info::map(backend.collect()))),
+        ("Default nic parameters", default(interface_parameters(cluster))),
+        ("Default disk parameters", disk_parameters(cluster)),
     ]);
+    rows.extend(
+        cluster
+            .policy
+            .as_ref()
+            .map(|policy| ("Instance policy - limits for instances", instance_policy(policy))),
+    );
+    rows.push(("Data collectors", none()));
     // Ganeti has nothing like it, so it is there only when there is something to do.
     if let Some(held_back) = held_back(&info.level) {
         rows.push(("State level", Info::text(held_back)));
@@ -125,10 +137,11 @@ fn hypervisor_parameters(cluster: &Cluster) -> Info {
 
 fn cluster_parameters(info: &ClusterInfo) -> Info {
     let cluster = &info.cluster;
-    let ip_version = if info.master.address.starts_with('[') { 6 } else { 4 };
+    let set = &cluster.settings;
+    let of_address = if info.master.address.starts_with('[') { 6 } else { 4 };
     let templates: Vec<String> =
         cluster.enabled_disk_templates.iter().map(ToString::to_string).collect();
-    Info::map(vec![
+    let mut rows = vec![
         ("candidate pool size", Info::text(cluster.candidate_pool_size)),
         ("maximal number of jobs running simultaneously", Info::text(cluster.max_running_jobs)),
         (
@@ -136,27 +149,38 @@ fn cluster_parameters(info: &ClusterInfo) -> Info {
             Info::text(cluster.max_tracked_jobs),
         ),
         ("mac prefix", Info::text(&cluster.mac_prefix)),
-        ("use external master IP address setup script", Info::flag(false)),
-        ("lvm volume group", Info::text("None")),
+        ("master netdev", or_none(set.master_netdev.as_ref())),
+        ("master netmask", or_none(set.master_netmask.as_ref())),
+        ("use external master IP address setup script", Info::flag(set.use_external_mip_script)),
+        ("lvm volume group", or_none(set.vg_name.as_ref())),
         ("lvm reserved volumes", Info::text("(none)")),
-        ("drbd usermode helper", Info::text("None")),
+        ("drbd usermode helper", or_none(set.drbd_helper.as_ref())),
         ("file storage path", Info::text(&cluster.file_storage_dir)),
         ("shared file storage path", Info::text(&cluster.shared_file_storage_dir)),
-        ("maintenance of node health", Info::flag(false)),
-        ("uid pool", none()),
-        ("default instance allocator", none()),
-        ("default instance allocator parameters", none()),
-        ("primary ip version", Info::text(ip_version)),
-        ("preallocation wipe disks", Info::flag(false)),
+        ("gluster storage path", Info::text(&set.gluster_storage_dir)),
+        ("maintenance of node health", Info::flag(set.maintain_node_health)),
+        ("uid pool", Info::text(uid_pool(set))),
+        ("default instance allocator", Info::text(&set.default_iallocator)),
+        ("default instance allocator parameters", texts(&set.default_iallocator_params)),
+        ("primary ip version", Info::text(set.primary_ip_version.unwrap_or(of_address))),
+        ("preallocation wipe disks", Info::flag(set.prealloc_wipe_disks)),
+        // OS definitions and storage providers are not looked for anywhere yet.
+        ("OS search path", none()),
+        ("ExtStorage Providers search path", none()),
+    ];
+    rows.extend([
         ("enabled disk templates", Info::text(templates.join(", "))),
-        ("install image", none()),
+        ("install image", Info::text(&set.install_image)),
         ("instance communication network", none()),
-        ("zeroing image", none()),
-        ("compression tools", none()),
-        // A guest that shuts itself down is reported as USER_down and left alone.
-        ("enabled user shutdown", Info::flag(true)),
+        ("zeroing image", Info::text(&set.zeroing_image)),
+        ("compression tools", list_or_none(&set.compression_tools)),
+        ("enabled user shutdown", Info::flag(set.allows_user_shutdown())),
+        // Nodes talk with certificates.
         ("modify ssh setup", Info::flag(false)),
-    ])
+        ("ssh_key_type", Info::text("None")),
+        ("ssh_key_bits", Info::text("None")),
+    ]);
+    Info::map(rows)
 }
 
 /// What this cluster has none of, as Ganeti writes it.
@@ -164,11 +188,68 @@ fn none() -> Info {
     Info::text("")
 }
 
-/// No template has parameters so far.
-fn disk_parameters() -> Info {
-    let mut names = DiskTemplate::ALL.map(DiskTemplate::as_str);
-    names.sort_unstable();
-    Info::map(names.map(|name| (name, none())).to_vec())
+fn or_none(value: Option<&impl ToString>) -> Info {
+    Info::text(value.map_or_else(|| "None".to_owned(), ToString::to_string))
+}
+
+fn list_or_none(words: &[String]) -> Info {
+    if words.is_empty() { none() } else { Info::List(words.iter().map(Info::text).collect()) }
+}
+
+fn texts(values: &BTreeMap<String, String>) -> Info {
+    match values.is_empty() {
+        true => none(),
+        false => Info::map(values.iter().map(|(key, value)| (key, Info::text(value))).collect()),
+    }
+}
+
+fn uid_pool(settings: &ClusterSettings) -> String {
+    let ranges = settings.uid_pool.iter().map(|(lower, higher)| match lower == higher {
+        true => lower.to_string(),
+        false => format!("{lower}-{higher}"),
+    });
+    ranges.collect::<Vec<_>>().join(", ")
+}
+
+fn interface_parameters(cluster: &Cluster) -> Info {
+    let NicParams { mode, link, vlan } = &cluster.nicparams;
+    Info::map(vec![
+        ("link", Info::text(link)),
+        ("mode", Info::text(mode)),
+        ("vlan", Info::text(vlan)),
+    ])
+}
+
+/// Of all templates that Ganeti has, and of our own, which have none.
+fn disk_parameters(cluster: &Cluster) -> Info {
+    let ours = DiskTemplate::ALL.map(DiskTemplate::as_str).into_iter();
+    let names: BTreeSet<&str> = DISK_PARAMETERS.iter().map(|(name, _)| *name).chain(ours).collect();
+    let entries = names.into_iter().map(|name| {
+        let parameters = cluster.settings.disk_parameters(name);
+        let entry = match Info::json(&parameters) {
+            Info::Map(entries) if !entries.is_empty() => Info::Map(entries),
+            Info::Map(_) | Info::Text(_) | Info::List(_) => none(),
+        };
+        (name, entry)
+    });
+    Info::map(entries.collect())
+}
+
+fn instance_policy(policy: &InstancePolicy) -> Info {
+    let spec = |spec: &InstanceSpec| {
+        Info::map(spec.values().map(|(name, value)| (name, Info::text(value))).to_vec())
+    };
+    let bounds = policy.bounds.iter().enumerate().map(|(idx, SpecBounds { min, max })| {
+        Info::map(vec![(format!("min/{idx}"), spec(min)), (format!("max/{idx}"), spec(max))])
+    });
+    let templates: Vec<&str> = policy.disk_templates.iter().map(|t| t.as_str()).collect();
+    Info::map(vec![
+        ("bounds specs", Info::List(bounds.collect())),
+        ("std", spec(&policy.std)),
+        ("allowed disk templates", Info::text(templates.join(", "))),
+        ("vcpu-ratio", Info::text(policy.vcpu_ratio)),
+        ("spindle-ratio", Info::text(policy.spindle_ratio)),
+    ])
 }
 
 #[cfg(test)]

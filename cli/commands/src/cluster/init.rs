@@ -1,5 +1,8 @@
 //! `gantry cluster init` (C6)
 
+mod policy;
+mod settings;
+
 use std::path::PathBuf;
 
 use gantry_model::names::{ClusterName, NodeName};
@@ -7,6 +10,8 @@ use gantry_model::objects::{DiskTemplate, NicParams};
 use gantry_model::params::{BackendParams, HvParams, HypervisorDefaults, HypervisorKind};
 use serde_json::json;
 
+use self::policy::PolicyArgs;
+use self::settings::SettingsArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::machine::InitArgs;
@@ -71,6 +76,10 @@ pub(crate) struct Args {
     /// Set defaults of backend parameters, such as maxmem=1G,vcpus=2
     #[arg(short = 'B', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
     backend_parameters: Option<KeyValuesArgument>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// A list in a type of its own: clap would take a `Vec` for an option given several times.
@@ -129,7 +138,13 @@ fn mac_prefix_argument(text: &str) -> Result<String, ParseError> {
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     let state_dir = ctx.state_dir();
+    for note in args.settings.notes(&args.enabled_disk_templates) {
+        ctx.warn(note)?;
+    }
     let init = InitArgs {
+        settings: args.settings.settings()?,
+        policy: args.policy.policy(&args.enabled_disk_templates)?,
+        secondary_ip: args.settings.secondary_ip()?,
         state_dir: state_dir.clone(),
         enabled_hypervisors: hypervisors(&args.enabled_hypervisors)?,
         nicparams: nic_parameters(args.nic_parameters.as_ref())?,

@@ -7,6 +7,7 @@ pub(crate) mod init;
 mod issue_certificate;
 mod master_ping;
 mod renew_crypto;
+mod search_tags;
 mod tags;
 mod version;
 
@@ -30,6 +31,7 @@ pub(crate) enum ClusterCommand {
     AddTags(tags::AddArgs),
     RemoveTags(tags::RemoveArgs),
     ListTags(tags::ListArgs),
+    SearchTags(search_tags::Args),
 }
 
 impl ClusterCommand {
@@ -46,6 +48,7 @@ impl ClusterCommand {
             Self::AddTags(args) => tags::add(ctx, args).await,
             Self::RemoveTags(args) => tags::remove(ctx, args).await,
             Self::ListTags(args) => tags::list(ctx, args).await,
+            Self::SearchTags(args) => search_tags::run(ctx, args).await,
         }
     }
 }

@@ -95,7 +95,7 @@ pub(crate) struct Args {
     /// Accepted: variants of an OS are not looked at
     #[arg(long)]
     force_variant: bool,
-    /// Accepted: there is no instance policy yet that it could violate
+    /// Make it also when the instance policy does not allow it
     #[arg(long)]
     ignore_ipolicy: bool,
     #[command(flatten)]
@@ -208,6 +208,7 @@ fn create(
         nics: collect_nics(args.no_nics, &args.net)?,
         no_conflicts_check: args.no_conflicts_check,
         file_storage_dir: args.file_storage_dir,
+        ignore_ipolicy: args.ignore_ipolicy,
         instance_name: args.instance_name,
         primary_node: args.node,
         disk_template,

@@ -15,9 +15,9 @@ use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
 use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
-    ConsoleChunk, Fields, JobChange, NewJob, PlanJob, PriorityChanged, QueryActors, QueryCluster,
-    QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable, ReadConsole, StallRow, SubmitJobs,
-    TokenIssue, TokenIssued, WaitJob, WriteConsole,
+    ConsoleChunk, Fields, FoundTag, JobChange, NewJob, PlanJob, PriorityChanged, QueryActors,
+    QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable, ReadConsole,
+    SearchTags, StallRow, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
@@ -50,6 +50,13 @@ struct State {
 
 fn name(text: &str) -> InstanceName {
     InstanceName::new(text).expect("valid")
+}
+
+fn search(asked: &SearchTags) -> Result<Bytes, AskError> {
+    let all = [("/cluster", "env:test"), ("/instances/web1", "owner:user2")];
+    let found = all.into_iter().filter(|(_, tag)| asked.pattern.is_in(tag));
+    let found = found.map(|(path, tag)| FoundTag { path: path.into(), tag: tag.into() });
+    reply::<SearchTags>(&Ok(found.collect()))
 }
 
 /// Encodes the reply of `M`.
@@ -240,6 +247,7 @@ impl FakeCluster {
             }
             QueryTable::WIRE_NAME => state.table(&decode(body).expect("decodes")),
             QueryCluster::WIRE_NAME => reply::<QueryCluster>(&Ok(cluster())),
+            SearchTags::WIRE_NAME => search(&decode(body).expect("decodes")),
             QueryActors::WIRE_NAME => reply::<QueryActors>(&Ok(actors(path))),
             QueryFlight::WIRE_NAME => flight(&decode(body).expect("decodes")),
             QueryLinks::WIRE_NAME => reply::<QueryLinks>(&Ok(links())),

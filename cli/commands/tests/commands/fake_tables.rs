@@ -6,7 +6,9 @@ use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision};
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{ClusterInfo, QueryTable, Versions};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
-use gantry_model::objects::{Cluster, DiskTemplate, Node, NodeGroup};
+use gantry_model::objects::{
+    Cluster, ClusterSettings, DiskTemplate, InstancePolicy, Node, NodeGroup,
+};
 use gantry_model::params::HypervisorKind;
 use gantry_model::query::{Cell, FieldDef, FieldKind, Table};
 use gantry_model::units::Timestamp;
@@ -348,6 +350,14 @@ pub(crate) fn cluster() -> ClusterInfo {
             file_storage_dir: "/srv/gantry/disks".to_owned(),
             shared_file_storage_dir: "/srv/gantry/shared".to_owned(),
             ca_certificate: "PEM".to_owned(),
+            settings: ClusterSettings {
+                uid_pool: vec![(1000, 1005), (2000, 2000)],
+                compression_tools: vec!["gzip".to_owned(), "lzop".to_owned()],
+                user_shutdown: Some(true),
+                gluster_storage_dir: "/var/run/gantry/gluster".to_owned(),
+                ..ClusterSettings::default()
+            },
+            policy: Some(InstancePolicy::new(vec![DiskTemplate::File, DiskTemplate::Diskless])),
             ..Cluster::new(
                 ClusterUuid(Uuid::from_u128(0xc1)),
                 ClusterName::new("cluster.example").expect("valid"),

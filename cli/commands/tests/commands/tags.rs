@@ -19,6 +19,21 @@ async fn listed() {
     Session::new().check("tags-list", &lines).await;
 }
 
+// covers: C23
+#[tokio::test(start_paused = true)]
+async fn searched() {
+    let lines = [
+        "gnt-cluster search-tags :",
+        "gnt-cluster search-tags ^owner:",
+        "gnt-cluster search-tags --json owner",
+        "gnt-cluster search-tags nothing",
+        "gnt-cluster search-tags '('",
+        "gnt-cluster search-tags",
+        "gnt-cluster search-tags a b",
+    ];
+    Session::new().check("tags-search", &lines).await;
+}
+
 // covers: C21 C22 C83 C84 C122 C123 S199 S201 C213
 #[tokio::test(start_paused = true)]
 async fn added_and_removed() {

@@ -119,6 +119,12 @@ impl Stage {
             "file,diskless,fake",
             "--file-storage-dir",
             &disks,
+            // Its guests are smaller than Ganeti's policy wants them.
+            "--ipolicy-bounds-specs",
+            "min:cpu-count=1,disk-count=0,disk-size=0,memory-size=4,nic-count=0,spindle-use=0/\
+             max:cpu-count=8,disk-count=16,disk-size=1T,memory-size=32G,nic-count=8,spindle-use=12",
+            "--user-shutdown",
+            "yes",
             "demo.cluster",
         ];
         self.run(&init, say).await?;

@@ -53,12 +53,18 @@ fn runs_elsewhere(state: &ClusterState, live: Live<'_>, instance: &Instance) -> 
     others.any(|place| online(place) && runs(place))
 }
 
+/// Whether a guest may end by itself in this cluster (X51).
+fn may_end(state: &ClusterState) -> bool {
+    state.cluster.as_ref().is_none_or(|cluster| cluster.settings.allows_user_shutdown())
+}
+
 /// Whether the last that was seen of its present start is that its user shut it down: nothing is
 /// left of such a guest once its node's daemon has restarted.
 fn was_shut_down_inside(state: &ClusterState, instance: &Instance) -> bool {
-    state.transitions.get(&instance.uuid).is_some_and(|last| {
-        last.state == Some(GuestState::Shutdown) && last.epoch == instance.run_epoch
-    })
+    may_end(state)
+        && state.transitions.get(&instance.uuid).is_some_and(|last| {
+            last.state == Some(GuestState::Shutdown) && last.epoch == instance.run_epoch
+        })
 }
 
 /// Ganeti's words for the state of an instance; it has none for one that cannot be found out.
@@ -71,7 +77,8 @@ fn status(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
         Err(_) => "ERROR_nodedown",
         Ok(_) if runs_elsewhere(state, live, instance) => "ERROR_wrongnode",
         Ok(Some(report)) if report.state == GuestState::Shutdown => match instance.admin_state {
-            AdminState::Up => "USER_down",
+            AdminState::Up if may_end(state) => "USER_down",
+            AdminState::Up => "ERROR_down",
             AdminState::Down => "ADMIN_down",
             AdminState::Offline => "ADMIN_offline",
         },

@@ -52,6 +52,20 @@ fn wanted_and_actual_state_make_the_word() {
 
 // covers: X51
 #[test]
+fn a_guest_that_ended_by_itself_has_failed_where_guests_may_not_do_that() {
+    let mut view = view(AdminState::Up);
+    view.reports(node_id(2), vec![guest(1, GuestState::Shutdown)]);
+    for (allowed, word) in
+        [(None, "USER_down"), (Some(true), "USER_down"), (Some(false), "ERROR_down")]
+    {
+        let cluster = view.log.state.cluster.as_mut().expect("there is one");
+        std::sync::Arc::make_mut(cluster).settings.user_shutdown = allowed;
+        assert_eq!(view.status(instance_id(1)), word, "{allowed:?}");
+    }
+}
+
+// covers: X51
+#[test]
 fn a_node_that_has_said_nothing_or_went_away_is_down() {
     for admin_state in STATES {
         let mut view = view(admin_state);

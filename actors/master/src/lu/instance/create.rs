@@ -1,6 +1,8 @@
 //! OP_INSTANCE_CREATE (rows O31, C60, I1).
 
 mod nics;
+mod policy;
+mod wipe;
 
 use gantry_engine::jobs::LockStage;
 use gantry_engine::state::{ClusterState, not_known};
@@ -22,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::nics::{check_arguments, network_port, new_nics};
+use self::policy::check_policy;
+use self::wipe::wipe_disks;
 use crate::lu::guest;
 use crate::lu::{LogicalUnit, need, one_stage};
 
@@ -55,6 +59,9 @@ pub struct Plan {
     /// Plans of an older program do not have it; that one did as it was asked.
     #[serde(default = "as_asked")]
     may_start: bool,
+    /// Whether its disks are wiped.
+    #[serde(default)]
+    wipes: bool,
 }
 
 fn as_asked() -> bool {
@@ -133,9 +140,13 @@ impl LogicalUnit for InstanceCreate {
             Instance { nics, network_port, ..new_instance(self, cluster, node, hvparams, facts) };
         let spec = guest::spec(cluster, &instance, RunEpoch(1));
         guest::check_parameters(cluster, &instance)?;
+        if !self.ignore_ipolicy {
+            check_policy(state, cluster, node, &instance)?;
+        }
         let may_start = !self.no_install;
         check_resources(node, &spec, self.start && may_start, facts)?;
-        Ok(Plan { instance, node: node.as_ref().clone(), spec, image, may_start })
+        let wipes = cluster.settings.prealloc_wipe_disks;
+        Ok(Plan { instance, node: node.as_ref().clone(), spec, image, may_start, wipes })
     }
 
     fn steps(&self, plan: &Plan) -> Vec<Step> {
@@ -145,6 +156,9 @@ impl LogicalUnit for InstanceCreate {
         match steps.first_mut() {
             Some(first) => first.says = Some(beginning(self, plan)),
             None => adds.says = adds.says.map(|says| format!("{}\n{says}", beginning(self, plan))),
+        }
+        if plan.wipes {
+            steps.extend(wipe_disks(&plan.instance, &plan.node));
         }
         if let (Some(image), Some(disk)) = (&plan.image, plan.instance.disks.first()) {
             steps.push(write_image(&plan.instance, &plan.node, disk, image));

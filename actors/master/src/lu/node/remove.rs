@@ -32,23 +32,19 @@ impl LogicalUnit for NodeRemove {
         let Some(node) = state.node_by_name(name) else {
             return Err(not_known("Node", name.as_str()));
         };
+        let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
         if state.master == Some(node.uuid) {
-            let text = format!("node {name} is the master, fail over to another node first");
-            return Err(Fault::new(FaultCode::WrongState, text));
+            let text = "Node is the master node, failover to another node is required";
+            return refuse(text.into());
         }
-        let instances: Vec<&str> = state
-            .instances
-            .values()
-            .filter(|instance| instance.primary == node.uuid)
-            .map(|instance| instance.name.as_str())
-            .collect();
-        if !instances.is_empty() {
+        // As Ganeti names the first of them.
+        let mut instances = state.instances.values().filter(|i| i.primary == node.uuid);
+        if let Some(instance) = instances.next() {
             let text = format!(
-                "node {name} still runs {} instances, move or remove them first: {}",
-                instances.len(),
-                instances.join(", ")
+                "Instance {} is still running on the node, please remove first",
+                instance.name
             );
-            return Err(Fault::new(FaultCode::WrongState, text));
+            return refuse(text);
         }
         Ok(Plan { node: node.uuid })
     }

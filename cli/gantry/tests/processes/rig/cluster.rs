@@ -117,6 +117,13 @@ impl Cluster {
             "file,sharedfile,diskless,fake",
             "--file-storage-dir",
             path(&disks),
+            // Small guests with small disks and no interfaces.
+            "--ipolicy-bounds-specs",
+            "min:cpu-count=1,disk-count=0,disk-size=0,memory-size=4,nic-count=0,spindle-use=0/\
+             max:cpu-count=8,disk-count=16,disk-size=1T,memory-size=32G,nic-count=8,spindle-use=12",
+            // A guest that ends by itself is not a failed one.
+            "--user-shutdown",
+            "yes",
             "--shared-file-storage-dir",
             path(&shared),
             "cluster.t",

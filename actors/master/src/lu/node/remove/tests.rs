@@ -18,16 +18,12 @@ fn the_master_or_a_node_in_use_or_unknown_is_refused() {
         Rig::new().refusal(remove_node(8)),
         (FaultCode::UnknownEntity, "Node 'node8' not known".into())
     );
-    assert_eq!(
-        Rig::new().refusal(remove_node(1)),
-        (FaultCode::WrongState, "node node1 is the master, fail over to another node first".into())
-    );
+    let master = "Node is the master node, failover to another node is required";
+    assert_eq!(Rig::new().refusal(remove_node(1)), (FaultCode::WrongInput, master.into()));
+    let in_use = "Instance web1 is still running on the node, please remove first";
     assert_eq!(
         Rig::with_instance().refusal(remove_node(2)),
-        (
-            FaultCode::WrongState,
-            "node node2 still runs 1 instances, move or remove them first: web1".into()
-        )
+        (FaultCode::WrongInput, in_use.into())
     );
 }
 
