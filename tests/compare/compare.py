@@ -49,6 +49,9 @@ NORMAL = [
     (r"\b(198|127)\.51\.100\.", "NET."),
     (r"\b[Jj]ob (ID )?\d+", "job JOB"),
     (r"\bwith id \d+", "with id JOB"),
+    # As wide as the number of a job makes them.
+    (r"(?m)^ *ID (?=Status\b)", "ID "),
+    (r"(?m)^-{20,}$", "--------------------"),
 ]
 
 
@@ -214,6 +217,13 @@ def run_on(side, argv):
     return result
 
 
+def archive_jobs(side):
+    """What was done before is not compared. Of "all" jobs Ganeti archives none, so they are named."""
+    ids = side.run(["gnt-job", "list", "--no-headers", "-o", "id"])[1].split()
+    if ids:
+        side.run(["gnt-job", "archive", *ids])
+
+
 def compare(sides, steps, rules, verbose):
     """Runs everything; gives the number of commands and of lines without a reason."""
     unexplained, commands, differing = 0, 0, 0
@@ -285,6 +295,8 @@ def main():
     own = Gantry(args.gantry, cluster, nodes)
     sides = [real, Side("gantry", own.run)]
     try:
+        for side in sides:
+            archive_jobs(side)
         if args.times:
             medians(sides, steps, args.times)
             return 0
