@@ -28,7 +28,7 @@ use crate::harness::read;
 
 /// An instance policy that takes what is measured.
 const BOUNDS: &str = "\
-    min:cpu-count=1,disk-count=0,disk-size=0,memory-size=4,nic-count=0,spindle-use=0/\
+    min:cpu-count=1,disk-count=0,disk-size=0,memory-size=1,nic-count=0,spindle-use=0/\
     max:cpu-count=8,disk-count=16,disk-size=1T,memory-size=32G,nic-count=8,spindle-use=12";
 
 const NODE: &str = "node1.bench";
