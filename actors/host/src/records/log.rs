@@ -34,6 +34,11 @@ const REWRITE_BYTES_MIN: u64 = 1024 * 1024;
 /// process that comes to it read more.
 const WASTE_FACTOR: u64 = 4;
 
+/// By which part of itself a file has to grow before it is looked at again for waste. Every look
+/// goes through all records, and every access to them would wait for it. Lower makes accesses to a
+/// large world slow, higher lets the file grow by that much more.
+const GROWTH_PART: u64 = 4;
+
 /// One changed record; without bytes it is gone.
 #[derive(Debug)]
 pub(super) struct Change {
@@ -48,6 +53,8 @@ pub(super) struct LogFile {
     inode: u64,
     /// Everything before this is in memory.
     read_bytes: u64,
+    /// The size from which on it is looked for waste.
+    weigh_at_bytes: u64,
 }
 
 impl LogFile {
@@ -80,7 +87,7 @@ impl LogFile {
 
     fn of(file: File) -> io::Result<Self> {
         let inode = file.metadata()?.ino();
-        Ok(Self { file, inode, read_bytes: 0 })
+        Ok(Self { file, inode, read_bytes: 0, weigh_at_bytes: REWRITE_BYTES_MIN })
     }
 
     /// Makes the file anew with only what there is.
@@ -152,11 +159,12 @@ impl LogFile {
         Ok(())
     }
 
-    /// Whether most of the file is what nobody needs.
-    pub(super) fn is_wasteful(&self, records: &BTreeMap<String, Vec<u8>>) -> bool {
-        if self.read_bytes < REWRITE_BYTES_MIN {
+    /// Whether most of the file is what nobody needs, as far as it was looked for since it grew.
+    pub(super) fn is_wasteful(&mut self, records: &BTreeMap<String, Vec<u8>>) -> bool {
+        if self.read_bytes < self.weigh_at_bytes {
             return false;
         }
+        self.weigh_at_bytes = self.read_bytes + self.read_bytes / GROWTH_PART;
         let live: usize = records.iter().map(|(name, bytes)| name.len() + bytes.len()).sum();
         self.read_bytes > WASTE_FACTOR * live as u64
     }
@@ -222,4 +230,25 @@ fn read_old_form(directory: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
         }
     }
     Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_weighed_only_when_it_has_grown() {
+        let file = tempfile::tempfile().expect("a file");
+        let mut log = LogFile::of(file).expect("it has an inode");
+        log.read_bytes = REWRITE_BYTES_MIN - 1;
+        let nothing = BTreeMap::new();
+        assert!(!log.is_wasteful(&nothing), "it is small");
+        log.read_bytes = REWRITE_BYTES_MIN;
+        let all = BTreeMap::from([("a".to_owned(), vec![0; REWRITE_BYTES_MIN as usize])]);
+        assert!(!log.is_wasteful(&all), "all of it is needed");
+        log.read_bytes += REWRITE_BYTES_MIN / GROWTH_PART - 1;
+        assert!(!log.is_wasteful(&nothing), "it has not grown enough to be looked at");
+        log.read_bytes += 1;
+        assert!(log.is_wasteful(&nothing));
+    }
 }
