@@ -3,50 +3,27 @@
 //! covers: H1 H6 H32 H130 H132 H136 H138 H150 H157 H167 H170
 
 mod kvm_bench;
+mod kvm_guest;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gantry_host::{Command, CommandRunner, ProcessIdentity, RealRunner, find_by_arguments};
 use gantry_hv::conformance::Bench;
-use gantry_hv::guest::TINY_GUEST_UP;
 use gantry_hv::kvm::{Accelerator, AcceleratorChoice, KvmConfig, KvmHypervisor};
 use gantry_hv::{GuestChange, GuestIntent, HvError, Hypervisor, StoppedBy};
 use gantry_model::errors::FaultCode;
 use gantry_model::ids::InstanceUuid;
 use gantry_model::node_calls::{InstanceStart, Recovery};
-use gantry_model::objects::{GuestSpec, Nic, NicOverrides};
+use gantry_model::objects::{Nic, NicOverrides};
 use gantry_model::params::KvmParams;
 use gantry_model::report::GuestState;
 use kvm_bench::KvmBench;
-use tokio::io::AsyncReadExt;
+use kvm_guest::{PATIENCE, boot, with};
 use uuid::Uuid;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn with(spec: GuestSpec, change: impl FnOnce(&mut KvmParams)) -> GuestSpec {
-    let mut params = KvmParams::default();
-    change(&mut params);
-    GuestSpec { hvparams: params.into(), ..spec }
-}
 
 fn run_dir(bench: &KvmBench, instance: InstanceUuid) -> PathBuf {
     bench.base().join("run/kvm").join(instance.to_string())
-}
-
-/// Starts it and waits until it says that it is up.
-async fn boot(bench: &KvmBench, spec: &GuestSpec, disks: &[gantry_hv::DiskSource]) {
-    let hv = bench.hypervisor();
-    hv.start(spec, disks, false).await.expect("starts");
-    let mut console = hv.console(spec.instance).await.expect("has a console");
-    let mut said = String::new();
-    let up = async {
-        while !said.contains(TINY_GUEST_UP) {
-            said.push(char::from(console.read_u8().await.expect("goes on")));
-        }
-    };
-    tokio::time::timeout(PATIENCE, up).await.expect("boots");
 }
 
 #[tokio::test]

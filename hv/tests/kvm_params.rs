@@ -3,45 +3,22 @@
 //! covers: H9 H13 H14 H27 H28 H33 H35 H41 H43 H44 H53 H54 H56 H59 H60 H61 H62 H153 H154
 
 mod kvm_bench;
+mod kvm_guest;
 
 use std::path::Path;
-use std::time::Duration;
 
 use gantry_hv::conformance::Bench;
-use gantry_hv::guest::TINY_GUEST_UP;
-use gantry_model::objects::GuestSpec;
 use gantry_model::params::KvmParams;
 use kvm_bench::KvmBench;
+use kvm_guest::{boot, with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a case changes.
 type Change = Box<dyn Fn(&mut KvmParams)>;
 
 /// The same of one that remembers nothing.
 type PlainChange = fn(&mut KvmParams);
-
-fn with(spec: GuestSpec, change: impl FnOnce(&mut KvmParams)) -> GuestSpec {
-    let mut params = KvmParams::default();
-    change(&mut params);
-    GuestSpec { hvparams: params.into(), ..spec }
-}
-
-/// Starts it and waits until it says that it is up.
-async fn boot(bench: &KvmBench, spec: &GuestSpec, disks: &[gantry_hv::DiskSource]) {
-    let hv = bench.hypervisor();
-    hv.start(spec, disks, false).await.expect("starts");
-    let mut console = hv.console(spec.instance).await.expect("has a console");
-    let mut said = String::new();
-    let up = async {
-        while !said.contains(TINY_GUEST_UP) {
-            said.push(char::from(console.read_u8().await.expect("goes on")));
-        }
-    };
-    tokio::time::timeout(PATIENCE, up).await.expect("boots");
-}
 
 #[tokio::test]
 async fn all_kinds_of_devices_boot() {

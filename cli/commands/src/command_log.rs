@@ -9,10 +9,9 @@
 
 use std::ffi::OsString;
 
-use jiff::Timestamp as Instant;
-
 use crate::context::Context;
 use crate::exit_code::ExitCode;
+use crate::output::time::format_command_time;
 
 /// Longest command line that is kept whole. Lower cuts what people type; higher lets one command
 /// with a thousand names push the others out of the file.
@@ -55,10 +54,7 @@ impl CommandLog {
 
 /// Whether there is a cluster whose log has it now.
 fn write(ctx: &Context<'_>, level: &str, text: &str) -> bool {
-    let now =
-        i64::try_from((ctx.io.now)().0).ok().and_then(|us| Instant::from_microsecond(us).ok());
-    let time = now.unwrap_or_default().to_zoned(ctx.io.time_zone.clone());
-    let time = time.strftime("%Y-%m-%d %H:%M:%S,%3f");
+    let time = format_command_time((ctx.io.now)(), &ctx.io.time_zone);
     let line = format!("{time}: {} pid={} {level} {text}\n", ctx.command_name(), ctx.io.pid);
     match ctx.machine.log_command(&ctx.state_dir(), &line) {
         Ok(written) => written,

@@ -22,6 +22,12 @@ pub fn format_log_time(at: Timestamp, zone: &TimeZone) -> String {
     format(at, zone, "%a %b %e %H:%M:%S %Y")
 }
 
+/// `2026-11-22 06:07:54,773`, as before each line of the log of commands (C223).
+#[must_use]
+pub fn format_command_time(at: Timestamp, zone: &TimeZone) -> String {
+    format(at, zone, "%Y-%m-%d %H:%M:%S,%3f")
+}
+
 fn format(at: Timestamp, zone: &TimeZone, pattern: &str) -> String {
     match zoned(at, zone) {
         Some(zoned) => zoned.strftime(pattern).to_string(),
