@@ -20,6 +20,7 @@ use crate::program::Program;
 use crate::top::{
     complete, completion, daemon, demo, doctor, install_links, install_man, install_units, join,
 };
+use crate::usage_list::usage_list;
 
 /// The names of links that make this program behave as a Ganeti command.
 pub const LINKS: [Program; 5] =
@@ -151,7 +152,11 @@ pub(crate) struct Invocation {
 pub(crate) enum NoCommand {
     Help(String),
     Version(String),
-    NoSubcommand(String),
+    /// What is wrong, and which there are.
+    NoSubcommand {
+        wrong: String,
+        list: String,
+    },
     Usage(String),
     Arguments(String),
 }
@@ -289,7 +294,17 @@ fn no_command(program: Program, args: &[OsString], error: &clap::Error, io: &Io)
         ErrorKind::DisplayVersion => NoCommand::Version(program.version_line()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         | ErrorKind::MissingSubcommand
-        | ErrorKind::InvalidSubcommand => NoCommand::NoSubcommand(text(io.stderr_is_coloured())),
+        | ErrorKind::InvalidSubcommand => {
+            let (wrong, is_unknown) =
+                (text(io.stderr_is_coloured()), error.kind() == ErrorKind::InvalidSubcommand);
+            match program {
+                Program::Gantry => NoCommand::NoSubcommand { wrong, list: String::new() },
+                _ => NoCommand::NoSubcommand {
+                    wrong: if is_unknown { wrong } else { String::new() },
+                    list: usage_list(&command_of(program)),
+                },
+            }
+        }
         ErrorKind::InvalidUtf8 => {
             NoCommand::Usage(name_no_text(&text(io.stderr_is_coloured()), args))
         }

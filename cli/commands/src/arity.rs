@@ -1,8 +1,10 @@
-//! Arguments that are no options: too few, too many, or one that cannot be read.
+//! What the command would notice in Ganeti, and not its option parser: too few or too many
+//! arguments, one that cannot be read, and what lists of keys say.
 //!
-//! Ganeti's option parser sees options only, and ends with 2 where it does not like one. Arguments
-//! are counted and read by the command itself, which then ends with 1 (C200). This makes the same
-//! difference where one parser does both. Used by [`crate::app`] and nothing else.
+//! Ganeti's option parser looks at the form of options only, and ends with 2 where it does not like
+//! one. Arguments are counted and read by the command itself, and so is what stands in lists such as
+//! `0:size=1G`; it then ends with 1 (C200). This makes the same difference where one parser does
+//! both. Used by [`crate::app`] and nothing else.
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -11,7 +13,8 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{ArgAction, Command};
 use gantry_model::errors::{Fault, FaultCode};
 
-use crate::error_text::fault_text;
+use crate::error_text::{fault_text, wrong_input, wrong_name};
+use crate::parse::{NoticedBy, ParseError};
 
 /// What is wrong with the arguments, in Ganeti's words and with the usage; nothing if it is an
 /// option that is wrong.
@@ -32,7 +35,10 @@ pub(crate) fn wrong_arguments(
             is_argument(unknown).then(|| miscounted(command, args, error))
         }
         ErrorKind::ValueValidation => {
-            let arg = text(error, ContextKind::InvalidArg).filter(|arg| is_argument(arg))?;
+            let arg = text(error, ContextKind::InvalidArg)?;
+            if !is_argument(arg) {
+                return noticed_by_command(arg, error);
+            }
             // What begins like an option is one that nobody knows.
             let value =
                 text(error, ContextKind::InvalidValue).filter(|value| is_argument(value))?;
@@ -42,6 +48,18 @@ pub(crate) fn wrong_arguments(
         }
         _ => None,
     }
+}
+
+/// What Ganeti's option parser passes on and the command refuses: what lists of keys say.
+fn noticed_by_command(option: &str, error: &Error) -> Option<String> {
+    let why = error.source()?.downcast_ref::<ParseError>()?;
+    let option = option.split(' ').next().unwrap_or(option);
+    let text = match why.noticed_by {
+        NoticedBy::OptionParser => return None,
+        NoticedBy::Keys => wrong_name(&format!("{why} in option {option}")),
+        NoticedBy::Command => wrong_input(&format!("option {option}: {why}")),
+    };
+    Some(format!("{text}\n"))
 }
 
 fn is_argument(shown: &str) -> bool {

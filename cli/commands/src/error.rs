@@ -333,7 +333,17 @@ impl From<ParamsError> for CommandError {
 
 impl From<DisksError> for CommandError {
     fn from(error: DisksError) -> Self {
-        Self::new(CommandErrorKind::Failed, Failure::Disks(error))
+        let hint = match error {
+            DisksError::BothForms => Some("-s SIZE is short for --disk 0:size=SIZE".to_owned()),
+            DisksError::Diskless => Some("leave --disk and -s out, or name another -t".to_owned()),
+            DisksError::None(template) => Some(format!(
+                "disk template {template} needs at least one disk: give -s SIZE or --disk \
+                 0:size=SIZE"
+            )),
+            DisksError::Twice(_) | DisksError::Gap(_) => None,
+        };
+        let error = Self::new(CommandErrorKind::Failed, Failure::Disks(error));
+        hint.into_iter().fold(error, Self::hint)
     }
 }
 

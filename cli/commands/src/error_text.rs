@@ -82,17 +82,23 @@ pub(crate) fn fault_text(fault: &Fault) -> String {
     let details = fault_details(fault);
     match fault.code {
         FaultCode::ResolverError => format!("Failure: can't resolve hostname: {details}"),
-        FaultCode::QueueDrained => format!("Failure: the job queue is marked for drain: {details}"),
-        FaultCode::QueueFull => format!("Failure: the job queue is full: {details}"),
+        FaultCode::QueueDrained => format!(
+            "Failure: the job queue is marked for drain and doesn't accept new requests: {details}"
+        ),
+        // Ganeti goes on with `until old jobs are archived`: here those that have ended do not
+        // count.
+        FaultCode::QueueFull => format!(
+            "Failure: the job queue is full and doesn't accept new job submissions: {details}"
+        ),
         FaultCode::Canceled => format!("Failure: canceled: {details}"),
         FaultCode::Forbidden => format!("Failure: no permission: {details}"),
         FaultCode::NotMaster => format!("This is not the master node: {details}"),
         FaultCode::NotDelivered | FaultCode::NotStarted => {
             format!("Failure: nothing was done: {details}")
         }
-        FaultCode::DeadlineExceeded => format!("Timeout while talking to the master: {details}"),
+        FaultCode::DeadlineExceeded => timeout(false, &details),
         FaultCode::WrongInput if fault.message.starts_with(UNKNOWN_FILTER_FIELD) => {
-            format!("Failure: unknown/wrong parameter name '{details}'")
+            wrong_name(&details)
         }
         FaultCode::InsufficientResources
         | FaultCode::TempInsufficientResources
@@ -135,7 +141,20 @@ fn prerequisites(code: FaultCode, details: &str) -> String {
     )
 }
 
-fn wrong_input(details: &str) -> String {
+/// The class of wrong names of parameters: what stands in quotes is a name, or a sentence.
+pub(crate) fn wrong_name(sentence: &str) -> String {
+    format!("Failure: unknown/wrong parameter name '{sentence}'")
+}
+
+fn timeout(submitted: bool, details: &str) -> String {
+    let jobs = " Jobs might have been submitted and will continue to run even if the call timed \
+                out. Useful commands in this situation are \"gnt-job list\", \"gnt-job cancel\" \
+                and \"gnt-job watch\".";
+    let jobs = if submitted { jobs } else { "" };
+    format!("Timeout while talking to the master daemon.{jobs} Error:\n{details}")
+}
+
+pub(crate) fn wrong_input(details: &str) -> String {
     prerequisites(FaultCode::WrongInput, details)
 }
 
@@ -170,12 +189,14 @@ fn wanted_text(error: &WantedError) -> String {
 
 fn params_text(error: &ParamsError) -> String {
     match error {
-        ParamsError::Param(ParamError::Unknown { name, known }) => {
-            format!("Failure: unknown/wrong parameter name '{name}', known are: {known}")
+        ParamsError::Param(unknown @ ParamError::Unknown { .. }) => {
+            format!("Parameter Error: {unknown}")
         }
         ParamsError::Param(bad @ ParamError::BadValue { .. }) => format!("Parameter Error: {bad}"),
         ParamsError::Param(bad @ ParamError::Conflict { .. }) => wrong_input(&bad.to_string()),
-        ParamsError::Value(error) => format!("Parameter Error: {error}"),
+        ParamsError::Size { source, .. } => {
+            format!("Parameter Error: {error}. error: it is not {}", source.expected)
+        }
         ParamsError::NoValue(_) => format!("Parameter Error: {error}"),
         ParamsError::Hypervisor { .. } | ParamsError::Removed(_) => wrong_input(&error.to_string()),
     }
@@ -190,34 +211,33 @@ fn client_text(error: &ClientError) -> String {
             state_dir.display()
         ),
         ClientError::NoEndpoint { .. } | ClientError::NoDaemon { .. } => format!(
-            "Cannot communicate with the daemon: {error}\nIs the daemon running and listening?"
+            "Cannot communicate with the master daemon.\nIs the process running and listening for \
+             connections?\n{error}"
         ),
         ClientError::NotPermitted { .. } => format!(
-            "It seems you don't have permissions to connect to the master daemon: {error}\n\
-             Please retry as a different user."
+            "It seems you don't have permissions to connect to the master daemon.\n\
+             Please retry as a different user.\n{error}"
         ),
         ClientError::Credentials { .. } => corrupt(&ErrorChain(error).to_string()),
-        ClientError::Ask { source, .. } => ask_text(error, source),
+        ClientError::Ask { source, message, .. } => {
+            ask_text(error, source, *message == SubmitJobs::WIRE_NAME)
+        }
         ClientError::GaveUp { last, waited, message } => {
-            let waited = waited.as_secs();
-            let last = ErrorChain(last.as_ref()).to_string();
-            let text =
-                format!("Timeout while talking to the cluster: {message} for {waited} s: {last}");
-            match *message == SubmitJobs::WIRE_NAME {
-                true => format!("{text}\nJobs might have been submitted and will run."),
-                false => text,
-            }
+            let (waited, last) = (waited.as_secs(), ErrorChain(last.as_ref()));
+            let details = format!("{message} for {waited} s: {last}");
+            timeout(*message == SubmitJobs::WIRE_NAME, &details)
         }
-        ClientError::Protocol { .. } | ClientError::Codec { .. } => {
-            format!("Unhandled protocol error while talking to the cluster: {}", ErrorChain(error))
-        }
+        ClientError::Protocol { .. } | ClientError::Codec { .. } => format!(
+            "Unhandled protocol error while talking to the master daemon:\n{}",
+            ErrorChain(error)
+        ),
         ClientError::File { .. } | ClientError::BadAddress { .. } | ClientError::Setup(_) => {
             format!("Failure: {}", ErrorChain(error))
         }
     }
 }
 
-fn ask_text(error: &ClientError, outcome: &AskError) -> String {
+fn ask_text(error: &ClientError, outcome: &AskError, submitted: bool) -> String {
     match outcome {
         AskError::NotDelivered(NotDelivered::Forbidden { role, message }) => {
             format!("Failure: no permission: role {role} may not send {message}")
@@ -225,9 +245,7 @@ fn ask_text(error: &ClientError, outcome: &AskError) -> String {
         AskError::NotDelivered(_) | AskError::NotStarted(_) => {
             format!("Failure: nothing was done: {}", ErrorChain(error))
         }
-        AskError::Unknown(_) => {
-            format!("Timeout while talking to the cluster: {}", ErrorChain(error))
-        }
+        AskError::Unknown(_) => timeout(submitted, &ErrorChain(error).to_string()),
     }
 }
 
@@ -275,9 +293,13 @@ mod tests {
     #[test]
     fn parameters_have_their_own_words() {
         let unknown = ParamError::Unknown { name: "acpy".into(), known: "acpi".into() };
-        assert!(text(ParamsError::Param(unknown)).contains("unknown/wrong parameter name 'acpy'"));
-        let bad = ParamError::BadValue { name: "acpi", value: "x".into(), expected: "true".into() };
-        assert!(text(ParamsError::Param(bad)).contains("Parameter Error"));
+        let unknown = text(ParamsError::Param(unknown));
+        assert!(unknown.starts_with("Parameter Error: Unknown parameter 'acpy'"), "{unknown}");
+        let expected = "a valid boolean".to_owned();
+        let bad = ParamError::BadValue { name: "acpi", value: "x".into(), expected };
+        let bad = text(ParamsError::Param(bad));
+        assert_eq!(bad, "Parameter Error: 'acpi' (value x) is not a valid boolean");
+        assert!(wrong_name("Duplicate key 'acpi'").contains("unknown/wrong parameter name"));
     }
 
     // covers: C213

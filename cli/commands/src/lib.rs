@@ -36,6 +36,7 @@ mod suggest;
 mod tags;
 mod terminal;
 mod top;
+mod usage_list;
 
 pub use app::{LINKS, command_of};
 pub use context::{ByStateDir, Connect, DEFAULT_STATE_DIR, STATE_DIR_VARIABLE};

@@ -119,18 +119,20 @@ fn error_document(error: &CommandError) -> Value {
 }
 
 fn print_no_command(io: &mut Io, no_command: NoCommand) -> ExitCode {
-    let (stdout, text, code) = match no_command {
-        NoCommand::Help(text) => (true, text, ExitCode::SUCCESS),
-        NoCommand::Version(line) => (true, format!("{line}\n"), ExitCode::SUCCESS),
-        NoCommand::NoSubcommand(text) => {
-            (false, text, ExitCode::from(CommandErrorKind::NoSubcommand))
+    let nothing = String::new();
+    let (stdout, stderr, code) = match no_command {
+        NoCommand::Help(text) => (text, nothing, ExitCode::SUCCESS),
+        NoCommand::Version(line) => (format!("{line}\n"), nothing, ExitCode::SUCCESS),
+        NoCommand::NoSubcommand { wrong, list } => {
+            (list, wrong, ExitCode::from(CommandErrorKind::NoSubcommand))
         }
-        NoCommand::Arguments(text) => (false, text, ExitCode::from(CommandErrorKind::Failed)),
-        NoCommand::Usage(text) => (false, text, ExitCode::from(CommandErrorKind::Usage)),
+        NoCommand::Arguments(text) => (nothing, text, ExitCode::from(CommandErrorKind::Failed)),
+        NoCommand::Usage(text) => (nothing, text, ExitCode::from(CommandErrorKind::Usage)),
     };
-    let out = if stdout { &mut io.stdout } else { &mut io.stderr };
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => code,
-        Err(_) => ExitCode::FAILURE,
+    for (out, text) in [(&mut io.stderr, stderr), (&mut io.stdout, stdout)] {
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            return ExitCode::FAILURE;
+        }
     }
+    code
 }

@@ -126,6 +126,6 @@ mod tests {
     #[test]
     fn a_wrong_type_names_the_parameter() {
         let error = BackendOverrides::default().set("vcpus", "-1").expect_err("negative");
-        assert_eq!(error.to_string(), "parameter vcpus: \"-1\" is not a whole number");
+        assert_eq!(error.to_string(), "'vcpus' (value -1) is not a valid integer from 0 on");
     }
 }

@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_value_that_was_sent_and_not_typed_is_checked_too() {
-        assert!(refused(|p| p.disk_type = "floppy".into()).starts_with("parameter disk_type"));
+        assert!(refused(|p| p.disk_type = "floppy".into()).starts_with("'disk_type'"));
         assert!(refused(|p| p.virtio_net_queues = 9).contains("from 1 to 8"));
     }
 }

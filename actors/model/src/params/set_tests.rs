@@ -82,7 +82,7 @@ fn a_wrong_name_lists_the_right_ones_and_a_wrong_value_what_is_accepted() {
     let error = over.set("acpy", "true").expect_err("unknown");
     assert!(error.to_string().contains("acpi"), "{error}");
     let error = over.set("boot_order", "tape").expect_err("unknown");
-    let expected = "parameter boot_order: \"tape\" is not one of cdrom, disk, floppy, network";
+    let expected = "'boot_order' (value tape) is not one of cdrom, disk, floppy, network";
     assert_eq!(error.to_string(), expected);
 }
 

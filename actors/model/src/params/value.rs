@@ -17,7 +17,7 @@ const INTERFACE_BYTES_MAX: usize = 15;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamError {
     /// No such parameter.
-    #[error("unknown parameter {name:?}, known are: {known}")]
+    #[error("Unknown parameter '{name}', known are: {known}")]
     Unknown {
         /// What was given.
         name: String,
@@ -25,7 +25,7 @@ pub enum ParamError {
         known: String,
     },
     /// Not a value of its type.
-    #[error("parameter {name}: {value:?} is not {expected}")]
+    #[error("'{name}' (value {value}) is not {expected}")]
     BadValue {
         /// The parameter.
         name: &'static str,
@@ -81,8 +81,8 @@ impl ParamKind {
     #[must_use]
     pub fn expected(self) -> String {
         match self {
-            Self::Flag => "true or false".into(),
-            ANY_NUMBER => "a whole number".into(),
+            Self::Flag => "a valid boolean, which is true or false".into(),
+            ANY_NUMBER => "a valid integer from 0 on".into(),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::NumberOf(numbers) => {
                 let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();

@@ -27,13 +27,13 @@ pub struct DiskOption {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DisksError {
     /// Both ways to say it.
-    #[error("--disk and --os-size exclude each other")]
+    #[error("Please use either the '--disk' or '-s' option")]
     BothForms,
     /// Disks where there are none.
-    #[error("a diskless instance takes neither --disk nor --os-size")]
+    #[error("Diskless instance but disk information passed")]
     Diskless,
     /// None where there should be some.
-    #[error("disk template {0} needs at least one disk: give --disk or --os-size")]
+    #[error("No disk information specified")]
     None(DiskTemplate),
     /// A place given twice.
     #[error("disk {0} is given twice")]
@@ -48,6 +48,10 @@ pub enum DisksError {
 /// # Errors
 /// When the index, a key or a value is none that disks have.
 pub fn parse_disk(text: &str) -> Result<DiskOption, ParseError> {
+    read_disk(text).map_err(ParseError::in_command)
+}
+
+fn read_disk(text: &str) -> Result<DiskOption, ParseError> {
     let (index, pairs) = parse_named_key_values(text)?;
     let index: u32 = match index.parse() {
         Ok(index) if index < DISKS_MAX => index,
@@ -82,7 +86,7 @@ pub fn parse_disk(text: &str) -> Result<DiskOption, ParseError> {
 /// When it is none.
 pub fn disk_size(text: &str) -> Result<MiB, ParseError> {
     match parse_size(text)? {
-        MiB(0) => Err(ParseError::new("disk size", text, "more than 0")),
+        MiB(0) => Err(ParseError::new("disk size", text, "more than 0").in_command()),
         size => Ok(size),
     }
 }

@@ -19,7 +19,6 @@ pub enum KeyValue {
 pub type KeyValues = Vec<(String, KeyValue)>;
 
 const EXPECTED: &str = "a list such as key=value,key2=value2";
-const EXPECTED_ONCE: &str = "given only once";
 
 /// Reads a list. An empty text is an empty list.
 ///
@@ -33,10 +32,10 @@ pub fn parse_key_values(text: &str) -> Result<KeyValues, ParseError> {
     for piece in split_escaped(text, ',') {
         let (key, value) = key_value(&piece);
         if key.is_empty() {
-            return Err(ParseError::new("option", text, EXPECTED));
+            return Err(ParseError::new("option", text, EXPECTED).in_command());
         }
         if pairs.iter().any(|(known, _)| *known == key) {
-            return Err(ParseError::new("key", &key, EXPECTED_ONCE));
+            return Err(ParseError::duplicate(&key));
         }
         pairs.push((key, value));
     }
@@ -50,7 +49,8 @@ pub fn parse_key_values(text: &str) -> Result<KeyValues, ParseError> {
 pub fn parse_named_key_values(text: &str) -> Result<(String, KeyValues), ParseError> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     if name.is_empty() {
-        return Err(ParseError::new("option", text, "a list such as name:key=value,key2=value2"));
+        let expected = "a list such as name:key=value,key2=value2";
+        return Err(ParseError::new("option", text, expected).in_command());
     }
     Ok((name.to_owned(), parse_key_values(rest)?))
 }

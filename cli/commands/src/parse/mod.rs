@@ -12,9 +12,21 @@ pub mod params;
 pub mod size;
 pub mod words;
 
+/// Who notices in Ganeti that a value is wrong, which decides its exit code and first words (C200,
+/// C213).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticedBy {
+    /// Its option parser: the usage, and 2.
+    OptionParser,
+    /// Whoever takes lists of keys apart: an unknown or wrong parameter name, and 1.
+    Keys,
+    /// The command, reading what a list says: a failed prerequisite, and 1.
+    Command,
+}
+
 /// A text that is not what an option takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {given:?} is not {expected}")]
+#[error("{}", self.sentence())]
 pub struct ParseError {
     /// The option or key.
     pub what: String,
@@ -22,10 +34,41 @@ pub struct ParseError {
     pub given: String,
     /// What is accepted.
     pub expected: &'static str,
+    /// Who would notice.
+    pub noticed_by: NoticedBy,
 }
 
 impl ParseError {
     pub(crate) fn new(what: impl Into<String>, given: &str, expected: &'static str) -> Self {
-        Self { what: what.into(), given: given.chars().take(80).collect(), expected }
+        Self {
+            what: what.into(),
+            given: given.chars().take(80).collect(),
+            expected,
+            noticed_by: NoticedBy::OptionParser,
+        }
+    }
+
+    /// A key that a list has twice.
+    pub(crate) fn duplicate(key: &str) -> Self {
+        Self { noticed_by: NoticedBy::Keys, ..Self::new("key", key, "given only once") }
+    }
+
+    /// The same as part of what a command reads out of an option.
+    #[must_use]
+    pub(crate) fn in_command(self) -> Self {
+        match self.noticed_by {
+            NoticedBy::Keys => self,
+            _ => Self { noticed_by: NoticedBy::Command, ..self },
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let Self { what, given, expected, .. } = self;
+        match self.noticed_by {
+            NoticedBy::Keys => format!("Duplicate key '{given}'"),
+            NoticedBy::OptionParser | NoticedBy::Command => {
+                format!("{what}: {given:?} is not {expected}")
+            }
+        }
     }
 }

@@ -37,6 +37,10 @@ pub enum NicsError {
 /// # Errors
 /// When the index, a key or a value is none that interfaces have.
 pub fn parse_nic(text: &str) -> Result<NicOption, ParseError> {
+    read_nic(text).map_err(ParseError::in_command)
+}
+
+fn read_nic(text: &str) -> Result<NicOption, ParseError> {
     let (index, pairs) = parse_named_key_values(text)?;
     let index: u32 = match index.parse() {
         Ok(index) if index < NICS_MAX => index,

@@ -23,9 +23,15 @@ pub enum ParamsError {
     /// The model refuses one.
     #[error("cannot set a parameter")]
     Param(#[source] ParamError),
-    /// A value that is not of its form.
-    #[error("cannot read a parameter")]
-    Value(#[source] ParseError),
+    /// A value that is no size.
+    #[error("'{name}' (value {}) is not a valid size", source.given)]
+    Size {
+        /// The parameter.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: ParseError,
+    },
     /// No such hypervisor.
     #[error("unknown hypervisor {name:?}, known are: {known}")]
     Hypervisor {
@@ -64,7 +70,7 @@ fn set_backend(
 ) -> Result<(), ParamsError> {
     let memory = || match parse_size(text) {
         Ok(size) => Ok(size.0.to_string()),
-        Err(error) => Err(ParamsError::Value(ParseError { what: name.to_owned(), ..error })),
+        Err(error) => Err(ParamsError::Size { name: name.to_owned(), source: error }),
     };
     let mut set = |name: &str, text: &str| overrides.set(name, text).map_err(ParamsError::Param);
     match name {
