@@ -13,7 +13,7 @@ use gantry_link::sim::{SimConfig, SimNetwork, TraceEvent};
 use gantry_model::errors::Fault;
 use gantry_model::ids::{JobId, NodeUuid};
 use gantry_model::levels::Levels;
-use gantry_model::messages::{Join, Joined, cluster_path};
+use gantry_model::messages::{Join, Joined, TokenIssue, cluster_path};
 use gantry_model::names::NodeName;
 use gantry_model::units::{Millis, Timestamp};
 use gantry_node::CrashSpec;
@@ -116,7 +116,8 @@ impl SimCluster {
     /// Lets a machine join with a token, and starts it.
     async fn add_machine(&mut self, number: MachineNumber) {
         let name = node_name(number);
-        let issued = self.client().issue_token(name.clone(), TOKEN_VALID).await;
+        let wanted = TokenIssue::new(name.clone(), TOKEN_VALID);
+        let issued = self.client().issue_token(&wanted).await;
         let token = issued.expect("a token").token;
         let request = self.join_request(&token, number.0 as u64);
         let joined = self.join(request).await.expect("joins");

@@ -76,9 +76,7 @@ impl ConfigDelta {
     pub fn level(&self) -> u32 {
         match self {
             Self::ClusterDestroy
-            | Self::NodeAdd(_)
             | Self::NodeRemove { .. }
-            | Self::TokenIssue(_)
             | Self::TokenRedeem { .. }
             | Self::Trust(_)
             | Self::InstanceRemove { .. }
@@ -90,6 +88,8 @@ impl ConfigDelta {
                 LATER_CHANGES
             }
             Self::InstanceAdd(instance) => instance.level(),
+            Self::NodeAdd(node) => node.level(),
+            Self::TokenIssue(token) => token.terms.level(),
         }
     }
 

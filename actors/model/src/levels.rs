@@ -21,6 +21,9 @@ pub const LEVEL_NETWORK: u32 = 6;
 /// The level of disks in files that nodes share.
 pub const LEVEL_SHARED_FILES: u32 = 6;
 
+/// The level of what is said of a node when it is added.
+pub const LEVEL_NODE_TERMS: u32 = 6;
+
 /// The range of levels that a program knows, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Levels {

@@ -142,6 +142,9 @@ pub(crate) enum Failure {
     /// Fields that do not exist, as has been said.
     #[error("unknown fields {}", .0.join(", "))]
     UnknownFields(Vec<String>),
+    /// A sentence of Ganeti's that stands alone.
+    #[error("{0}")]
+    Sentence(String),
     /// What can only be a bug.
     #[error("{0}")]
     Bug(String),

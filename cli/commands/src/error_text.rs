@@ -66,6 +66,7 @@ fn failure_text(failure: &Failure) -> Option<String> {
              and will continue to run in the background."
                 .to_owned()
         }
+        Failure::Sentence(text) => text.clone(),
         Failure::Bug(text) => format!("Unhandled exception: {text}"),
         Failure::SomeJobs { .. }
         | Failure::Declined

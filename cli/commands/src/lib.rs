@@ -29,6 +29,7 @@ mod node;
 mod options;
 pub mod output;
 pub mod parse;
+mod plain_params;
 mod program;
 mod records;
 mod run;

@@ -31,6 +31,15 @@ impl Priority {
     }
 }
 
+/// Ganeti's way to say whether.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Choice {
+    /// It is so.
+    Yes,
+    /// It is not.
+    No,
+}
+
 /// Whether to wait for a job (§S).
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct SubmitArgs {

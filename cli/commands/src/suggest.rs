@@ -42,7 +42,7 @@ pub(crate) async fn suggest_names(
 }
 
 /// The known name that is nearest, if one is near enough. Of equally near ones the first.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .flat_map(|candidate| beginnings(candidate).map(move |part| (part, *candidate)))

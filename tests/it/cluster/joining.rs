@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gantry_link::identity::{Fingerprint, JoinToken};
 use gantry_model::errors::FaultCode;
-use gantry_model::messages::Join;
+use gantry_model::messages::{Join, TokenIssue};
 use gantry_model::units::Millis;
 use gantry_runtime::simulate;
 use gantry_tests::{MachineNumber, SimCluster, ops};
@@ -12,7 +12,8 @@ use gantry_tests::{MachineNumber, SimCluster, ops};
 const NEWCOMER: MachineNumber = MachineNumber(3);
 
 async fn token(cluster: &SimCluster, valid_ms: u64) -> String {
-    let issued = cluster.client().issue_token(ops::node_name(NEWCOMER), Millis(valid_ms)).await;
+    let wanted = TokenIssue::new(ops::node_name(NEWCOMER), Millis(valid_ms));
+    let issued = cluster.client().issue_token(&wanted).await;
     issued.expect("a token").token
 }
 
@@ -54,6 +55,43 @@ fn a_token_of_another_cluster_is_refused() {
         let foreign =
             JoinToken::new(Fingerprint::of(b"another"), [7; 32], vec![elsewhere]).expect("valid");
         assert_refused(&cluster, cluster.join_request(&foreign.to_string(), 3), "not known").await;
+    });
+}
+
+// covers: C106 S232
+#[test]
+fn a_node_is_as_it_was_added_and_one_without_vm_capable_takes_no_instance() {
+    simulate(async {
+        let cluster = SimCluster::new(1, 2).await;
+        let mut wanted = TokenIssue::new(ops::node_name(NEWCOMER), Millis(60_000));
+        wanted.terms.vm_capable = false;
+        wanted.terms.ndparams.insert("ssh_port".into(), "2222".into());
+        let token = cluster.client().issue_token(&wanted).await.expect("a token").token;
+        cluster.join(cluster.join_request(&token, 3)).await.expect("joins");
+        let state = cluster.state();
+        let node = state.node_by_name(&ops::node_name(NEWCOMER)).expect("a member");
+        assert!(!node.vm_capable && node.master_capable);
+        assert_eq!(node.ndparams["ssh_port"], "2222");
+        let end = cluster.client().submit_and_wait(ops::create("web1", NEWCOMER)).await;
+        let fault = end.fault.expect("refused");
+        assert!(fault.prerequisite);
+        let name = ops::node_name(NEWCOMER);
+        assert_eq!(fault.message, format!("Cannot use non-vm_capable primary node '{name}'"));
+        cluster.assert_all_well().await;
+    });
+}
+
+// covers: C106
+#[test]
+fn a_token_for_a_node_that_cannot_be_is_refused_at_once() {
+    simulate(async {
+        let cluster = SimCluster::new(1, 2).await;
+        let n_tokens = cluster.state().tokens.len();
+        let mut wanted = TokenIssue::new(ops::node_name(NEWCOMER), Millis(60_000));
+        wanted.terms.ndparams.insert("colour".into(), "red".into());
+        let refused = cluster.client().issue_token(&wanted).await.expect_err("no parameter");
+        assert_eq!(refused.fault().expect("an answer").code, FaultCode::WrongInput);
+        assert_eq!(cluster.state().tokens.len(), n_tokens);
     });
 }
 

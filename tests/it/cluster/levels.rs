@@ -14,7 +14,7 @@ use gantry_client::ClientError;
 use gantry_engine::state::{Applied, Command, NEXT_LEVEL, NEXT_LEVELS, STATE_LEVEL, STATE_LEVELS};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::levels::LevelStanding;
-use gantry_model::messages::{QueryCluster, SubmitJobs, cluster_path};
+use gantry_model::messages::{QueryCluster, SubmitJobs, TokenIssue, cluster_path};
 use gantry_model::opcodes::TestNext;
 use gantry_model::units::Millis;
 use gantry_runtime::simulate;
@@ -260,7 +260,8 @@ fn what_an_old_node_has_no_word_for_is_answered_and_nothing_else_suffers() {
 fn a_node_joins_only_with_a_program_that_knows_the_level() {
     simulate(async {
         let cluster = SimCluster::new(16, 1).await;
-        let issued = cluster.client().issue_token(ops::node_name(SECOND), Millis(60_000)).await;
+        let wanted = TokenIssue::new(ops::node_name(SECOND), Millis(60_000));
+        let issued = cluster.client().issue_token(&wanted).await;
         let request = cluster.join_request(&issued.expect("a token").token, 2);
         let old = gantry_model::levels::Levels { lowest: 1, newest: STATE_LEVEL - 1 };
         for (knows, words) in [

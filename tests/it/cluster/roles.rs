@@ -140,7 +140,8 @@ fn a_reader_changes_nothing_with_well_formed_messages_and_sees_all() {
             let refused = reader.submit_ops([ops::remove("web1")]).await.expect_err("a reader");
             assert!(format!("{refused:?}").contains("Forbidden"), "{refused:?}");
             let name = ops::node_name(MachineNumber(9));
-            let refused = reader.issue_token(name, gantry_model::units::Millis(1000)).await;
+            let wanted = TokenIssue::new(name, gantry_model::units::Millis(1000));
+            let refused = reader.issue_token(&wanted).await;
             refused.expect_err("a reader");
             let instance = reader.instance_uuid("web1").await.expect("it may look");
             reader.write_console(instance, b"q".to_vec()).await.expect_err("a reader");

@@ -16,7 +16,6 @@ use gantry_model::messages::{
     QueryLinks, QueryLocks, QueryTable, ReadConsole, SearchTags, SubmitJobs, TokenIssue,
     TokenIssued, WriteConsole, cluster_path, locks_path,
 };
-use gantry_model::names::NodeName;
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_model::plan::JobPlan;
 use gantry_model::query::{Cell, Pattern, Resource, Table};
@@ -410,13 +409,8 @@ impl Client {
     ///
     /// # Errors
     /// When the name is taken, or there is no answer.
-    pub async fn issue_token(
-        &self,
-        node_name: NodeName,
-        valid: Millis,
-    ) -> Result<TokenIssued, ClientError> {
-        let message = TokenIssue { node_name, valid };
-        self.ask(&cluster_path(), &message, READ_PATIENCE).await.and_then(flat)
+    pub async fn issue_token(&self, wanted: &TokenIssue) -> Result<TokenIssued, ClientError> {
+        self.ask(&cluster_path(), wanted, READ_PATIENCE).await.and_then(flat)
     }
 
     /// The id of an instance.

@@ -2,10 +2,11 @@
 //!
 //! Beyond Ganeti's there is `address`, which has the port that Ganeti's addresses lack.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::objects::{ClusterSettings, Node};
+use gantry_model::objects::{ClusterSettings, Node, custom_node_parameters};
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::report::NodeInfo;
 use serde_json::{Value, json};
@@ -69,27 +70,25 @@ fn role(state: &ClusterState, node: &Node) -> &'static str {
     }
 }
 
-/// The host of `host:port`: Ganeti's addresses have no port.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
 /// A number of which 0 means that the node does not say it.
 fn said(value: u32) -> Cell {
     if value == 0 { Cell::NoData } else { number(value) }
 }
 
-/// What the cluster has for its nodes, none of which has parameters of its own yet.
-fn parameters(state: &ClusterState) -> Value {
+/// What the node has, and the cluster where it has nothing of its own.
+fn parameters(state: &ClusterState, node: &Node) -> Value {
     match &state.cluster {
-        Some(cluster) => cluster.settings.node_parameters(),
-        None => ClusterSettings::default().node_parameters(),
+        Some(cluster) => cluster.settings.node_parameters(&node.ndparams),
+        None => ClusterSettings::default().node_parameters(&node.ndparams),
     }
 }
 
-fn parameter(state: &ClusterState, name: &str) -> Cell {
-    parameters(state).get(name).map_or(Cell::Unavailable, |value| Cell::Value(value.clone()))
+fn parameter(state: &ClusterState, node: &Node, name: &str) -> Cell {
+    parameters(state, node).get(name).map_or(Cell::Unavailable, |value| Cell::Value(value.clone()))
+}
+
+fn state_of(states: &BTreeMap<String, BTreeMap<String, u64>>) -> Cell {
+    if states.is_empty() { Cell::Unavailable } else { Cell::Value(json!(states)) }
 }
 
 pub(super) const COLUMNS: Columns<Node> =
@@ -127,9 +126,9 @@ const CONFIGURED: &[Column<Node>] = &[
         // No node has a program that could tell.
         Cell::Unavailable
     }),
-    column!("pip", "PrimaryIP", Text, "Primary IP address", |_, _, n| text(host(&n.address))),
+    column!("pip", "PrimaryIP", Text, "Primary IP address", |_, _, n| text(n.host())),
     column!("sip", "SecondaryIP", Text, "Secondary IP address", |_, _, n| {
-        n.secondary_ip.map_or_else(|| text(host(&n.address)), |ip| text(ip.to_string()))
+        n.secondary_ip.map_or_else(|| text(n.host()), |ip| text(ip.to_string()))
     }),
     column!("address", "Address", Text, "Where its daemon listens", |_, _, n| {
         text(n.address.clone())
@@ -168,11 +167,11 @@ const CONFIGURED: &[Column<Node>] = &[
         "List of instances with this node as secondary",
         |_, _, _| list(Vec::<String>::new())
     ),
-    // Ganeti has them in name only, as well.
-    column!("hv_state", "HypervisorState", Other, "Hypervisor state", |_, _, _| {
-        Cell::Unavailable
+    // Ganeti never shows them, not even where they are set.
+    column!("hv_state", "HypervisorState", Other, "Hypervisor state", |_, _, n| {
+        state_of(&n.hv_state)
     }),
-    column!("disk_state", "DiskState", Other, "Disk state", |_, _, _| Cell::Unavailable),
+    column!("disk_state", "DiskState", Other, "Disk state", |_, _, n| state_of(&n.disk_state)),
 ];
 
 /// What the node says.
@@ -260,11 +259,11 @@ macro_rules! ndp {
     ($($name:literal, $title:literal, $kind:ident;)*) => {
         &[
             column!("ndparams", "NodeParameters", Other, "Merged node parameters",
-                |s, _, _| Cell::Value(parameters(s))),
+                |s, _, n| Cell::Value(parameters(s, n))),
             column!("custom_ndparams", "CustomNodeParameters", Other, "Custom node parameters",
-                |_, _, _| Cell::Value(json!({}))),
+                |_, _, n| Cell::Value(custom_node_parameters(&n.ndparams))),
             $(column!(concat!("ndp/", $name), $title, $kind,
-                concat!("The \"", $name, "\" node parameter"), |s, _, _| parameter(s, $name)),)*
+                concat!("The \"", $name, "\" node parameter"), |s, _, n| parameter(s, n, $name)),)*
         ]
     };
 }

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::ClusterActor;
 use super::level::check_joiner;
 use crate::context::{CertificateSigner, MasterContext};
+use crate::lu::check_terms;
 
 /// Longest life of a join token: a week. It is as good as a key to the cluster; one that lies
 /// around longer is an accident.
@@ -29,7 +30,7 @@ impl Handler<TokenIssue> for ClusterActor {
         reply: Reply<Result<TokenIssued, Fault>>,
         ctx: &mut Context<Self>,
     ) {
-        let TokenIssue { node_name, valid } = message;
+        let TokenIssue { node_name, valid, terms } = message;
         if valid.0 == 0 || valid > TOKEN_VALID_MAX {
             let text = format!("validity must be 1 ms to {} s", TOKEN_VALID_MAX.0 / 1000);
             reply.send(Err(Fault::new(FaultCode::WrongInput, text)));
@@ -40,6 +41,10 @@ impl Handler<TokenIssue> for ClusterActor {
             reply.send(Err(Fault::new(FaultCode::WrongState, "there is no cluster")));
             return;
         };
+        if let Err(fault) = check_terms(&state, &terms) {
+            reply.send(Err(fault));
+            return;
+        }
         let platform = ctx.system().platform();
         let mut secret = [0; 32];
         platform.fill_random(&mut secret);
@@ -50,6 +55,7 @@ impl Handler<TokenIssue> for ClusterActor {
             node: NodeUuid(platform.random_uuid()),
             expires,
             redeemed_by: None,
+            terms,
         };
         let (context, address) = (self.context.clone(), master.address.clone());
         ctx.spawn_then(issue(context, record, secret, address), move |_, issued, _| {

@@ -31,6 +31,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub(crate) use self::node::check_terms;
+
 /// What an opcode means.
 pub trait LogicalUnit {
     /// What it decides; encoded into the journal.

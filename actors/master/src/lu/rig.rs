@@ -15,7 +15,7 @@ use gantry_model::names::{ClusterName, GroupName, InstanceName, NodeName};
 use gantry_model::node_calls::{NodeCall, node_path};
 use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskMode, DiskTemplate, GuestSpec, Instance,
-    JoinTokenRecord, Node, NodeGroup,
+    JoinTokenRecord, Node, NodeGroup, NodeTerms,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
@@ -99,6 +99,7 @@ pub(super) fn token() -> JoinTokenRecord {
         node: node_id(9),
         expires: Timestamp(NOW.0 + 1),
         redeemed_by: None,
+        terms: NodeTerms::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::jobs::{JobRecord, JobStatus, LogLine};
 use crate::levels::{LevelStanding, Levels};
 use crate::messages::node::ActorRow;
 use crate::names::NodeName;
-use crate::objects::{Cluster, Node, NodeGroup};
+use crate::objects::{Cluster, Node, NodeGroup, NodeTerms};
 use crate::opcodes::OpRequest;
 use crate::plan::JobPlan;
 use crate::query::{FieldDef, Filter, Pattern, Resource, Table};
@@ -332,6 +332,17 @@ pub struct TokenIssue {
     pub node_name: NodeName,
     /// How long it is good.
     pub valid: Millis,
+    /// What the node is to be like.
+    #[serde(default, skip_serializing_if = "NodeTerms::is_default")]
+    pub terms: NodeTerms,
+}
+
+impl TokenIssue {
+    /// For a node of which nothing else is said.
+    #[must_use]
+    pub fn new(node_name: NodeName, valid: Millis) -> Self {
+        Self { node_name, valid, terms: NodeTerms::default() }
+    }
 }
 
 /// A one-time token.

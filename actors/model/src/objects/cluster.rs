@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterUuid, NodeUuid, Serial};
 use crate::names::{ClusterName, NodeName};
-use crate::objects::{ClusterSettings, DiskTemplate, InstancePolicy, NicParams};
+use crate::objects::{ClusterSettings, DiskTemplate, InstancePolicy, NicParams, NodeTerms};
 use crate::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 use crate::units::Timestamp;
 
@@ -102,4 +102,7 @@ pub struct JoinTokenRecord {
     /// SHA-256 of the certificate request that used it. The same request may come again (its answer
     /// may have been lost), another may not.
     pub redeemed_by: Option<String>,
+    /// What the node is to be like.
+    #[serde(default, skip_serializing_if = "NodeTerms::is_default")]
+    pub terms: NodeTerms,
 }

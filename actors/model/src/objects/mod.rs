@@ -12,11 +12,12 @@ pub use cluster::{Cluster, JoinTokenRecord};
 pub use disk::{Disk, DiskLocation, DiskMode, DiskTemplate};
 pub use instance::{AdminState, GuestSpec, Instance};
 pub use nic::{Nic, NicError, NicMode, NicOverrides, NicParams, parse_mac};
-pub use node::{Node, NodeGroup};
+pub use node::{Node, NodeGroup, NodeTerms, NodeTermsError, host_of};
 pub use policy::{
     InstancePolicy, InstanceSpec, Measured, PolicyError, Ratio, SPEC_NAMES, SpecBounds,
 };
 pub use settings::{
-    COMPRESSION_TOOLS, ClusterSettings, DISK_PARAMETERS, DISK_STATE_KEYS, HV_STATE_KEYS,
-    NODE_PARAMETERS, PlainKind, PlainParam, disk_parameters_of,
+    CLUSTER_NODE_PARAMETERS, COMPRESSION_TOOLS, ClusterSettings, DISK_PARAMETERS, DISK_STATE_KEYS,
+    HV_STATE_KEYS, NODE_PARAMETERS, PlainKind, PlainParam, custom_node_parameters,
+    disk_parameters_of,
 };

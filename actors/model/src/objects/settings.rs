@@ -81,10 +81,12 @@ impl ClusterSettings {
         self.user_shutdown.unwrap_or(true)
     }
 
-    /// Parameters of a node where nothing else is set for it.
+    /// Parameters of a node that differs from the cluster so.
     #[must_use]
-    pub fn node_parameters(&self) -> Value {
-        filled(NODE_PARAMETERS, Some(&self.ndparams))
+    pub fn node_parameters(&self, own: &BTreeMap<String, String>) -> Value {
+        let mut set = self.ndparams.clone();
+        set.extend(own.clone());
+        filled(NODE_PARAMETERS, Some(&set))
     }
 
     /// Parameters of a template by name, with those that nobody has set.
@@ -192,6 +194,9 @@ pub const NODE_PARAMETERS: &[PlainParam] = table!(
     "ssh_port" = "22", Number;
 );
 
+/// Those that all nodes of a group have alike.
+pub const CLUSTER_NODE_PARAMETERS: [&str; 1] = ["exclusive_storage"];
+
 const DRBD: &[PlainParam] = table!(
     "c-delay-target" = "1", Number;
     "c-fill-target" = "0", Number;
@@ -216,6 +221,13 @@ const GLUSTER: &[PlainParam] = table!(
     "port" = "24007", Number;
     "volume" = "gv0", Text;
 );
+
+/// The same values of parameters of nodes as JSON has them, of those that are set only.
+#[must_use]
+pub fn custom_node_parameters(set: &BTreeMap<String, String>) -> Value {
+    let of = |param: &&PlainParam| Some((param.name.to_owned(), param.json(set.get(param.name)?)));
+    Value::Object(NODE_PARAMETERS.iter().filter_map(|param| of(&param)).collect())
+}
 
 /// Parameters of Ganeti's templates (P15), sorted by template; some are of templates that come
 /// later.
@@ -263,7 +275,7 @@ mod tests {
     #[test]
     fn what_is_set_stands_in_place_of_the_default() {
         let mut settings = ClusterSettings::default();
-        assert_eq!(settings.node_parameters()["ssh_port"], json!(22));
+        assert_eq!(settings.node_parameters(&BTreeMap::new())["ssh_port"], json!(22));
         let param = |name| NODE_PARAMETERS.iter().find(|p| p.name == name).expect("known");
         for (name, text, value) in [
             ("ssh_port", "2222", json!(2222)),
@@ -273,7 +285,7 @@ mod tests {
         ] {
             let stored = param(name).read(text).expect(name);
             settings.ndparams.insert(name.to_owned(), stored);
-            assert_eq!(settings.node_parameters()[name], value);
+            assert_eq!(settings.node_parameters(&BTreeMap::new())[name], value);
         }
         for (name, bad) in [("ssh_port", "x"), ("ovs", "maybe"), ("cpu_speed", "-1")] {
             assert_eq!(param(name).read(bad), None, "{name}");

@@ -20,6 +20,7 @@ use gantry_model::messages::{
     SearchTags, StallRow, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
+use gantry_model::objects::NodeTerms;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
 use gantry_model::plan::{JobPlan, OpPlan, PlannedChange, PlannedLock, PlannedStep};
 use gantry_model::query::{Cell, FieldKind, Resource, Table};
@@ -46,6 +47,8 @@ struct State {
     console: VecDeque<ConsoleChunk>,
     typed: Vec<u8>,
     queue_is_full: bool,
+    /// What the node is to be like that a token was asked for.
+    terms: Option<NodeTerms>,
 }
 
 fn name(text: &str) -> InstanceName {
@@ -177,6 +180,10 @@ impl FakeCluster {
         self.0.lock().expect("not poisoned").submitted.values().cloned().collect()
     }
 
+    pub(crate) fn terms(&self) -> Option<NodeTerms> {
+        self.0.lock().expect("not poisoned").terms.clone()
+    }
+
     pub(crate) fn fill_queue(&self) {
         self.0.lock().expect("not poisoned").queue_is_full = true;
     }
@@ -253,6 +260,12 @@ impl FakeCluster {
             QueryLinks::WIRE_NAME => reply::<QueryLinks>(&Ok(links())),
             TokenIssue::WIRE_NAME => {
                 let asked: TokenIssue = decode(body).expect("decodes");
+                if asked.node_name.as_str() == "node1.example" {
+                    let text = "node node1.example is already in the cluster";
+                    let fault = Fault::new(FaultCode::AlreadyExists, text);
+                    return Some(reply::<TokenIssue>(&Err(fault)));
+                }
+                state.terms = Some(asked.terms.clone());
                 reply::<TokenIssue>(&Ok(TokenIssued {
                     token: "gantry-join-1.0123456789abcdef".to_owned(),
                     expires: Timestamp(NOW.0 + asked.valid.0 * 1000),

@@ -28,3 +28,36 @@ async fn add_and_remove() {
     ];
     Session::new().check("node-add", &lines).await;
 }
+
+// covers: C106
+#[tokio::test(start_paused = true)]
+async fn add_takes_what_the_node_is_to_be_like() {
+    let session = Session::new();
+    let lines = [
+        "gnt-node add -g default --master-capable no --vm-capable=no -s 192.0.2.103 \
+         --node-parameters ssh_port=22 --hypervisor-state kvm:mem_node=512 \
+         --disk-state plain/xenvg:disk_reserved=10 --no-ssh-key-check --no-node-setup \
+         --force-join --priority low -v node3.example",
+        "gnt-node add node1.example",
+        "gnt-node add --readd node1.example",
+        "gnt-node add -g defalt node3.example",
+        "gnt-node add -g nosuch node3.example",
+        "gnt-node add -s node3 node3.example",
+        "gnt-node add -s 2001:db8::3 node3.example",
+        "gnt-node add --vm-capable maybe node3.example",
+        "gnt-node add --node-parameters colour=red node3.example",
+        "gnt-node add --node-parameters ssh_port=-1 node3.example",
+        "gnt-node add --node-parameters exclusive_storage=yes node3.example",
+        "gnt-node add --hypervisor-state nosuch:mem_node=1 node3.example",
+        "gnt-node add --hypervisor-state kvm:mem_node=lots node3.example",
+        "gnt-node add --disk-state file/x:disk_reserved=1 node3.example",
+        "gnt-node add --disk-state plain/xenvg:colour=1 node3.example",
+    ];
+    session.check("node-add-terms", &lines).await;
+    let terms = session.cluster.terms().expect("it was asked for a token");
+    assert!(!terms.master_capable && !terms.vm_capable && terms.group.is_some());
+    assert_eq!(terms.secondary_ip, Some("192.0.2.103".parse().expect("an address")));
+    assert_eq!(terms.ndparams["ssh_port"], "22");
+    assert_eq!(terms.hv_state["kvm"]["mem_node"], 512);
+    assert_eq!(terms.disk_state["plain/xenvg"]["disk_reserved"], 10);
+}

@@ -15,7 +15,7 @@ use gantry_model::messages::NewJob;
 use gantry_model::names::{ClusterName, GroupName, InstanceName, NodeName};
 use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskMode, DiskTemplate, Instance, JoinTokenRecord,
-    Node, NodeGroup,
+    Node, NodeGroup, NodeTerms,
 };
 use gantry_model::opcodes::{OpRequest, TestDelay};
 use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
@@ -123,6 +123,7 @@ pub(crate) fn token(secret_hash: &str, expires: Timestamp) -> JoinTokenRecord {
         node: node_id(9),
         expires,
         redeemed_by: None,
+        terms: NodeTerms::default(),
     }
 }
 

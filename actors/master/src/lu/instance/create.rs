@@ -112,7 +112,10 @@ impl LogicalUnit for InstanceCreate {
     }
 
     fn facts(&self, state: &ClusterState) -> Result<Vec<(NodeUuid, FactQuery)>, Fault> {
-        let node = find_node(self, state)?.uuid;
+        let node = find_node(self, state)?;
+        // One that may not be used is not asked either: it might not answer.
+        check_node(node)?;
+        let node = node.uuid;
         let cluster = guest::cluster(state)?;
         let mut queries = vec![(node, FactQuery::Node)];
         queries.extend(room_query(self, cluster).map(|query| (node, query)));
@@ -234,16 +237,17 @@ fn find_node<'a>(
 }
 
 fn check_node(node: &Node) -> Result<(), Fault> {
-    let problem = if node.offline {
-        "is offline"
+    let unfit = if node.offline {
+        "offline"
     } else if node.drained {
-        "is drained"
+        "drained"
     } else if !node.vm_capable {
-        "cannot run instances (vm_capable is off)"
+        "non-vm_capable"
     } else {
         return Ok(());
     };
-    Err(Fault::new(FaultCode::WrongState, format!("node {} {problem}", node.name)))
+    let text = format!("Cannot use {unfit} primary node '{}'", node.name);
+    Err(Fault::new(FaultCode::WrongState, text))
 }
 
 fn choose_hypervisor(op: &InstanceCreate, cluster: &Cluster) -> Result<HvOverrides, Fault> {

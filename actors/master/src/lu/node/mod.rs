@@ -2,3 +2,5 @@
 
 mod add;
 mod remove;
+
+pub(crate) use add::check_terms;

@@ -1,36 +1,26 @@
 //! Everything else that a new cluster is told (C6): [`ClusterSettings`], and options that ask for
 //! what there is not.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use clap::ValueEnum;
-use gantry_model::objects::{
-    COMPRESSION_TOOLS, ClusterSettings, DISK_PARAMETERS, DISK_STATE_KEYS, DiskTemplate,
-    HV_STATE_KEYS, NODE_PARAMETERS, PlainParam, disk_parameters_of,
-};
+use gantry_model::objects::{COMPRESSION_TOOLS, ClusterSettings, DiskTemplate};
 use gantry_model::params::{is_interface, is_plain_path, is_url};
 
 use super::{KeyValuesArgument, key_values_argument};
 use crate::error::CommandError;
+use crate::options::Choice;
 use crate::parse::ParseError;
-use crate::parse::keyval::{KeyValue, KeyValues, parse_named_key_values};
-use crate::parse::params::hypervisor;
+use crate::parse::keyval::{KeyValues, parse_named_key_values};
+use crate::plain_params::{
+    Plain, cluster_node_parameters, disk_parameters, disk_states, hypervisor_states,
+    replication_address, text_of,
+};
 
 /// What is told of an option whose value is only stored.
 macro_rules! later {
     ($text:literal) => {
         concat!($text, " (not acted on yet)")
     };
-}
-
-/// Ganeti's way to say whether.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Choice {
-    /// It is so.
-    Yes,
-    /// It is not.
-    No,
 }
 
 /// What has no place among the other options.
@@ -187,19 +177,17 @@ impl SettingsArgs {
             install_image: self.install_image.clone().unwrap_or_default(),
             zeroing_image: self.zeroing_image.clone().unwrap_or_default(),
             compression_tools: self.compression_tools(),
-            ndparams: node_parameters(self.node_parameters.as_ref())?,
+            ndparams: cluster_node_parameters(self.node_parameters.as_ref())?,
             diskparams: disk_parameters(&self.disk_parameters, self.vg_name.as_deref())?,
-            hv_state: states(&self.hypervisor_state, &HV_STATE_KEYS, |name| {
-                Ok(hypervisor(name).map(drop)?)
-            })?,
-            disk_state: states(&self.disk_state, &DISK_STATE_KEYS, storage)?,
+            hv_state: hypervisor_states(&self.hypervisor_state)?,
+            disk_state: disk_states(&self.disk_state)?,
             no_etc_hosts: self.no_etc_hosts,
         })
     }
 
     /// Over which address the node replicates disks.
     pub(super) fn secondary_ip(&self) -> Result<Option<IpAddr>, CommandError> {
-        let Some(text) = &self.secondary_ip else {
+        let Some(text) = self.secondary_ip.as_deref() else {
             if self.ip_version()? == Some(6) {
                 let text = "When using a IPv6 primary address, a valid IPv4 address must be given \
                             as secondary";
@@ -207,12 +195,7 @@ impl SettingsArgs {
             }
             return Ok(None);
         };
-        match text.parse() {
-            Ok(IpAddr::V4(address)) => Ok(Some(IpAddr::V4(address))),
-            Ok(IpAddr::V6(_)) | Err(_) => Err(CommandError::argument(format!(
-                "Secondary IP address ({text}) has to be a valid IPv4 address."
-            ))),
-        }
+        replication_address(text).map(Some)
     }
 
     /// What an operator should know of what was given and changes nothing.
@@ -268,123 +251,7 @@ impl SettingsArgs {
     }
 }
 
-fn allocator_parameters(
-    given: Option<&KeyValuesArgument>,
-) -> Result<BTreeMap<String, String>, CommandError> {
-    let pairs = given.map(|KeyValuesArgument(pairs)| pairs.clone()).unwrap_or_default();
-    pairs.into_iter().map(|(key, value)| Ok((key.clone(), text_of(&key, value)?))).collect()
-}
-
-/// The text of a value; a bare name is on, `no_name` is off.
-fn text_of(name: &str, value: KeyValue) -> Result<String, CommandError> {
-    match value {
-        KeyValue::Text(text) => Ok(text),
-        KeyValue::True => Ok("True".into()),
-        KeyValue::False => Ok("False".into()),
-        KeyValue::Removed => {
-            let text = format!("parameter {name} cannot be removed from a cluster that is new");
-            Err(CommandError::argument(text))
-        }
-    }
-}
-
-fn node_parameters(
-    given: Option<&KeyValuesArgument>,
-) -> Result<BTreeMap<String, String>, CommandError> {
-    match given {
-        Some(KeyValuesArgument(pairs)) => read_all("node parameter", NODE_PARAMETERS, pairs),
-        None => Ok(BTreeMap::new()),
-    }
-}
-
-fn read_all(
-    what: &str,
-    known: &[PlainParam],
-    pairs: &KeyValues,
-) -> Result<BTreeMap<String, String>, CommandError> {
-    let mut read = BTreeMap::new();
-    for (name, value) in pairs {
-        let Some(param) = known.iter().find(|param| param.name == name) else {
-            let names: Vec<&str> = known.iter().map(|param| param.name).collect();
-            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            let text = format!("unknown {what} {name:?}, known are: {names}");
-            return Err(CommandError::argument(text));
-        };
-        let text = text_of(name, value.clone())?;
-        if text == "default" {
-            continue;
-        }
-        let stored = param.read(&text).ok_or_else(|| {
-            let text = format!("{what} {name}: {text:?} is not {}", param.expected());
-            CommandError::argument(text)
-        })?;
-        if stored != param.default {
-            read.insert(name.clone(), stored);
-        }
-    }
-    Ok(read)
-}
-
-fn disk_parameters(
-    given: &[(String, KeyValues)],
-    vg_name: Option<&str>,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, CommandError> {
-    let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for (template, pairs) in given {
-        let Some(known) = disk_parameters_of(template) else {
-            let names: Vec<&str> = DISK_PARAMETERS.iter().map(|(name, _)| *name).collect();
-            let text =
-                format!("Disk templates unknown: {template}; known are: {}", names.join(", "));
-            return Err(CommandError::argument(text));
-        };
-        let read = read_all(&format!("parameter of disk template {template}"), known, pairs)?;
-        if !read.is_empty() {
-            all.entry(template.clone()).or_default().extend(read);
-        }
-    }
-    // DRBD's metadata is in the volume group of the data unless something else is said.
-    if let Some(group) = vg_name.filter(|name| !name.is_empty()) {
-        let drbd = all.entry("drbd".to_owned()).or_default();
-        drbd.entry("metavg".to_owned()).or_insert_with(|| group.to_owned());
-    }
-    Ok(all)
-}
-
-/// Numbers by name of a hypervisor or storage.
-fn states(
-    given: &[(String, KeyValues)],
-    known: &[&str],
-    check: impl Fn(&str) -> Result<(), CommandError>,
-) -> Result<BTreeMap<String, BTreeMap<String, u64>>, CommandError> {
-    let mut all: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for (of, pairs) in given {
-        check(of)?;
-        for (name, value) in pairs {
-            if !known.contains(&name.as_str()) {
-                let text =
-                    format!("unknown state {name:?} of {of}, known are: {}", known.join(", "));
-                return Err(CommandError::argument(text));
-            }
-            let text = text_of(name, value.clone())?;
-            let number = text.parse().map_err(|_| {
-                let text =
-                    format!("state {name} of {of}: {text:?} is not a whole number from 0 on");
-                CommandError::argument(text)
-            })?;
-            all.entry(of.clone()).or_default().insert(name.clone(), number);
-        }
-    }
-    Ok(all)
-}
-
-/// The only type of storage whose state Ganeti takes.
-fn storage(name: &str) -> Result<(), CommandError> {
-    match name.split_once('/') {
-        Some(("plain", name)) if !name.is_empty() => Ok(()),
-        Some((kind, _)) => {
-            let text = format!("Invalid storage type in disk state: {kind}");
-            Err(CommandError::argument(text))
-        }
-        None => Err(CommandError::argument(format!("disk state {name:?} is not TYPE/NAME:..."))),
-    }
+fn allocator_parameters(given: Option<&KeyValuesArgument>) -> Result<Plain, CommandError> {
+    let Some(KeyValuesArgument(pairs)) = given else { return Ok(Plain::new()) };
+    pairs.iter().map(|(key, value)| Ok((key.clone(), text_of(key, value)?))).collect()
 }

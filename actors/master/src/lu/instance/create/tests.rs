@@ -154,13 +154,14 @@ fn a_node_is_needed_that_is_there_and_able() {
         (FaultCode::UnknownEntity, "Node 'node8' not known".into())
     );
     for (change, text) in [
-        ((|n| n.offline = true) as fn(&mut gantry_model::objects::Node), "node node2 is offline"),
-        (|n| n.drained = true, "node node2 is drained"),
-        (|n| n.vm_capable = false, "node node2 cannot run instances (vm_capable is off)"),
+        ((|n| n.offline = true) as fn(&mut gantry_model::objects::Node), "offline"),
+        (|n| n.drained = true, "drained"),
+        (|n| n.vm_capable = false, "non-vm_capable"),
     ] {
         let mut rig = Rig::new();
         rig.change_node(2, change);
-        assert_eq!(rig.refusal(create()), (FaultCode::WrongState, text.into()));
+        let text = format!("Cannot use {text} primary node 'node2'");
+        assert_eq!(rig.refusal(create()), (FaultCode::WrongState, text));
     }
 }
 

@@ -1,9 +1,14 @@
 //! Tests of OP_NODE_ADD.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::FaultCode;
+use gantry_model::objects::{NodeGroup, NodeTerms};
 use gantry_model::opcodes::NodeAdd;
 
+use super::check_terms;
 use crate::lu;
 use crate::lu::rig::{NOW, Rig, node, node_id, node_name, token};
 use crate::lu::samples::{add_node, with_token};
@@ -83,4 +88,123 @@ fn the_same_key_may_ask_again_and_changes_nothing() {
     assert_eq!(rig.step_names(add_node()), [""; 0]);
     let other = NodeAdd { key_hash: "another key".into(), ..add_node() };
     assert_eq!(rig.refusal(other).1, "the join token has been used already");
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    Some(text.parse().expect("an address"))
+}
+
+fn pair<V>(name: &str, value: V) -> BTreeMap<String, V> {
+    BTreeMap::from([(name.to_owned(), value)])
+}
+
+/// The same cluster with a master that replicates over another address.
+fn two_homed(mut rig: Rig) -> Rig {
+    rig.change_node(1, |node| node.secondary_ip = address("198.51.100.1"));
+    rig.state.master = Some(node_id(1));
+    rig
+}
+
+// covers: C106 P12 P16
+#[test]
+fn the_node_is_as_whoever_added_it_has_said() {
+    let terms = NodeTerms {
+        group: Some(node(1).group),
+        master_capable: false,
+        vm_capable: false,
+        secondary_ip: address("198.51.100.9"),
+        ndparams: pair("ssh_port", "2222".to_owned()),
+        hv_state: pair("fake", pair("mem_node", 512)),
+        disk_state: pair("plain/xenvg", pair("disk_reserved", 10)),
+    };
+    let mut rig = two_homed(with_changed_token(|token| token.terms = terms.clone()));
+    let issued = ConfigDelta::TokenIssue(rig.state.tokens["secret"].as_ref().clone());
+    assert_eq!(issued.level(), 6);
+    rig.run(add_node());
+    let added = rig.state.node_by_name(&node_name(9)).expect("a member").as_ref().clone();
+    assert_eq!(ConfigDelta::NodeAdd(Box::new(added.clone())).level(), 6);
+    let like = NodeTerms {
+        group: Some(added.group),
+        master_capable: added.master_capable,
+        vm_capable: added.vm_capable,
+        secondary_ip: added.secondary_ip,
+        ndparams: added.ndparams,
+        hv_state: added.hv_state,
+        disk_state: added.disk_state,
+    };
+    assert_eq!(like, terms);
+}
+
+#[test]
+fn a_node_of_which_nothing_is_said_may_be_added_under_the_first_level() {
+    let mut rig = with_token();
+    rig.run(add_node());
+    let added = rig.state.node_by_name(&node_name(9)).expect("a member").as_ref().clone();
+    assert_eq!(ConfigDelta::TokenIssue(token()).level(), 1);
+    assert_eq!(ConfigDelta::NodeAdd(Box::new(added)).level(), 1);
+}
+
+// covers: C106
+#[test]
+fn what_cannot_be_is_refused_before_and_when_the_node_comes() {
+    let of = |secondary| NodeTerms { secondary_ip: address(secondary), ..NodeTerms::default() };
+    let conflict = "New node ip address(es) conflict with existing node node1";
+    let group = Some(gantry_model::ids::GroupUuid(uuid::Uuid::nil()));
+    for (terms, code, text) in [
+        (of("198.51.100.1"), FaultCode::ResourceNotUnique, conflict),
+        (of("192.0.2.1"), FaultCode::ResourceNotUnique, conflict),
+        (
+            NodeTerms::default(),
+            FaultCode::WrongInput,
+            "The master has a secondary ip but the new node doesn't have one",
+        ),
+        (
+            of("2001:db8::9"),
+            FaultCode::WrongInput,
+            "Secondary IP (2001:db8::9) needs to be a valid IPv4 address",
+        ),
+        (
+            NodeTerms { group, ..of("198.51.100.9") },
+            FaultCode::UnknownEntity,
+            "Node group '00000000-0000-0000-0000-000000000000' not found",
+        ),
+        (
+            NodeTerms { ndparams: pair("colour", "red".into()), ..of("198.51.100.9") },
+            FaultCode::WrongInput,
+            "\"colour\" is no parameter of a node",
+        ),
+    ] {
+        let rig = two_homed(with_changed_token(|token| token.terms = terms.clone()));
+        let early = check_terms(&rig.state, &terms).expect_err(text);
+        assert_eq!((early.code, early.message.as_str()), (code, text));
+        assert_eq!(rig.refusal(add_node()), (code, text.into()));
+    }
+}
+
+// covers: C106
+#[test]
+fn addresses_that_only_the_node_knows_are_looked_at_when_it_comes() {
+    let one_homed =
+        |secondary| with_changed_token(|token| token.terms.secondary_ip = address(secondary));
+    let text = "The master has no secondary ip but the new node has one";
+    let refused = one_homed("198.51.100.9").refusal(add_node());
+    assert_eq!(refused, (FaultCode::WrongInput, text.into()));
+    one_homed("192.0.2.9").run(add_node());
+    let taken = NodeAdd { address: node(1).address, ..add_node() };
+    let text = "New node ip address(es) conflict with existing node node1";
+    assert_eq!(with_token().refusal(taken), (FaultCode::ResourceNotUnique, text.into()));
+}
+
+// covers: C106
+#[test]
+fn of_several_groups_one_must_be_named() {
+    let mut rig = with_token();
+    let other = NodeGroup::new(
+        gantry_model::ids::GroupUuid(uuid::Uuid::nil()),
+        gantry_model::names::GroupName::new("other").expect("valid"),
+        NOW,
+    );
+    rig.state.groups.insert(other.uuid, std::sync::Arc::new(other));
+    let text = "More than one node group exists. Target group must be specified explicitly.";
+    assert_eq!(rig.refusal(add_node()), (FaultCode::WrongInput, text.into()));
 }
