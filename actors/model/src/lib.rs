@@ -22,6 +22,7 @@ pub mod params;
 pub mod plan;
 pub mod query;
 pub mod report;
+pub mod search_paths;
 pub mod steps;
 pub mod tags;
 pub mod transitions;

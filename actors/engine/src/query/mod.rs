@@ -4,6 +4,7 @@
 //! column is one line in the table of its resource. Deliberately absent: widths, units and headers
 //! on a terminal, which are the command's.
 
+mod cluster;
 mod filter;
 mod instance;
 mod job;

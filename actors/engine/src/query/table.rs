@@ -6,13 +6,13 @@ use gantry_model::errors::Fault;
 use gantry_model::ids::JobId;
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::locks::LockRow;
-use gantry_model::messages::Fields;
+use gantry_model::messages::{ClusterInfo, Fields};
 use gantry_model::query::{Cell, FieldDef, FieldKind, Filter, FilterValue, Resource, Table};
 
 use super::filter::{CompareAs, FilterCheck, FilterField};
 use super::nice_sort::nice_key;
 use super::picture::Picture;
-use super::{instance, job, lock, node};
+use super::{cluster, instance, job, lock, node};
 use crate::state::ClusterState;
 
 /// What is known besides the state.
@@ -26,6 +26,8 @@ pub struct Live<'a> {
     pub archived: &'a [JobRecord],
     /// The lock table, if locks are asked for.
     pub locks: &'a [LockRow],
+    /// The cluster, if it is asked for.
+    pub cluster: Option<&'a ClusterInfo>,
 }
 
 /// Which rows: these names, ids or numbers; none is all.
@@ -130,6 +132,7 @@ pub fn fields(resource: Resource, names: &[String]) -> Fields {
         Resource::Node => node::COLUMNS.defs(names),
         Resource::Job => job::COLUMNS.defs(names),
         Resource::Lock => lock::COLUMNS.defs(names),
+        Resource::Cluster => cluster::COLUMNS.defs(names),
     }
 }
 
@@ -154,6 +157,10 @@ pub fn table(state: &ClusterState, live: Live<'_>, asked: Asked<'_>) -> Result<T
         Resource::Lock => {
             fill(state, live, &lock::COLUMNS, asked, &there(lock::rows(live.locks, names)?))
         }
+        Resource::Cluster => {
+            let rows = there(cluster::rows(live.cluster, names)?);
+            fill(state, live, &cluster::COLUMNS, asked, &rows)
+        }
     }
 }
 
@@ -172,7 +179,7 @@ fn there<T>(objects: Vec<&T>) -> Vec<Row<'_, T>> {
 /// The column by which rows are named.
 fn key(resource: Resource) -> &'static str {
     match resource {
-        Resource::Instance | Resource::Node | Resource::Lock => "name",
+        Resource::Instance | Resource::Node | Resource::Lock | Resource::Cluster => "name",
         Resource::Job => "id",
     }
 }
@@ -186,10 +193,9 @@ impl Asked<'_> {
         let values = filter.asks_only_for(key(resource)).filter(|values| !values.is_empty())?;
         // What is of another kind is no name; the filter is refused for it.
         let name = |value: &FilterValue| match (resource, value) {
-            (Resource::Instance | Resource::Node | Resource::Lock, FilterValue::Text(name)) => {
-                Some(name.clone())
-            }
             (Resource::Job, FilterValue::Number(id)) => Some(id.to_string()),
+            (Resource::Job, _) => None,
+            (_, FilterValue::Text(name)) => Some(name.clone()),
             _ => None,
         };
         values.into_iter().map(name).collect()

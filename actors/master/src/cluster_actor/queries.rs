@@ -34,21 +34,26 @@ impl Handler<QueryTable> for ClusterActor {
         reply: Reply<Result<Table, Fault>>,
         ctx: &mut Context<Self>,
     ) {
+        if message.resource == Resource::Cluster {
+            let info = self.info();
+            reply.send(info.and_then(|info| self.fill(&message, &[], &[], Some(&info))));
+            return;
+        }
         if message.resource == Resource::Job {
             let archived = archived_jobs(self.context.clone(), message.clone());
             ctx.spawn_then(archived, move |actor, archived, _| {
-                reply.send(archived.and_then(|jobs| actor.fill(&message, &jobs, &[])));
+                reply.send(archived.and_then(|jobs| actor.fill(&message, &jobs, &[], None)));
             });
             return;
         }
         if message.resource != Resource::Lock {
-            reply.send(self.fill(&message, &[], &[]));
+            reply.send(self.fill(&message, &[], &[], None));
             return;
         }
         let asked = self.locks.to::<QueryLocks>().ask(QueryLocks {}, ANSWER);
         ctx.spawn_then(asked, move |actor, rows, _| {
             reply.send(match rows {
-                Ok(rows) => actor.fill(&message, &[], &rows),
+                Ok(rows) => actor.fill(&message, &[], &rows, None),
                 Err(error) => Err(Fault::from_ask(&error).within("ask for the locks")),
             });
         });
@@ -61,9 +66,10 @@ impl ClusterActor {
         message: &QueryTable,
         archived: &[JobRecord],
         locks: &[LockRow],
+        cluster: Option<&ClusterInfo>,
     ) -> Result<Table, Fault> {
         let state = self.context.believed_state()?;
-        let live = Live { picture: &self.picture, jobs: &self.live, archived, locks };
+        let live = Live { picture: &self.picture, jobs: &self.live, archived, locks, cluster };
         table(&state, live, asked(message))
     }
 }
@@ -187,12 +193,15 @@ impl Handler<QueryCluster> for ClusterActor {
         reply: Reply<Result<ClusterInfo, Fault>>,
         _ctx: &mut Context<Self>,
     ) {
-        let state = match self.context.believed_state() {
-            Ok(state) => state,
-            Err(fault) => return reply.send(Err(fault)),
-        };
+        reply.send(self.info());
+    }
+}
+
+impl ClusterActor {
+    fn info(&self) -> Result<ClusterInfo, Fault> {
+        let state = self.context.believed_state()?;
         let master = state.master.and_then(|master| state.nodes.get(&master));
-        reply.send(match (&state.cluster, master) {
+        match (&state.cluster, master) {
             (Some(cluster), Some(master)) => Ok(ClusterInfo {
                 cluster: cluster.as_ref().clone(),
                 master: master.as_ref().clone(),
@@ -211,7 +220,7 @@ impl Handler<QueryCluster> for ClusterActor {
                 level: self.level_standing(&state),
             }),
             _ => Err(Fault::new(FaultCode::WrongState, "there is no cluster")),
-        });
+        }
     }
 }
 

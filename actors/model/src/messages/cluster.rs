@@ -285,6 +285,25 @@ pub struct ClusterInfo {
     pub level: LevelStanding,
 }
 
+impl ClusterInfo {
+    /// Ganeti's two words for the architecture: how many bits, and the machine.
+    #[must_use]
+    pub fn architecture_words(&self) -> (u32, &str) {
+        let machine = self.architecture.as_str();
+        let is_64 = machine.ends_with("64") || machine == "s390x";
+        (if is_64 { 64 } else { 32 }, machine)
+    }
+
+    /// What version control calls the sources; in Ganeti's form for releases when it was not asked.
+    #[must_use]
+    pub fn vcs_version(&self) -> String {
+        match self.versions.vcs.as_str() {
+            "" => format!("(gantry) version v{}", self.software_version),
+            told => told.to_owned(),
+        }
+    }
+}
+
 /// Versions of what the answering program speaks and writes (C15). Zero is none: the program does
 /// not have it, or is too old to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -32,11 +32,13 @@ pub enum Resource {
     Job,
     /// Locks.
     Lock,
+    /// The cluster itself, one row.
+    Cluster,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Instance, Self::Node, Self::Job, Self::Lock];
+    pub const ALL: [Self; 5] = [Self::Instance, Self::Node, Self::Job, Self::Lock, Self::Cluster];
 
     /// Ganeti's word.
     #[must_use]
@@ -46,6 +48,7 @@ impl Resource {
             Self::Node => "node",
             Self::Job => "job",
             Self::Lock => "lock",
+            Self::Cluster => "cluster",
         }
     }
 }

@@ -23,9 +23,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     if !args.yes_do_it && !args.job.submit.plan {
-        ctx.warn("Destroying a cluster cannot be undone.")?;
-        let declined = CommandError::new(CommandErrorKind::Declined, Failure::Declined);
-        return Err(declined.hint("if this is what you want, say so with --yes-do-it"));
+        ctx.warn(
+            "Destroying a cluster is irreversible. If you really want destroy this cluster, supply \
+             the --yes-do-it option.",
+        )?;
+        return Err(CommandError::new(CommandErrorKind::Declined, Failure::Declined));
     }
     let request = ctx.request(ClusterDestroy {}, &args.job.op());
     run_one(ctx, request, args.job.submit).await?;

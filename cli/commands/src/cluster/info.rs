@@ -12,7 +12,7 @@ use gantry_model::objects::{
     NicParams, SpecBounds,
 };
 use gantry_model::params::ParameterSet;
-use gantry_model::query::Resource;
+use gantry_model::search_paths::{EXTSTORAGE_SEARCH_PATH, OS_SEARCH_PATH};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -20,7 +20,6 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::options::RomanArgs;
 use crate::output::info::Info;
-use crate::records::records;
 
 /// Show the configuration of the cluster
 ///
@@ -38,12 +37,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         ctx.set_document(document(&info));
         return Ok(());
     }
-    // What nodes have where nothing was set for them: the same for all.
-    let master = [info.master.name.to_string()];
-    let nodes = client.query(Resource::Node, &["ndparams"], &master).await?;
-    let node_parameters = records(&nodes).next().and_then(|node| node.value("ndparams").cloned());
     let zone = ctx.io.time_zone.clone();
-    let tree = tree(&info, node_parameters.as_ref(), &zone);
+    let tree = tree(&info, &zone);
     ctx.print(&args.roman.of(tree).to_text())
 }
 
@@ -61,12 +56,10 @@ fn document(info: &ClusterInfo) -> Value {
     })
 }
 
-fn tree(info: &ClusterInfo, node_parameters: Option<&Value>, zone: &TimeZone) -> Info {
+fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
     let cluster = &info.cluster;
-    let node_parameters = node_parameters.map(|parameters| match Info::json(parameters) {
-        Info::Map(entries) => Info::Map(entries),
-        Info::Text(_) | Info::List(_) => none(),
-    });
+    // What nodes have where nothing was set for them.
+    let node_parameters = Info::json(&cluster.settings.node_parameters(&BTreeMap::new()));
     let kinds: Vec<String> = cluster.enabled_hypervisors.iter().map(ToString::to_string).collect();
     let backend = cluster.beparams.rows().into_iter().map(|(key, value)| (key, Info::text(value)));
     let default = kinds.first().cloned().unwrap_or_default();
@@ -76,7 +69,7 @@ fn tree(info: &ClusterInfo, node_parameters: Option<&Value>, zone: &TimeZone) ->
         ("Creation time", Info::time(cluster.ctime, zone)),
         ("Modification time", Info::time(cluster.mtime, zone)),
         ("Master node", Info::text(&info.master.name)),
-        ("Architecture (this node)", Info::text(architecture(&info.architecture))),
+        ("Architecture (this node)", Info::text(architecture(info))),
         ("Tags", Info::words(&cluster.tags)),
         ("Default hypervisor", Info::text(default)),
         ("Enabled hypervisors", Info::text(kinds.join(", "))),
@@ -87,9 +80,9 @@ fn tree(info: &ClusterInfo, node_parameters: Option<&Value>, zone: &TimeZone) ->
         ("Blacklisted OSes", none()),
         ("Cluster parameters", cluster_parameters(info)),
     ];
-    rows.extend(node_parameters.map(|parameters| ("Default node parameters", parameters)));
     let default = |rows| Info::map(vec![("default", rows)]);
     rows.extend([
+        ("Default node parameters", node_parameters),
         ("Default instance parameters", default(Info::map(backend.collect()))),
         ("Default nic parameters", default(interface_parameters(cluster))),
         ("Default disk parameters", disk_parameters(cluster)),
@@ -119,8 +112,8 @@ fn held_back(standing: &LevelStanding) -> Option<String> {
 }
 
 /// Ganeti's way to say it.
-fn architecture(machine: &str) -> String {
-    let bits = if machine.ends_with("64") || machine == "s390x" { 64 } else { 32 };
+fn architecture(info: &ClusterInfo) -> String {
+    let (bits, machine) = info.architecture_words();
     format!("{bits}bits ({machine})")
 }
 
@@ -164,9 +157,8 @@ fn cluster_parameters(info: &ClusterInfo) -> Info {
         ("default instance allocator parameters", texts(&set.default_iallocator_params)),
         ("primary ip version", Info::text(set.primary_ip_version.unwrap_or(of_address))),
         ("preallocation wipe disks", Info::flag(set.prealloc_wipe_disks)),
-        // OS definitions and storage providers are not looked for anywhere yet.
-        ("OS search path", none()),
-        ("ExtStorage Providers search path", none()),
+        ("OS search path", Info::text(OS_SEARCH_PATH.join(", "))),
+        ("ExtStorage Providers search path", Info::text(EXTSTORAGE_SEARCH_PATH.join(", "))),
     ];
     rows.extend([
         ("enabled disk templates", Info::text(templates.join(", "))),

@@ -9,7 +9,6 @@
 //! - OS api version, export interface: 0 as long as there are no OS scripts and no exports;
 //! - VCS version: what the build was told in `GANTRY_VCS_VERSION`, and otherwise the release.
 
-use gantry_model::messages::ClusterInfo;
 use serde_json::json;
 
 use crate::context::Context;
@@ -25,7 +24,7 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     let info = ctx.client().await?.cluster().await?;
-    let vcs = vcs_version(&info);
+    let vcs = info.vcs_version();
     let versions = &info.versions;
     if ctx.json() {
         ctx.set_document(json!({
@@ -46,12 +45,4 @@ pub(crate) async fn run(ctx: &mut Context<'_>) -> Result<(), CommandError> {
     ctx.say(&format!("OS api version: {}", versions.os_api))?;
     ctx.say(&format!("Export interface: {}", versions.export))?;
     ctx.say(&format!("VCS version: {vcs}"))
-}
-
-/// In Ganeti's form for releases when version control was not asked.
-fn vcs_version(info: &ClusterInfo) -> String {
-    match info.versions.vcs.as_str() {
-        "" => format!("(gantry) version v{}", info.software_version),
-        told => told.to_owned(),
-    }
 }

@@ -434,11 +434,17 @@ fn table_of(asked: &QueryTable) -> Result<Table, Fault> {
             ];
             select(&fields, asked, "job")
         }
-        Resource::Lock => {
+        Resource::Lock | Resource::Cluster => {
             let QueryTable { resource, fields, names, filter, .. } = asked;
             let asked = Asked { resource: *resource, fields, names, filter: filter.as_ref() };
             let (picture, jobs, locks) = (Picture::default(), BTreeMap::new(), locks());
-            let live = Live { picture: &picture, jobs: &jobs, archived: &[], locks: &locks };
+            let live = Live {
+                picture: &picture,
+                jobs: &jobs,
+                archived: &[],
+                locks: &locks,
+                cluster: None,
+            };
             table(&ClusterState::default(), live, asked)
         }
     }

@@ -2,10 +2,11 @@
 
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::ids::JobId;
+use gantry_model::ids::{JobId, ReignId, Revision};
 use gantry_model::jobs::{JobStatus, LogKind};
+use gantry_model::levels::LevelStanding;
 use gantry_model::locks::{LockMode, LockName, LockRow};
-use gantry_model::messages::Fields;
+use gantry_model::messages::{ClusterInfo, Fields, Versions};
 use gantry_model::objects::Node;
 use gantry_model::query::{Cell, FieldKind, Resource};
 use gantry_model::report::GuestState;
@@ -309,6 +310,44 @@ fn columns_of_a_lock() {
     check(&view, Resource::Lock, &name, &expected);
 }
 
+// covers: X61
+#[test]
+fn every_column_of_the_cluster() {
+    let mut view = View::new();
+    let cluster = view.log.state.cluster.as_deref().expect("a cluster").clone();
+    let (name, ctime, mtime) = (cluster.name.to_string(), cluster.ctime.0, cluster.mtime.0);
+    view.cluster = Some(ClusterInfo {
+        cluster,
+        master: node(1),
+        groups: Vec::new(),
+        reign: ReignId(1),
+        revision: Revision(2),
+        software_version: "1.2.3".into(),
+        architecture: "x86_64".into(),
+        versions: Versions { protocol: 3, configuration: 6, os_api: 0, export: 0, vcs: "".into() },
+        level: LevelStanding::default(),
+    });
+    let expected = json!({
+        "architecture": ["64bit", "x86_64"],
+        "cluster_name": name,
+        "config_version": 6,
+        "ctime": ctime,
+        "drain_flag": false,
+        "export_version": 0,
+        "master_node": node(1).name.to_string(),
+        "mtime": mtime,
+        "name": name,
+        "os_api_version": 0,
+        "protocol_version": 3,
+        "software_version": "1.2.3",
+        "tags": [],
+        "vcs_version": "(gantry) version v1.2.3",
+        "volume_group_name": null,
+        "watcher_pause": "(unavail)",
+    });
+    check(&view, Resource::Cluster, &name, &expected);
+}
+
 #[test]
 fn a_lock_that_is_only_waited_for_has_no_owner() {
     let mut view = View::new();
@@ -414,6 +453,7 @@ fn a_name_that_does_not_exist_is_refused() {
         (Resource::Node, "Node name nope not found"),
         (Resource::Job, "job nope does not exist"),
         (Resource::Lock, "lock nope does not exist"),
+        (Resource::Cluster, "cluster nope does not exist"),
     ] {
         let fault = view.ask(resource, &[], &["nope"]).expect_err("there is none");
         assert_eq!((fault.code, fault.message.as_str()), (FaultCode::UnknownEntity, text));

@@ -6,7 +6,7 @@ use gantry_model::errors::Fault;
 use gantry_model::ids::{InstanceUuid, JobId, NodeUuid, RunEpoch};
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::locks::LockRow;
-use gantry_model::messages::Report;
+use gantry_model::messages::{ClusterInfo, Report};
 use gantry_model::params::HypervisorKind;
 use gantry_model::query::{Cell, Filter, Resource, Table};
 use gantry_model::report::{GuestReport, GuestState, NodeInfo, ReportEvent, UnreadableGuest};
@@ -67,6 +67,7 @@ pub(super) struct View {
     pub(super) jobs: BTreeMap<JobId, JobStatus>,
     pub(super) archived: Vec<JobRecord>,
     pub(super) locks: Vec<LockRow>,
+    pub(super) cluster: Option<ClusterInfo>,
 }
 
 impl View {
@@ -126,6 +127,7 @@ impl View {
             jobs: &self.jobs,
             archived: &self.archived,
             locks: &self.locks,
+            cluster: self.cluster.as_ref(),
         };
         table(&self.log.state, live, asked)
     }
