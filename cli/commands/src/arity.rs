@@ -2,8 +2,8 @@
 //! arguments, one that cannot be read, and what lists of keys say.
 //!
 //! Ganeti's option parser looks at the form of options only, and ends with 2 where it does not like
-//! one. Arguments are counted and read by the command itself, and so is what stands in lists such as
-//! `0:size=1G`; it then ends with 1 (C200). This makes the same difference where one parser does
+//! one. Arguments are counted and read by the command itself, and so is what stands in lists such
+//! as `0:size=1G`; it then ends with 1 (C200). This makes the same difference where one parser does
 //! both. Used by [`crate::app`] and nothing else.
 
 use std::error::Error as _;

@@ -19,8 +19,8 @@ pub(crate) fn usage_list(command: &Command) -> String {
     let names = shown.iter().map(|below| below.get_name().len());
     let width = names.max().unwrap_or(0).min(NAME_CHARS_MAX);
     let mut text = format!(
-        "Usage: {program} {{command}} [options...] [argument...]\n{program} <command> --help to see \
-         details, or man {program}\n\nCommands:\n"
+        "Usage: {program} {{command}} [options...] [argument...]\n\
+         {program} <command> --help to see details, or man {program}\n\nCommands:\n"
     );
     for below in shown {
         let about = below.get_about().map(ToString::to_string).unwrap_or_default();

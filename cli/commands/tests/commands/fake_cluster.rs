@@ -260,16 +260,7 @@ impl FakeCluster {
             QueryLinks::WIRE_NAME => reply::<QueryLinks>(&Ok(links())),
             TokenIssue::WIRE_NAME => {
                 let asked: TokenIssue = decode(body).expect("decodes");
-                if asked.node_name.as_str() == "node1.example" {
-                    let text = "node node1.example is already in the cluster";
-                    let fault = Fault::new(FaultCode::AlreadyExists, text);
-                    return Some(reply::<TokenIssue>(&Err(fault)));
-                }
-                state.terms = Some(asked.terms.clone());
-                reply::<TokenIssue>(&Ok(TokenIssued {
-                    token: "gantry-join-1.0123456789abcdef".to_owned(),
-                    expires: Timestamp(NOW.0 + asked.valid.0 * 1000),
-                }))
+                reply::<TokenIssue>(&issue(&mut state, &asked))
             }
             ReadConsole::WIRE_NAME if path == format!("/instance/{WEB1}") => {
                 return state.console.pop_front().map(|chunk| reply::<ReadConsole>(&Ok(chunk)));
@@ -448,6 +439,17 @@ fn table_of(asked: &QueryTable) -> Result<Table, Fault> {
             table(&ClusterState::default(), live, asked)
         }
     }
+}
+
+/// For any node but the first, which is in the cluster.
+fn issue(state: &mut State, asked: &TokenIssue) -> Result<TokenIssued, Fault> {
+    if asked.node_name.as_str() == "node1.example" {
+        let text = "node node1.example is already in the cluster";
+        return Err(Fault::new(FaultCode::AlreadyExists, text));
+    }
+    state.terms = Some(asked.terms.clone());
+    let expires = Timestamp(NOW.0 + asked.valid.0 * 1000);
+    Ok(TokenIssued { token: "gantry-join-1.0123456789abcdef".to_owned(), expires })
 }
 
 /// Job 7 has ended, 8 acts, 9 is unknown, 12 waits, 13 takes its time, the others are queued.
