@@ -29,6 +29,7 @@ use gantry_wire::{AskError, NodeId, NotDelivered, SpanId, TraceContext, TraceId}
 
 use crate::cluster_actor::ClusterActor;
 use crate::context::MasterContext;
+use crate::expected::check_expected;
 use crate::lock_actor::LockActor;
 use crate::lu;
 
@@ -163,7 +164,12 @@ impl JobActor {
                 self.feed(JobEvent::Wanted(wanted), ctx);
             }
             JobEffect::Check { facts, .. } => {
-                let checked = self.ask_unit(|op, state, _| lu::check(op, state, &facts));
+                let checked = self.ask_unit(|op, state, machine| {
+                    if let Some(request) = machine.op() {
+                        check_expected(&request.common, state)?;
+                    }
+                    lu::check(op, state, &facts)
+                });
                 self.feed(JobEvent::Checked(checked), ctx);
             }
             JobEffect::Decide { .. } => {

@@ -7,6 +7,7 @@
 mod cluster_actor;
 mod cluster_key;
 mod context;
+mod expected;
 mod job_actor;
 mod lock_actor;
 pub mod lu;

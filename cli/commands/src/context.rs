@@ -154,6 +154,7 @@ impl<'a> Context<'a> {
             dry_run: options.dry_run,
             priority: options.priority,
             reason,
+            debug_level: self.globals.debug.into(),
             ..OpCommon::default()
         };
         OpRequest { common, ..op.into() }

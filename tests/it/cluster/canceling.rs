@@ -94,7 +94,7 @@ fn a_job_in_the_queue_ends_at_once_and_so_do_those_that_depend_on_it() {
         let (holder, _) = set_up(&cluster, 0).await;
         let client = cluster.client();
         let after = |job: JobId| {
-            let depends = vec![Dependency { job, states: vec![JobStatus::Success] }];
+            let depends = vec![Dependency::on(job, vec![JobStatus::Success])];
             let common = OpCommon { depends, ..OpCommon::default() };
             OpRequest { op: ops::delay(1).into(), common }
         };

@@ -18,4 +18,5 @@ mod plan;
 mod roles;
 mod scenario;
 mod slow_disk;
+mod submission;
 mod transitions;

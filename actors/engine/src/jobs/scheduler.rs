@@ -131,7 +131,12 @@ pub fn readiness(state: &ClusterState, record: &JobRecord) -> Readiness {
                 JobStatus::Canceled => FaultCode::Canceled,
                 _ => FaultCode::WrongState,
             };
-            let text = format!("job {} depends on job {id}, which ended as {status}", record.id);
+            let wanted: Vec<String> =
+                dependency.states.iter().map(|state| format!("'{state}'")).collect();
+            let text = format!(
+                "Dependency job {id} finished with status '{status}', not one of {} as required",
+                wanted.join(", ")
+            );
             return Readiness::Fails(Fault::new(code, text));
         }
     }

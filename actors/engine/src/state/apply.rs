@@ -149,6 +149,11 @@ impl ClusterState {
             );
             return Err(Fault::new(FaultCode::QueueFull, text));
         }
+        let numbers = (self.last_job.0 + 1..).map(JobId);
+        if let Some((id, _)) = numbers.zip(jobs).find(|(id, job)| !can_resolve(*id, job)) {
+            let text = format!("job {id} would depend on a job before the first one");
+            return Err(Fault::new(FaultCode::WrongInput, text));
+        }
         let ids: Vec<JobId> = jobs.iter().map(|job| self.add_job(job, at)).collect();
         self.remember_request(request, &ids);
         self.archive_excess(at, out);
@@ -160,7 +165,7 @@ impl ClusterState {
         self.last_job = id;
         let record = JobRecord {
             id,
-            ops: job.ops.iter().map(queued).collect(),
+            ops: job.ops.iter().map(|input| queued(id, input)).collect(),
             received: at,
             start: None,
             end: None,
@@ -218,9 +223,21 @@ pub(super) fn end_unfinished_ops(
     }
 }
 
-fn queued(input: &OpRequest) -> OpRecord {
+/// Whether every dependency of a job that gets this number names a job.
+fn can_resolve(id: JobId, job: &NewJob) -> bool {
+    let mut dependencies = job.ops.iter().flat_map(|op| &op.common.depends);
+    dependencies.all(|dependency| dependency.resolved(id).is_some())
+}
+
+fn queued(id: JobId, input: &OpRequest) -> OpRecord {
+    let mut input = input.clone();
+    for dependency in &mut input.common.depends {
+        if let Some(resolved) = dependency.resolved(id) {
+            *dependency = resolved;
+        }
+    }
     OpRecord {
-        input: input.clone(),
+        input,
         status: JobStatus::Queued,
         result: None,
         fault: None,

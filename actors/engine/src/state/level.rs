@@ -25,7 +25,8 @@ use super::{Applied, ClusterState, Command, JobFact};
 /// what [`ClusterState::apply`](super::ClusterState::apply) does and of what it knows.
 ///
 /// 2: [`Rule::JobsTouched`]; 3: [`Rule::History`]; 4: [`Rule::Transitions`]; 5: the level can rise;
-/// 6: tags, all parameters of kvm, addresses and connections of interfaces, shared files.
+/// 6: tags, all parameters of kvm, addresses and connections of interfaces, shared files, ids
+/// beside names, dependencies that count back.
 pub const STATE_LEVEL: u32 = 6;
 
 /// The newest level that programs out there know as it is now. What is above it is being made:
@@ -138,7 +139,7 @@ impl Command {
             Self::Transitions { .. } => Rule::Transitions.level(),
             Self::Submit { jobs, .. } => {
                 let ops = jobs.iter().flat_map(|job| &job.ops);
-                highest(ops.map(|request| request.op.level()))
+                highest(ops.map(|request| request.level()))
             }
             Self::Config { deltas, .. } => highest(deltas.iter().map(ConfigDelta::level)),
             Self::Job(entry) => highest(entry.facts.iter().map(JobFact::level)),

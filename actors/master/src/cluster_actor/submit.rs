@@ -5,11 +5,12 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobStatus;
 use gantry_model::messages::{NewJob, SubmitJobs};
-use gantry_model::opcodes::{OpCode, PRIORITY_HIGHEST, PRIORITY_LOWEST};
+use gantry_model::opcodes::{OpCode, PRIORITIES_SUBMITTED};
 use gantry_runtime::{Context, Handler, Reply};
 use gantry_wire::{RequestId, TraceId};
 
 use super::ClusterActor;
+use crate::expected::check_expected;
 use crate::lu;
 
 type Answer = Reply<Result<Vec<Result<JobId, Fault>>, Fault>>;
@@ -18,10 +19,11 @@ impl Handler<SubmitJobs> for ClusterActor {
     fn handle(&mut self, message: SubmitJobs, reply: Answer, ctx: &mut Context<Self>) {
         let SubmitJobs { request, mut jobs } = message;
         let state = self.context.state();
-        let checks: Vec<Result<(), Fault>> = jobs
+        let mut checks: Vec<Result<(), Fault>> = jobs
             .iter_mut()
             .map(|job| complete_names(job, &state).and_then(|()| check(job, state.level)))
             .collect();
+        close_gaps(&mut jobs, &mut checks);
         let good: Vec<NewJob> = jobs
             .into_iter()
             .zip(&checks)
@@ -94,6 +96,10 @@ pub(super) fn complete_names(job: &mut NewJob, state: &ClusterState) -> Result<(
         _ => Err(fault),
     };
     for request in &mut job.ops {
+        if state.level < request.level() {
+            // How much scripts say is no reason to refuse a job that older programs could do.
+            request.common.debug_level = 0;
+        }
         let named = request.op.named();
         for name in named.nodes {
             match state.find_node(name.as_str()) {
@@ -107,8 +113,32 @@ pub(super) fn complete_names(job: &mut NewJob, state: &ClusterState) -> Result<(
                 Err(fault) => known(fault)?,
             }
         }
+        check_expected(&request.common, state).or_else(known)?;
     }
     Ok(())
+}
+
+/// Jobs get their numbers without those that were refused, so dependencies that count jobs back
+/// (O94) must not count these. What depends on a refused one is refused as well.
+fn close_gaps(jobs: &mut [NewJob], checks: &mut [Result<(), Fault>]) {
+    for idx in 0..jobs.len() {
+        let refused_before = |end: usize| checks[..end].iter().filter(|c| c.is_err()).count();
+        let depends = jobs[idx].ops.iter_mut().flat_map(|op| &mut op.common.depends);
+        let mut refusal = None;
+        for back in depends.filter_map(|dependency| dependency.back.as_mut()) {
+            let distance = usize::try_from(*back).unwrap_or(usize::MAX);
+            let target = idx.checked_sub(distance);
+            if let Some(fault) = target.and_then(|target| checks[target].as_ref().err()) {
+                let text = "the job depends on one that was refused";
+                refusal = Some(fault.clone().within(text));
+            }
+            let gaps = refused_before(idx) - refused_before(target.unwrap_or(0));
+            *back -= u32::try_from(gaps).unwrap_or(*back).min(*back);
+        }
+        if let (Some(fault), Ok(())) = (refusal, &checks[idx]) {
+            checks[idx] = Err(fault);
+        }
+    }
 }
 
 /// What can be said of a job by the level of the state alone.
@@ -119,12 +149,10 @@ pub(super) fn check(job: &NewJob, level: u32) -> Result<(), Fault> {
     }
     for request in &job.ops {
         let priority = request.common.priority;
-        if !(PRIORITY_HIGHEST..=PRIORITY_LOWEST).contains(&priority) {
-            return refuse(format!(
-                "priority {priority} is not {PRIORITY_HIGHEST} to {PRIORITY_LOWEST}"
-            ));
+        if !PRIORITIES_SUBMITTED.contains(&priority) {
+            return refuse(format!("priority {priority} is not one of -10, 0, 10"));
         }
-        let (what, needs) = (request.op.op_id(), request.op.level());
+        let (what, needs) = (request.op.op_id(), request.level());
         if needs > level {
             return Err(NotPermitted { what, needs, level }.into());
         }

@@ -4,12 +4,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Parameters;
+use super::ganeti_json::{GanetiFields, OpJsonError};
 
 /// Ends the cluster: refused while it has instances or other nodes than the master (O2, C7).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterDestroy {}
 
-impl Parameters for ClusterDestroy {}
+impl Parameters for ClusterDestroy {
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
+    }
+}
 
 /// Replaces the certificates of nodes and, if wanted, the authority that signs them (O16,
 /// C27). Nodes that are off renew by themselves when they come back.
@@ -33,4 +38,8 @@ pub struct ClusterRenewCrypto {
     pub debug: bool,
 }
 
-impl Parameters for ClusterRenewCrypto {}
+impl Parameters for ClusterRenewCrypto {
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
+    }
+}

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Parameters;
+use super::ganeti_json::{GanetiFields, OpJsonError};
 use crate::levels::LEVEL_FIRST;
 use crate::names::{InstanceName, NodeName};
 use crate::objects::{DiskMode, DiskTemplate, NicOverrides};
@@ -248,6 +249,10 @@ macro_rules! on_an_instance {
 
             fn shown(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
                 Some(self.in_ganeti())
+            }
+
+            fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+                Self::from_fields(fields)
             }
         }
     )* };

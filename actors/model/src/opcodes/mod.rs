@@ -4,6 +4,8 @@
 //! dispatch of logical units, and the enumeration test names the missing command, help and test.
 
 mod cluster;
+mod ganeti_json;
+mod ganeti_read;
 mod instance;
 mod named;
 mod node;
@@ -12,6 +14,7 @@ mod tags;
 mod test;
 
 pub use cluster::{ClusterDestroy, ClusterRenewCrypto};
+pub use ganeti_json::OpJsonError;
 pub use instance::{
     DiskRequest, InstanceCreate, InstanceReboot, InstanceReinstall, InstanceRemove,
     InstanceShutdown, InstanceStartup, NicRequest, RebootType,
@@ -27,9 +30,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::ids::JobId;
+use crate::ids::{InstanceUuid, JobId, NodeUuid};
 use crate::jobs::JobStatus;
 use crate::levels::{LEVEL_FIRST, since};
+use crate::names::{InstanceName, NodeName};
+use ganeti_json::GanetiFields;
 
 /// What an opcode says of its own parameters.
 trait Parameters {
@@ -49,6 +54,11 @@ trait Parameters {
     fn shown(&self) -> Option<Map<String, Value>> {
         None
     }
+
+    /// From its own fields as Ganeti writes them.
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError>
+    where
+        Self: Sized;
 }
 
 /// The table of opcodes: `Variant = "OP_ID", "noun/verb";`. The second text is the stem of the
@@ -103,6 +113,14 @@ macro_rules! opcodes {
                     $(Self::$name(op) => Parameters::shown(op),)*
                     #[cfg(feature = "next-version")]
                     Self::$next(op) => Parameters::shown(op),
+                }
+            }
+
+            /// The opcode of that name, from its fields; the name must be one of the table.
+            fn read(op_id: &str, fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+                match op_id {
+                    $($op_id => <$name as Parameters>::read(fields).map(Self::$name),)*
+                    other => unreachable!("{other} is not in the table"),
                 }
             }
 
@@ -179,6 +197,10 @@ pub const PRIORITY_HIGHEST: i8 = -20;
 /// Lowest urgency of a job (row Q30).
 pub const PRIORITY_LOWEST: i8 = 19;
 
+/// The urgencies that may be submitted (O93): high, normal, low. Others come by changing that of a
+/// job, which is asked of the few that need it.
+pub const PRIORITIES_SUBMITTED: [i8; 3] = [-10, 0, 10];
+
 /// One entry of a reason trail: source, text, nanoseconds since 1970 (O96).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
@@ -193,10 +215,53 @@ pub struct Reason {
 /// A dependency on another job (O94, Q33).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Dependency {
-    /// The other job.
+    /// The other job; 0 where `back` says which.
     pub job: JobId,
     /// End states that satisfy it; none means any.
     pub states: Vec<JobStatus>,
+    /// So many numbers before the job's own, which is not known before it is submitted. A job that
+    /// has its number has `job` in place of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<u32>,
+}
+
+impl Dependency {
+    /// On a job that has its number.
+    #[must_use]
+    pub fn on(job: JobId, states: Vec<JobStatus>) -> Self {
+        Self { job, states, back: None }
+    }
+
+    /// The same for the job of this number; nothing if there can be no such other job.
+    #[must_use]
+    pub fn resolved(&self, own: JobId) -> Option<Self> {
+        let job = match self.back {
+            None => self.job,
+            Some(0) => return None,
+            Some(back) => JobId(own.0.checked_sub(u64::from(back)).filter(|job| *job > 0)?),
+        };
+        Some(Self::on(job, self.states.clone()))
+    }
+}
+
+/// An id that was given beside the name of something: what has that name must be it (O97).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Expected {
+    /// Of an instance.
+    Instance {
+        /// Its name.
+        name: InstanceName,
+        /// Its id.
+        uuid: InstanceUuid,
+    },
+    /// Of a node.
+    Node {
+        /// Its name.
+        name: NodeName,
+        /// Its id.
+        uuid: NodeUuid,
+    },
 }
 
 /// What every opcode takes (O90–O97).
@@ -213,7 +278,31 @@ pub struct OpCommon {
     pub comment: Option<String>,
     /// Who asked for it and why.
     pub reason: Vec<Reason>,
+    /// How much hooks and scripts of an OS say; nothing of them is run yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub debug_level: u32,
+    /// Ids that were given beside names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<Expected>,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl OpCommon {
+    /// From which state level on it may be submitted with the values that it has.
+    fn level(&self) -> u32 {
+        let later = self.debug_level > 0
+            || !self.expected.is_empty()
+            || self.depends.iter().any(|dependency| dependency.back.is_some());
+        if later { LATER_COMMON } else { LEVEL_FIRST }
+    }
+}
+
+/// The level of what every opcode has and was not there at first.
+const LATER_COMMON: u32 = 6;
 
 /// An opcode as submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -226,30 +315,61 @@ pub struct OpRequest {
 }
 
 impl OpRequest {
+    /// From which state level on it may be submitted.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.op.level().max(self.common.level())
+    }
+
     /// The opcode's own parameters and those that every opcode has, in one object as in Ganeti.
     #[must_use]
     pub fn input_fields(&self) -> Value {
         let mut fields = self.op.shown().unwrap_or_else(|| encoded(&self.op));
-        let OpCommon { dry_run, priority, depends, comment, reason } = &self.common;
+        let OpCommon { dry_run, priority, depends, comment, reason, debug_level, expected } =
+            &self.common;
         let depends: Vec<Value> = depends
             .iter()
             .map(|dependency| {
                 let states: Vec<&str> = dependency.states.iter().map(|s| s.as_str()).collect();
-                json!([dependency.job, states])
+                match dependency.back {
+                    Some(back) => json!([-i64::from(back), states]),
+                    None => json!([dependency.job, states]),
+                }
             })
             .collect();
         let reason: Vec<Value> =
             reason.iter().map(|reason| json!([reason.source, reason.text, reason.at_ns])).collect();
         fields.insert("OP_ID".to_owned(), json!(self.op.op_id()));
         fields.insert("comment".to_owned(), json!(comment));
-        // Which here is an option of the daemon, and never of one job.
-        fields.insert("debug_level".to_owned(), json!(0));
+        fields.insert("debug_level".to_owned(), json!(debug_level));
         let depends = if depends.is_empty() { Value::Null } else { depends.into() };
         fields.insert("depends".to_owned(), depends);
         fields.insert("dry_run".to_owned(), json!(dry_run));
         fields.insert("priority".to_owned(), json!(priority));
         fields.insert("reason".to_owned(), Value::Array(reason));
+        for expected in expected {
+            let (field, uuid) = self.twin(expected);
+            match (fields.get_mut(field), &self.op) {
+                (Some(Value::Array(uuids)), OpCode::TestDelay(_)) => uuids.push(uuid),
+                (_, OpCode::TestDelay(_)) => {
+                    fields.insert(field.to_owned(), Value::Array(vec![uuid]));
+                }
+                _ => {
+                    fields.insert(field.to_owned(), uuid);
+                }
+            }
+        }
         Value::Object(fields)
+    }
+
+    /// The field of Ganeti that an id beside a name stands in.
+    fn twin(&self, expected: &Expected) -> (&'static str, Value) {
+        match (expected, &self.op) {
+            (Expected::Instance { uuid, .. }, _) => ("instance_uuid", json!(uuid)),
+            (Expected::Node { uuid, .. }, OpCode::InstanceCreate(_)) => ("pnode_uuid", json!(uuid)),
+            (Expected::Node { uuid, .. }, OpCode::TestDelay(_)) => ("on_node_uuids", json!(uuid)),
+            (Expected::Node { uuid, .. }, _) => ("node_uuid", json!(uuid)),
+        }
     }
 }
 

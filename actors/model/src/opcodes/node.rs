@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Parameters;
+use super::ganeti_json::{GanetiFields, OpJsonError};
 use crate::ids::NodeUuid;
 use crate::names::NodeName;
 
@@ -27,6 +28,10 @@ impl Parameters for NodeAdd {
     fn summary_detail(&self) -> Option<String> {
         Some(self.node_name.to_string())
     }
+
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
+    }
 }
 
 /// Removes a node that runs nothing (O21).
@@ -39,5 +44,9 @@ pub struct NodeRemove {
 impl Parameters for NodeRemove {
     fn summary_detail(&self) -> Option<String> {
         Some(self.node_name.to_string())
+    }
+
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
     }
 }

@@ -22,12 +22,12 @@ use crate::units::Millis;
 pub(super) type Fields = Map<String, Value>;
 
 /// How long a helper guest may take to start and to shut down, where Ganeti installs in one.
-const HELPER_STARTUP: u32 = 300;
-const HELPER_SHUTDOWN: u32 = 7_200;
+pub(super) const HELPER_STARTUP: u32 = 300;
+pub(super) const HELPER_SHUTDOWN: u32 = 7_200;
 /// How long the guest that is copied from another cluster may take to shut down.
-const SOURCE_SHUTDOWN: u32 = 120;
+pub(super) const SOURCE_SHUTDOWN: u32 = 120;
 /// What a start would wait for the shutdown of another guest.
-const STARTUP_SHUTDOWN: u32 = 120;
+pub(super) const STARTUP_SHUTDOWN: u32 = 120;
 
 fn fields(value: Value) -> Fields {
     match value {

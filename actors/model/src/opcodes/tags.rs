@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Parameters;
+use super::ganeti_json::{GanetiFields, OpJsonError};
 use crate::tags::TagObject;
 
 /// Adds tags to an object (O64). Those that it has already are fine.
@@ -26,5 +27,13 @@ pub struct TagsDel {
     pub tags: Vec<String>,
 }
 
-impl Parameters for TagsSet {}
-impl Parameters for TagsDel {}
+impl Parameters for TagsSet {
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
+    }
+}
+impl Parameters for TagsDel {
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
+    }
+}

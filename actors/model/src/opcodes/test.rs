@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Parameters;
+use super::ganeti_json::{GanetiFields, OpJsonError};
 use crate::names::NodeName;
 use crate::units::Millis;
 
@@ -50,6 +51,10 @@ impl Parameters for TestDelay {
     fn shown(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
         Some(self.in_ganeti())
     }
+
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
+    }
 }
 
 /// What only the version after this one knows.
@@ -64,6 +69,10 @@ pub struct TestNext {
 impl Parameters for TestNext {
     fn summary_detail(&self) -> Option<String> {
         Some(self.note.clone())
+    }
+
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
     }
 }
 

@@ -27,16 +27,32 @@ pub(crate) async fn run_many(
     options: SubmitArgs,
     several: bool,
 ) -> Result<(), CommandError> {
-    if options.plan {
-        return show_plans(ctx, requests.into_iter().map(|(_, request)| request).collect()).await;
-    }
-    let client = ctx.client().await?;
-    let n_jobs = requests.len();
     let (names, jobs): (Vec<String>, Vec<NewJob>) =
         requests.into_iter().map(|(name, op)| (name, NewJob { ops: vec![op] })).unzip();
-    let answers = client.submit(jobs).await?;
+    if options.plan {
+        return show_plans(ctx, jobs).await;
+    }
+    let answers = ctx.client().await?.submit(jobs).await?;
+    let named = names.into_iter().zip(answers).collect();
+    end_many(ctx, named, options, several).await
+}
+
+/// What was answered to the submission of each of many jobs.
+pub(crate) type Submitted = Vec<(String, Result<JobId, Fault>)>;
+
+/// Waits for each of many jobs that were submitted, or says which they are.
+///
+/// # Errors
+/// As [`run_many`].
+pub(crate) async fn end_many(
+    ctx: &mut Context<'_>,
+    named: Submitted,
+    options: SubmitArgs,
+    several: bool,
+) -> Result<(), CommandError> {
+    let client = ctx.client().await?;
+    let n_jobs = named.len();
     let mut many = Many { client, n_failed: 0, documents: Vec::new(), unknown: None };
-    let named: Vec<(String, Result<JobId, Fault>)> = names.into_iter().zip(answers).collect();
     if options.print_jobid {
         for job in named.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
             ctx.say(&job.to_string())?;
@@ -66,11 +82,7 @@ struct Many {
 
 impl Many {
     /// Says which jobs there are.
-    fn show(
-        &mut self,
-        ctx: &mut Context<'_>,
-        named: Vec<(String, Result<JobId, Fault>)>,
-    ) -> Result<(), CommandError> {
+    fn show(&mut self, ctx: &mut Context<'_>, named: Submitted) -> Result<(), CommandError> {
         for (name, answer) in named {
             match answer {
                 Ok(job) => {
@@ -89,7 +101,7 @@ impl Many {
     async fn wait(
         &mut self,
         ctx: &mut Context<'_>,
-        named: Vec<(String, Result<JobId, Fault>)>,
+        named: Submitted,
         several: bool,
     ) -> Result<(), CommandError> {
         let ids: Vec<String> = named

@@ -21,7 +21,7 @@ pub(crate) async fn run_one(
     options: SubmitArgs,
 ) -> Result<Option<JobEnd>, CommandError> {
     if options.plan {
-        show_plans(ctx, vec![request]).await?;
+        show_plans(ctx, vec![NewJob { ops: vec![request] }]).await?;
         return Ok(None);
     }
     let client = ctx.client().await?;

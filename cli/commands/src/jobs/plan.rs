@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use gantry_model::messages::NewJob;
-use gantry_model::opcodes::OpRequest;
 use gantry_model::plan::{JobPlan, OpPlan, PlannedChange, PlannedStep};
 use serde_json::{Value, json};
 
@@ -16,12 +15,12 @@ use crate::error::{CommandError, CommandErrorKind, Failure};
 /// When one would be refused, or there is no answer.
 pub(super) async fn show_plans(
     ctx: &mut Context<'_>,
-    requests: Vec<OpRequest>,
+    jobs: Vec<NewJob>,
 ) -> Result<(), CommandError> {
     let client = ctx.client().await?;
     let mut documents = Vec::new();
-    for request in requests {
-        let plan = client.plan(NewJob { ops: vec![request] }).await?;
+    for job in jobs {
+        let plan = client.plan(job).await?;
         if ctx.json() {
             let document = serde_json::to_value(&plan).map_err(|error| {
                 let bug = Failure::Bug(format!("the plan is no JSON: {error}"));

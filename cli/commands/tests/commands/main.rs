@@ -12,6 +12,7 @@ mod help;
 mod instance;
 mod job;
 mod node;
+mod opcode_files;
 mod refusals;
 mod tags;
 mod top;

@@ -9,8 +9,8 @@ use gantry_model::opcodes::{Dependency, OpCommon, OpRequest, TestDelay};
 use super::super::{JobEvent, Readiness, Scheduler, readiness};
 use super::driver::Driver;
 use super::script::{OpScript, create};
-use crate::state::JobFact;
 use crate::state::tests::sample::{Log, began, new_job};
+use crate::state::{Applied, JobFact};
 
 const MANY: usize = 100;
 
@@ -19,7 +19,7 @@ fn job_with(common: OpCommon) -> NewJob {
 }
 
 fn depending(job: u64, states: &[JobStatus]) -> NewJob {
-    let depends = vec![Dependency { job: JobId(job), states: states.to_vec() }];
+    let depends = vec![Dependency::on(JobId(job), states.to_vec())];
     job_with(OpCommon { depends, ..OpCommon::default() })
 }
 
@@ -153,11 +153,40 @@ fn a_dependency_that_ended_as_listed_lets_the_job_begin() {
             None => assert_eq!(readiness, Readiness::Ready, "{end} in {listed:?}"),
             Some(code) => {
                 let Readiness::Fails(fault) = readiness else { panic!("{end} in {listed:?}") };
-                let text = format!("job 2 depends on job 1, which ended as {end}");
+                let text = format!(
+                    "Dependency job 1 finished with status '{end}', not one of 'success' as \
+                     required"
+                );
                 assert_eq!((fault.code, fault.message), (code, text));
             }
         }
         assert_eq!(queue.next(MANY), [second], "beginning ends it");
+    }
+}
+
+// covers: O94 Q33
+#[test]
+fn a_dependency_that_is_counted_back_gets_its_number_with_the_job() {
+    let back = |back| {
+        let dependency = Dependency { back: Some(back), ..Dependency::on(JobId(0), Vec::new()) };
+        job_with(OpCommon { depends: vec![dependency], ..OpCommon::default() })
+    };
+    let mut queue = Queue::new();
+    let first = queue.submit(new_job(1));
+    let ids = match queue.log.apply(queue.log.submit_command(7, vec![back(1), back(2), back(2)])) {
+        Applied::Jobs(ids) => ids,
+        other => panic!("not submitted: {other:?}"),
+    };
+    let waits: Vec<Readiness> = ids.iter().map(|id| queue.readiness(id.0)).collect();
+    let on = |job| Readiness::Waits(JobId(job));
+    assert_eq!(waits, [on(first), on(first), on(ids[0].0)]);
+    let state = &queue.log.state;
+    let stored = |id: &JobId| state.jobs.get(id).expect("submitted").ops[0].input.level();
+    assert!(ids.iter().all(|id| stored(id) < 6), "nothing that programs from before do not know");
+    for before_the_first in [back(0), back(5), back(6)] {
+        let refused = queue.log.apply(queue.log.submit_command(8, vec![before_the_first]));
+        let Applied::Refused(fault) = refused else { panic!("accepted: {refused:?}") };
+        assert_eq!(fault.code, FaultCode::WrongInput);
     }
 }
 
