@@ -16,6 +16,7 @@ measured sizes); every line that differs then has to be named in kept.txt with t
 """
 
 import argparse
+import ast
 import difflib
 import os
 import re
@@ -224,8 +225,15 @@ class EveryField:
         options = ["--no-headers", "--separator=" + BETWEEN, "-o", ",".join(fields)]
         code, out, err, seconds = run_on(side, [*argv[:2], *options, *argv[2:]])
         rows = [line.split(BETWEEN) for line in out.splitlines()]
-        told = [f"{name} = {value}" for row in rows for name, value in zip(fields, row, strict=True)]
+        told = [f"{name} = {in_order(value)}" for row in rows for name, value in zip(fields, row, strict=True)]
         return code, "\n".join(told), err, seconds
+
+
+def in_order(value):
+    """A value with names in the order of these: what there is counts here, not in which order."""
+    if not value.startswith("{"):
+        return value
+    return str(dict(sorted(ast.literal_eval(value).items())))
 
 
 def lines(result):
