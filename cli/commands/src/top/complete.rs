@@ -64,7 +64,10 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         };
         // Nobody at a prompt wants to read that there is no daemon.
         let names = tokio::time::timeout(PATIENCE, names).await;
-        candidates.extend(names.ok().flatten().unwrap_or_default());
+        let names = names.ok().flatten().unwrap_or_default();
+        let value = current.strip_prefix(&expected.before).unwrap_or(current);
+        let listed = listed_before(objects, value);
+        candidates.extend(names.iter().map(|name| format!("{listed}{name}")));
     }
     let candidates = candidates.into_iter().map(|value| format!("{}{value}", expected.before));
     let candidates: Vec<String> = candidates.filter(|word| word.starts_with(current)).collect();
@@ -74,6 +77,16 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     }
     ctx.set_document(json!(candidates));
     Ok(())
+}
+
+/// What of a value is a list already, so that the next of it is wanted: `name,` in `name,st`, and
+/// the sign by which a list adds to the default one.
+fn listed_before<'a>(objects: &str, value: &'a str) -> &'a str {
+    let begun = usize::from(value.starts_with('+'));
+    match objects {
+        "FIELDS" => &value[..value.rfind(',').map_or(begun, |at| at + 1)],
+        _ => "",
+    }
 }
 
 /// What the definitions say may stand at the cursor.
@@ -171,7 +184,7 @@ async fn names_of(client: &Client, value_name: &str, noun: &str) -> Option<Vec<S
     };
     let cells = match value_name {
         "INSTANCE" | "INSTANCES" => column(Resource::Instance, "name").await?,
-        "NODE" | "NODES" => column(Resource::Node, "name").await?,
+        "NODE" | "NODES" | "NODE[:NODE]" => column(Resource::Node, "name").await?,
         "JOB" | "JOBS" => column(Resource::Job, "id").await?,
         "TAG" | "TAGS" => {
             let mut tags = column(Resource::Instance, "tags").await.unwrap_or_default();
@@ -243,6 +256,17 @@ mod tests {
             assert_eq!(expected.objects.as_deref(), Some(objects), "{line}");
             assert_eq!(expected.noun, noun, "{line}");
         }
+    }
+
+    // covers: C217
+    #[test]
+    fn a_list_of_fields_goes_on_behind_its_last_comma() {
+        for (value, before) in
+            [("na", ""), ("name,st", "name,"), ("name,", "name,"), ("+na", "+"), ("+a,b", "+a,")]
+        {
+            assert_eq!(listed_before("FIELDS", value), before, "{value}");
+        }
+        assert_eq!(listed_before("INSTANCE", "web,1"), "");
     }
 
     // covers: C217

@@ -75,14 +75,23 @@ _gantry() {{
 compdef _gantry {all}
 "#
         ),
-        Shell::Fish => names
-            .iter()
-            .map(|name| {
-                format!(
-                    "complete -c {name} -a \
-                     '({GANTRY} complete -- (commandline -opc) (commandline -ct) 2>/dev/null)'\n"
-                )
-            })
-            .collect(),
+        // Files only where nothing else can stand, as the other two do by themselves.
+        Shell::Fish => {
+            let function = format!(
+                r#"function __gantry_complete
+    set -l found ({GANTRY} complete -- (commandline -opc) (commandline -ct) 2>/dev/null)
+    if test (count $found) -gt 0
+        printf '%s\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
+end
+"#
+            );
+            let uses = names
+                .iter()
+                .map(|name| format!("complete -c {name} -f -a '(__gantry_complete)'\n"));
+            std::iter::once(function).chain(uses).collect()
+        }
     }
 }

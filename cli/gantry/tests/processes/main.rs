@@ -7,6 +7,7 @@
 mod certificates;
 mod client_death;
 mod commit_points;
+mod completion;
 mod console;
 mod crash_points;
 mod demo;

@@ -37,7 +37,7 @@ pub(crate) fn skipped(why: &str) {
 }
 
 /// Past the capture of output, which would keep it from those who look at a run that succeeds.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // Without standard error there is nobody to tell.
     drop(writeln!(std::io::stderr(), "{text}"));
 }
