@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gantry_model::names::{InstanceName, NodeName};
+use gantry_model::names::InstanceName;
 use gantry_model::objects::DiskTemplate;
 use gantry_model::opcodes::InstanceCreate;
 use gantry_model::params::{BackendOverrides, HvOverrides};
@@ -19,6 +19,7 @@ use crate::options::{JobArgs, size_argument};
 use crate::parse::disk::{DiskOption, collect_disks, parse_disk};
 use crate::parse::keyval::{KeyValue, KeyValues, parse_named_key_values};
 use crate::parse::nic::{NicOption, collect_nics, parse_nic};
+use crate::parse::node_pair::{NodePair, parse_node_pair};
 use crate::parse::params::{backend_overrides, hypervisor_overrides};
 
 /// Create an instance
@@ -43,8 +44,11 @@ pub(crate) struct Args {
     #[arg(long = "disk", value_name = "N:KEY=VALUE,...", value_parser = parse_disk)]
     disks: Vec<DiskOption>,
     /// Run it on this node
-    #[arg(short, long, value_name = "NODE")]
-    node: Option<NodeName>,
+    ///
+    /// A secondary node may stand behind a colon. None of the disk templates is mirrored yet, so it
+    /// is not used, which is said.
+    #[arg(short, long, value_name = "NODE[:NODE]", value_parser = parse_node_pair)]
+    node: Option<NodePair>,
     /// Say which OS it has
     #[arg(short, long, value_name = "NAME")]
     os_type: Option<String>,
@@ -189,8 +193,11 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     };
     let op = create(args.clone(), disk_template, hvparams, beparams, osparams)?;
     // The instance is new; a name that does not exist can only be the node's.
-    let node: Vec<String> = args.node.iter().map(ToString::to_string).collect();
+    let node: Vec<String> = args.node.iter().map(|pair| pair.primary.to_string()).collect();
     ctx.typed(Resource::Node, &node);
+    if args.node.as_ref().is_some_and(|pair| pair.secondary.is_some()) {
+        ctx.warn(" - WARNING: Secondary node will be ignored on non-mirrored disk template")?;
+    }
     let request = ctx.request(op, &args.job.op());
     run_one(ctx, request, args.job.submit).await?;
     Ok(())
@@ -210,7 +217,7 @@ fn create(
         file_storage_dir: args.file_storage_dir,
         ignore_ipolicy: args.ignore_ipolicy,
         instance_name: args.instance_name,
-        primary_node: args.node,
+        primary_node: args.node.map(|pair| pair.primary),
         disk_template,
         hvparams,
         beparams,

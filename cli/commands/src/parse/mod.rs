@@ -8,6 +8,7 @@ pub mod duration;
 pub mod filter;
 pub mod keyval;
 pub mod nic;
+pub mod node_pair;
 pub mod params;
 pub mod size;
 pub mod words;

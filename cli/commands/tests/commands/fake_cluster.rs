@@ -37,8 +37,43 @@ use crate::harness::NOW;
 #[derive(Clone)]
 pub(crate) struct FakeCluster(Arc<Mutex<State>>);
 
+/// What is wrong with a cluster: every message meets it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// Its daemon knows other messages.
+    OtherVersion,
+    /// Nobody leads.
+    NoMaster,
+    /// We may look, and not even that.
+    Forbidden,
+    /// The message arrived, and then the connection was gone.
+    Lost,
+}
+
+impl Trouble {
+    fn answer(self, envelope: &Envelope) -> Result<Bytes, AskError> {
+        let message = envelope.message.to_string();
+        match self {
+            Self::OtherVersion => {
+                let (path, reason) = (envelope.to.to_string(), "no such message".to_owned());
+                Err(NotDelivered::NotUnderstood { path, message, reason }.into())
+            }
+            Self::NoMaster => {
+                let text = "node2.example leads no more, and nobody else yet";
+                let fault = Fault::new(FaultCode::NotMaster, text);
+                Ok(encode(&Err::<(), Fault>(fault)).expect("encodes").into())
+            }
+            Self::Forbidden => {
+                Err(NotDelivered::Forbidden { role: "reader".to_owned(), message }.into())
+            }
+            Self::Lost => Err(AskError::Unknown("connection lost".into())),
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
+    trouble: Option<Trouble>,
     /// What was submitted, by job.
     submitted: BTreeMap<u64, OpRequest>,
     /// What is still to be told of each job.
@@ -184,6 +219,11 @@ impl FakeCluster {
         self.0.lock().expect("not poisoned").terms.clone()
     }
 
+    /// From now on.
+    pub(crate) fn trouble(&self, trouble: Trouble) {
+        self.0.lock().expect("not poisoned").trouble = Some(trouble);
+    }
+
     pub(crate) fn fill_queue(&self) {
         self.0.lock().expect("not poisoned").queue_is_full = true;
     }
@@ -218,6 +258,9 @@ impl FakeCluster {
         let mut state = self.0.lock().expect("not poisoned");
         let body = &envelope.body;
         let path = envelope.to.as_str();
+        if let Some(trouble) = state.trouble {
+            return Some(trouble.answer(envelope));
+        }
         Some(match envelope.message.as_str() {
             SubmitJobs::WIRE_NAME => state.submit(&decode(body).expect("decodes")),
             PlanJob::WIRE_NAME => plan(&decode(body).expect("decodes")),

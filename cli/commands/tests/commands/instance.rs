@@ -118,6 +118,7 @@ async fn add() {
         "gnt-instance add -t file -s 64M -n node1.example -o debian web1",
         "gnt-instance add -t diskless --no-nics --no-start --no-ip-check --no-name-check web3",
         "gnt-instance add -t file -s 64M --json web4",
+        "gnt-instance add -t file -s 64M -n node1.example:node2.example web5",
     ];
     Session::new().check("instance-add", &lines).await;
 }

@@ -11,6 +11,7 @@ mod harness;
 mod help;
 mod instance;
 mod job;
+mod matrix;
 mod node;
 mod opcode_files;
 mod refusals;

@@ -70,6 +70,38 @@ async fn hypervisor_parameters() {
     refused("refused-hypervisor-parameters", &lines).await;
 }
 
+// covers: C205
+#[tokio::test(start_paused = true)]
+async fn pairs_of_nodes() {
+    let lines = [
+        "gnt-instance add -t diskless -n '' web3",
+        "gnt-instance add -t diskless -n :node2 web3",
+        "gnt-instance add -t diskless -n node1:node2:node3 web3",
+        "gnt-instance add -t diskless -n node1:node1 web3",
+        "gnt-instance add -t diskless -n 'node 1' web3",
+    ];
+    refused("refused-node-pairs", &lines).await;
+}
+
+// covers: C204
+#[tokio::test(start_paused = true)]
+async fn times_with_units() {
+    let lines = [
+        "gnt-job autoarchive ''",
+        "gnt-job autoarchive h",
+        "gnt-job autoarchive 5x",
+        "gnt-job autoarchive 1.5h",
+        "gnt-job autoarchive '1 h'",
+        "gnt-job autoarchive 5H",
+        "gnt-job autoarchive 99999999999999999999w",
+        "gnt-job autoarchive -5",
+        "gnt-node add --valid '' node3.example",
+        "gnt-node add --valid d node3.example",
+        "gnt-node add --valid 1.5d node3.example",
+    ];
+    refused("refused-times", &lines).await;
+}
+
 // covers: C202 C221 P11 P17
 #[tokio::test(start_paused = true)]
 async fn interfaces() {
