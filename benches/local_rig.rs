@@ -1,15 +1,15 @@
 //! Three receivers of the same message on one thread: our actor, a plain actix actor, a raw tokio
 //! task.
 //!
-//! All of them and their client are tasks of one simulated node whose clock runs on unpaused. A
+//! All of them and their client are tasks of the control thread of one real node, as in a daemon. A
 //! root future would pay for a poll of the event queue at every wake-up.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use gantry_runtime::{
-    Actor, ActorRef, Context, Handler, MailboxLimits, Platform, Protocol, Reply, SpawnOptions,
-    System, SystemConfig,
+    Actor, ActorRef, Context, Handler, MailboxLimits, Platform, Protocol, RealConfig, Reply,
+    SpawnOptions, System, SystemConfig,
 };
 use gantry_wire::{Access, ActorPath, BootId, Message, NodeId};
 use tokio::sync::{mpsc, oneshot};
@@ -106,22 +106,21 @@ where
     T: Send + 'static,
     F: Future<Output = T> + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let id = Uuid::from_u128(1);
-        let config = SystemConfig { node: NodeId(id), boot: BootId(id) };
-        let system = System::new(Platform::simulated(1), config);
-        let (tell, told) = oneshot::channel();
-        system.clone().spawn_task(async move {
-            tokio::task::spawn_local(async move {
-                let answer = match Receivers::start(&system) {
-                    Ok(receivers) => Ok(work(receivers).await),
-                    Err(error) => Err(error),
-                };
-                // The receiver waits for it below.
-                let _received = tell.send(answer);
-            });
+    let platform = Platform::real(RealConfig { workers: 0, ..RealConfig::default() })?;
+    let id = Uuid::from_u128(1);
+    let system = System::new(platform.clone(), SystemConfig { node: NodeId(id), boot: BootId(id) });
+    let (tell, told) = oneshot::channel();
+    system.clone().spawn_task(async move {
+        tokio::task::spawn_local(async move {
+            let answer = match Receivers::start(&system) {
+                Ok(receivers) => Ok(work(receivers).await),
+                Err(error) => Err(error),
+            };
+            // The receiver waits for it below.
+            let _received = tell.send(answer);
         });
-        told.await.context("the measuring task ended without an answer")?
-    })
+    });
+    let answer = told.blocking_recv().context("the measuring task ended without an answer");
+    platform.stop();
+    answer?
 }

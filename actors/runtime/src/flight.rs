@@ -27,11 +27,13 @@ const TIME_MASK: u64 = (1 << NAME_SHIFT) - 1;
 pub struct FlightRecord {
     /// Wire name of the message, or `closure`, `then`, `hold`, `timer`, `started`, `stopping`.
     pub name: &'static str,
-    /// When it began, since the system was made.
+    /// When it began, since the system was made; where it was not measured, up to a tick of the
+    /// kernel's timer (2 to 10 ms) before.
     pub at: Duration,
-    /// How long it took. In a burst of short turns of one name the clock is read for every eighth
-    /// at least: that one has the mean of its group, or all of its time if the group took 4 ms or
-    /// more and so had a long turn in it; the others have zero.
+    /// How long it took. Turns of an actor whose last ones were short are measured in groups: one of
+    /// them has the mean of its group, or all of its time if the group took 4 ms or more and so had
+    /// a long turn in it; the others have zero. Then none is for the rest of that tick, but one in
+    /// which it ends: what is beyond a tick was in that.
     pub took: Duration,
 }
 

@@ -17,6 +17,7 @@ use crate::actor::Actor;
 use crate::cell::{Letter, Seat};
 use crate::flight::Flight;
 use crate::names::NameId;
+use crate::platform::Pace;
 use crate::protocol::Protocol;
 use crate::segments::Segments;
 use crate::system::{SpawnOptions, Thread};
@@ -31,7 +32,7 @@ pub const MAILBOX_BYTES: usize = 2 * gantry_wire::FRAME_BYTES_MAX;
 
 /// Slots that an empty queue keeps. Bursts beyond give their memory back when they are over; lower
 /// would allocate on every small burst, higher costs 16 bytes per slot in each idle actor.
-const SLOTS_KEPT: usize = 16;
+pub(crate) const SLOTS_KEPT: usize = 16;
 
 /// Largest letter, whatever its mailbox may hold. What is charged for one is kept in four bytes;
 /// frames, and so remote messages, are smaller by far.
@@ -99,6 +100,7 @@ pub(crate) struct Facts {
     pub(crate) limits: MailboxLimits,
     pub(crate) thread: Thread,
     pub(crate) flight: Flight,
+    pub(crate) pace: Pace,
     started: AtomicU64,
     started_bytes: AtomicU64,
     down: AtomicBool,
@@ -111,6 +113,7 @@ impl Facts {
         order: u64,
         options: &SpawnOptions,
         epoch: Instant,
+        pace: Pace,
     ) -> Self {
         Self {
             path,
@@ -121,6 +124,7 @@ impl Facts {
             limits: options.mailbox,
             thread: options.thread,
             flight: Flight::new(epoch),
+            pace,
             started: AtomicU64::new(0),
             started_bytes: AtomicU64::new(0),
             down: AtomicBool::new(false),
@@ -255,17 +259,19 @@ impl<A: Actor> Mailbox<A> {
         self.lock().take(batch)
     }
 
-    /// As [`Mailbox::take`]; if nothing is queued, the actor sleeps until there is, under the same
-    /// lock. An actor that waits for nothing else does both at every message.
-    pub(crate) fn take_or_park(&self, batch: &mut Batch<A>, waker: &Waker) -> Fetched {
+    /// As [`Mailbox::take`], and says whether the actor sleeps from then on, under the same lock:
+    /// whoever brings something wakes it, also while it works on what it has taken. So one that
+    /// waits for nothing else may sleep after that without looking again.
+    pub(crate) fn take_and_park(&self, batch: &mut Batch<A>, waker: &Waker) -> (Fetched, bool) {
         let mut queue = self.lock();
-        if queue.take(batch) {
-            return Fetched::Letters;
-        }
-        match queue.park(Asleep::ForMessages, waker) {
-            true => Fetched::Asleep,
-            false => Fetched::Orders,
-        }
+        let has_letters = queue.take(batch);
+        let is_parked = queue.park(Asleep::ForMessages, waker);
+        let fetched = match (has_letters, is_parked) {
+            (true, _) => Fetched::Letters,
+            (false, true) => Fetched::Asleep,
+            (false, false) => Fetched::Orders,
+        };
+        (fetched, is_parked)
     }
 
     /// A letter has left the queue for good. Called by the actor's thread only.

@@ -192,7 +192,7 @@ impl<M: Message> ActorRef<M> {
             let envelope = envelope(&target.path, &message, options)?;
             return target.system.linked()?.tell(target.node, envelope);
         }
-        let deadline = instant_after(Instant::now(), options.timeout);
+        let deadline = self.deadline(options.timeout);
         let letter = self.letter(message, Reply::sink(), Terms::local(options, deadline));
         match self.send(letter, options)? {
             Sent::Here => Ok(()),
@@ -214,7 +214,7 @@ impl<M: Message> ActorRef<M> {
         if let Some(NodeTarget { system, path, node }) = self.elsewhere() {
             return ask_away(system, *node, path, &message, &options).unwrap_or_else(Ask::failed);
         }
-        let deadline = instant_after(Instant::now(), options.timeout);
+        let deadline = self.deadline(options.timeout);
         let slot = Slot::new();
         let terms = Terms::local(&options, deadline);
         let letter = self.letter(message, Reply::to(slot.clone()), terms);
@@ -225,6 +225,16 @@ impl<M: Message> ActorRef<M> {
             }
             Err(why) => Ask::failed(why),
         }
+    }
+
+    /// When a wait that begins now is over.
+    fn deadline(&self, timeout: Duration) -> Instant {
+        let pace = match &self.target {
+            Target::Pinned(port) => port.facts().pace,
+            Target::Path(target) => target.system.platform().pace(),
+            Target::Node(target) => target.system.platform().pace(),
+        };
+        instant_after(pace.start_of_wait(timeout), timeout)
     }
 
     /// The node that a ref names, if it is another: nothing that only a mailbox needs is made then.

@@ -50,6 +50,7 @@ impl<T> Segments<T> {
     }
 
     /// Gives back what an empty queue does not need, but for so many places.
+    #[inline]
     pub(crate) fn shrink_to(&mut self, places: usize) {
         if self.first.capacity() > places {
             self.first.shrink_to(places);

@@ -24,7 +24,7 @@ use super::turn_clock::TurnClock;
 use super::{Opened, Seat};
 use crate::actor::Actor;
 use crate::context::{Context, Step};
-use crate::mailbox::{Asleep, Batch, Fetched, Mailbox, Orders, Queued};
+use crate::mailbox::{Asleep, Batch, Fetched, Mailbox, Orders, Queued, SLOTS_KEPT};
 use crate::names::NameId;
 use crate::platform::Pulse;
 use crate::reply::{catch, ending_with};
@@ -51,6 +51,8 @@ pub(crate) struct Core<A: Actor> {
     phase: Phase<A>,
     /// Taken out of the mailbox, not yet started.
     batch: Batch<A>,
+    /// The mailbox wakes it when something comes, since the batch was taken.
+    is_parked: bool,
     clock: TurnClock,
     passivation: Option<Box<Passivation>>,
     /// What the watch sees of the thread it runs on.
@@ -110,6 +112,8 @@ impl<A: Actor> Core<A> {
         });
         Self {
             context: Context::new(mailbox.clone(), system.clone()),
+            clock: TurnClock::new(mailbox.facts.pace),
+            is_parked: false,
             mailbox,
             system,
             factory: Box::new(factory),
@@ -117,7 +121,6 @@ impl<A: Actor> Core<A> {
             history: None,
             phase: Phase::New,
             batch: Batch::new(),
-            clock: TurnClock::default(),
             passivation,
             pulse,
         }
@@ -137,7 +140,7 @@ impl<A: Actor> Core<A> {
     }
 
     fn run(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.clock.forget();
+        self.clock.resume();
         let mut turns_left = TURNS_PER_POLL;
         loop {
             let next = match self.obey() {
@@ -147,6 +150,7 @@ impl<A: Actor> Core<A> {
             match next {
                 Next::Again => {}
                 Next::Sleep(asleep) => {
+                    self.is_parked = false;
                     if self.mailbox.park(asleep, cx.waker()) {
                         return Poll::Pending;
                     }
@@ -243,8 +247,15 @@ impl<A: Actor> Core<A> {
         if !self.batch.is_empty() {
             return Fetched::Letters;
         }
+        let was_parked = std::mem::take(&mut self.is_parked);
         if self.waits_for_letters_only() {
-            return self.mailbox.take_or_park(&mut self.batch, cx.waker());
+            if was_parked {
+                self.batch.shrink_to(SLOTS_KEPT);
+                return Fetched::Asleep;
+            }
+            let (fetched, is_parked) = self.mailbox.take_and_park(&mut self.batch, cx.waker());
+            self.is_parked = is_parked && fetched == Fetched::Letters;
+            return fetched;
         }
         if self.mailbox.take(&mut self.batch) { Fetched::Letters } else { Fetched::Asleep }
     }

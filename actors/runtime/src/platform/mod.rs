@@ -6,6 +6,7 @@
 
 mod blocking;
 mod clock;
+mod pace;
 mod random;
 mod real;
 mod sim;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 pub use blocking::{BlockingClass, BlockingError};
 pub use clock::Clock;
+pub(crate) use pace::{Pace, Tick, tick_length};
 pub use real::{PlatformError, RealConfig};
 pub use sim::{SimNode, simulate};
 pub use watch::STUCK_AFTER;
@@ -118,6 +120,11 @@ impl Platform {
     #[must_use]
     pub fn is_simulated(&self) -> bool {
         self.inner.gate.is_some()
+    }
+
+    /// How its time passes.
+    pub(crate) fn pace(&self) -> Pace {
+        if self.is_simulated() { Pace::Simulated } else { Pace::Real }
     }
 
     /// A random number: from the operating system's source, or from the seed.

@@ -126,7 +126,8 @@ impl System {
                 return Err(SpawnError::TooMany(path));
             }
             let order = next_order();
-            let facts = Facts::new(path, A::KIND, order, &options, self.inner.epoch);
+            let pace = self.inner.platform.pace();
+            let facts = Facts::new(path, A::KIND, order, &options, self.inner.epoch, pace);
             let mailbox = Arc::new(Mailbox::new(facts, protocol));
             directory.add(mailbox.clone());
             mailbox
