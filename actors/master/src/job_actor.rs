@@ -26,6 +26,7 @@ use gantry_model::opcodes::OpCode;
 use gantry_model::steps::{StepId, StepResult};
 use gantry_runtime::{Actor, AskOptions, Context, Handler, LocalRef, Protocol, Reply};
 use gantry_wire::{AskError, NodeId, NotDelivered, SpanId, TraceContext, TraceId};
+use tracing::field::{DisplayValue, display};
 
 use crate::cluster_actor::ClusterActor;
 use crate::context::MasterContext;
@@ -69,6 +70,11 @@ impl JobActor {
         Self { context, cluster, locks, id, trace, attempt, machine, placed_before }
     }
 
+    /// The trace for a line of the log: every line of a job says whose command it is of.
+    fn shown(&self) -> Option<DisplayValue<TraceId>> {
+        self.trace.map(display)
+    }
+
     /// Makes a machine from the log and starts it.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let state = self.context.state();
@@ -84,7 +90,8 @@ impl JobActor {
         let (id, attempt) = (self.id, self.attempt);
         let restored = self.locks.act(move |locks, _| locks.restore_job(id, attempt, held));
         if let Err(error) = restored {
-            tracing::error!(job = %self.id, %error, "the lock actor does not answer");
+            let trace = self.shown();
+            tracing::error!(job = %self.id, trace, %error, "the lock actor does not answer");
             self.place_again(ctx);
             return;
         }
@@ -118,7 +125,8 @@ impl JobActor {
     /// The log does not take it. If this leader's reign is over, it will be stopped by the daemon;
     /// if not, the log may take it later.
     fn stranded(&mut self, fault: &Fault, ctx: &mut Context<Self>) {
-        tracing::warn!(job = %self.id, fault = fault.one_line(), "the log does not take the job");
+        let (trace, fault) = (self.shown(), fault.one_line());
+        tracing::warn!(job = %self.id, trace, fault, "the log does not take the job");
         ctx.after(RETRY_MAX.into(), |actor, ctx| actor.place_again(ctx)).detach();
     }
 
@@ -126,10 +134,10 @@ impl JobActor {
         let id = self.id;
         let state = self.context.state();
         let status = state.jobs.get(&id).map(|job| job.status().as_str());
-        tracing::info!(job = %id, trace = self.trace.map(display), status, "job ended");
+        tracing::info!(job = %id, trace = self.shown(), status, "job ended");
         let told = self.cluster.act(move |cluster, ctx| cluster.job_ended(id, ctx));
         if let Err(error) = told {
-            tracing::debug!(job = %id, %error, "the cluster actor is gone");
+            tracing::debug!(job = %id, trace = self.shown(), %error, "the cluster actor is gone");
         }
         ctx.stop();
     }
@@ -191,7 +199,8 @@ impl JobActor {
                 let id = self.id;
                 let told = self.locks.act(move |locks, _| locks.change_priority(id, priority));
                 if let Err(error) = told {
-                    tracing::warn!(job = %id, %error, "the lock actor does not learn the urgency");
+                    let trace = self.shown();
+                    tracing::warn!(job = %id, trace, %error, "the locks do not learn the urgency");
                 }
             }
             JobEffect::Gather(queries) => self.gather(queries, ctx),
@@ -211,7 +220,8 @@ impl JobActor {
                 let told = self.locks.act(move |locks, _| locks.give_up(id, attempt, changes));
                 if let Err(error) = told {
                     // Harmless: they are free with the end of the job at the latest.
-                    tracing::warn!(job = %id, %error, "locks are not given up early");
+                    let trace = self.shown();
+                    tracing::warn!(job = %id, trace, %error, "locks are not given up early");
                 }
             }
             JobEffect::Release => self.release(),
@@ -223,7 +233,8 @@ impl JobActor {
     fn release(&self) {
         let locks = self.locks.to::<ReleaseLocks>();
         if let Err(error) = locks.tell(ReleaseLocks { job: self.id }) {
-            tracing::error!(job = %self.id, %error, "locks could not be released");
+            let trace = self.shown();
+            tracing::error!(job = %self.id, trace, %error, "locks could not be released");
         }
     }
 
@@ -247,7 +258,8 @@ impl JobActor {
     /// Another placement has taken over, or the log did not say what became of a proposal. What the
     /// log has is the truth; if the job is still to be done by this leader, it is placed anew.
     fn abandon(&mut self, fault: &Fault, ctx: &mut Context<Self>) {
-        tracing::warn!(job = %self.id, fault = fault.one_line(), "placement abandoned");
+        let (trace, fault) = (self.shown(), fault.one_line());
+        tracing::warn!(job = %self.id, trace, fault, "placement abandoned");
         self.place_again(ctx);
     }
 

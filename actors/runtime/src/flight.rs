@@ -30,10 +30,10 @@ pub struct FlightRecord {
     /// When it began, since the system was made; where it was not measured, up to a tick of the
     /// kernel's timer (2 to 10 ms) before.
     pub at: Duration,
-    /// How long it took. Turns of an actor whose last ones were short are measured in groups: one of
-    /// them has the mean of its group, or all of its time if the group took 4 ms or more and so had
-    /// a long turn in it; the others have zero. Then none is for the rest of that tick, but one in
-    /// which it ends: what is beyond a tick was in that.
+    /// How long it took. Turns of an actor whose last ones were short are measured in groups: one
+    /// of them has the mean of its group, or all of its time if the group took 4 ms or more and so
+    /// had a long turn in it; the others have zero. Then none is for the rest of that tick, but one
+    /// in which it ends: what is beyond a tick was in that.
     pub took: Duration,
 }
 

@@ -115,6 +115,13 @@ impl Store {
         self.inner.failure()
     }
 
+    /// How many transactions of the log the disk has flushed since the store was opened, and how
+    /// long they took together. Every change waits for one.
+    #[must_use]
+    pub fn flushes(&self) -> (u64, Duration) {
+        self.inner.log.flushes()
+    }
+
     /// Whether this node leads, and whom it follows otherwise.
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {

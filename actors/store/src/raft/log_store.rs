@@ -26,6 +26,10 @@ use crate::disk::log_file::{LogFile, LogWrite, Marks};
 use crate::disk::{Disk, DiskError};
 use crate::forms::{LogIdForm, RecordForm, VoteForm};
 
+/// A flush that takes so long is told to the operator. Every change waits for one; lower would tell
+/// of a busy disk, higher would leave a dying one untold while jobs crawl.
+const SLOW_FLUSH: Duration = Duration::from_secs(1);
+
 /// What the log, its readers and its writer share.
 #[derive(Debug)]
 pub(crate) struct LogShared {
@@ -40,6 +44,14 @@ pub(crate) struct LogShared {
     /// Why the failure is none of the disk, if so. Beside the lock, because whoever reads the state
     /// looks.
     halt: OnceLock<Halt>,
+    flushes: Flushes,
+}
+
+/// What the disk has taken for the log so far.
+#[derive(Debug, Default)]
+struct Flushes {
+    count: AtomicU64,
+    time_us: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -79,7 +91,8 @@ impl LogShared {
             marks,
         };
         let (state, halt) = (Mutex::new(state), OnceLock::new());
-        Self { file, disk, state, levels, level_file, latest_at, halt }
+        let flushes = Flushes::default();
+        Self { file, disk, state, levels, level_file, latest_at, halt, flushes }
     }
 
     /// Why nothing is written any more, if so.
@@ -109,6 +122,22 @@ impl LogShared {
 
     pub(super) fn simulated_sync(&self) -> Duration {
         self.disk.simulated_sync()
+    }
+
+    /// A transaction was made durable, or was not; either way the disk took so long.
+    pub(super) fn note_flush_time(&self, took: Duration) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.flushes.count.fetch_add(1, Ordering::Relaxed);
+        self.flushes.time_us.fetch_add(took_us, Ordering::Relaxed);
+        if took >= SLOW_FLUSH {
+            tracing::warn!(took_ms = took_us / 1000, "the disk was slow to flush the log");
+        }
+    }
+
+    /// How many transactions there were, and how long they took together.
+    pub(crate) fn flushes(&self) -> (u64, Duration) {
+        let time_us = self.flushes.time_us.load(Ordering::Relaxed);
+        (self.flushes.count.load(Ordering::Relaxed), Duration::from_micros(time_us))
     }
 
     pub(super) fn take_committed(&self) -> Option<LogIdForm> {

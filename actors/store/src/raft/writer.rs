@@ -9,6 +9,7 @@ use std::sync::Arc;
 use gantry_wire::ErrorChain;
 use openraft::storage::IOFlushed;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::log_store::LogShared;
 use super::types::Config;
@@ -77,6 +78,7 @@ fn collect(first: WriteOrder, orders: &mut mpsc::Receiver<WriteOrder>) -> Vec<Wr
 async fn write_group(shared: &Arc<LogShared>, group: Vec<WriteOrder>) {
     let (writes, done): (Vec<_>, Vec<_>) =
         group.into_iter().map(|order| (order.write, order.done)).unzip();
+    let begun = Instant::now();
     let takes = shared.simulated_sync();
     if !takes.is_zero() {
         tokio::time::sleep(takes).await;
@@ -85,6 +87,7 @@ async fn write_group(shared: &Arc<LogShared>, group: Vec<WriteOrder>) {
         Some(reason) => Err(DiskError::Failed { reason }),
         None => shared.file().write(&writes, shared.take_committed()),
     };
+    shared.note_flush_time(begun.elapsed());
     match result {
         Ok(()) => {
             shared.note_flushed(&writes);

@@ -221,3 +221,16 @@ async fn a_proposal_alone_costs_one_two_phase_commit() {
     }
     assert_eq!(disk.n_syncs() - before, 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn flushes_are_counted_with_the_time_that_the_disk_took() {
+    let disk = FaultyDisk::in_memory();
+    let (store, reign) = bootstrapped(simulated(&disk)).await;
+    disk.slow_syncs(Duration::from_millis(1500));
+    let (before, before_took) = store.flushes();
+    submit_one(&store, reign, 1).await.expect("committed");
+    let (after, after_took) = store.flushes();
+    let flushed = u32::try_from(after - before).expect("few");
+    assert!(flushed >= 1, "it was made durable");
+    assert_eq!(after_took - before_took, flushed * Duration::from_millis(1500));
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use gantry_host::own_memory_bytes;
 use gantry_model::jobs::JobStatus;
 use gantry_model::report::GuestState;
+use gantry_store::Store;
 use gantry_wire::Role;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -117,6 +118,17 @@ fn is_node(role: Role) -> bool {
     matches!(role, Role::Candidate | Role::Node)
 }
 
+/// How fast the disk is that every change waits for: the mean is one rate by the other.
+fn add_flushes(store: &Store, registry: &mut Registry) {
+    let (count, took) = store.flushes();
+    let flushes = Counter::<u64>::default();
+    flushes.inc_by(count);
+    registry.register("log_flushes", "Transactions of the log that the disk has flushed", flushes);
+    let seconds = Counter::<f64, AtomicU64>::default();
+    seconds.inc_by(took.as_secs_f64());
+    registry.register("log_flush_seconds", "How long the disk took for them", seconds);
+}
+
 /// What the replicated state of this node says; nothing on a node without the log.
 fn add_state(sources: &Sources, registry: &mut Registry) {
     let Some(store) = &sources.store else { return };
@@ -128,6 +140,7 @@ fn add_state(sources: &Sources, registry: &mut Registry) {
         ("log_revision", "The last entry of the log that is applied"),
         state.revision.0,
     );
+    add_flushes(store, registry);
     gauge(registry, ("instances", "Instances of the cluster"), state.instances.len() as u64);
     gauge(registry, ("nodes", "Nodes of the cluster"), state.nodes.len() as u64);
     let jobs = Family::<OfState, Gauge>::default();

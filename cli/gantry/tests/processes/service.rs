@@ -95,6 +95,8 @@ fn prometheus_is_told_of_jobs_actors_and_the_daemon() {
         "gantry_nodes 1",
         "gantry_actors{kind=\"cluster\"} 1",
         "# TYPE gantry_memory_bytes gauge",
+        "# TYPE gantry_log_flush_seconds counter",
+        "\ngantry_log_flushes_total ",
         "# EOF",
     ] {
         assert!(answer.contains(line), "{line}: {answer}");
