@@ -60,6 +60,7 @@ impl Bench for FakeBench {
             epoch: RunEpoch(5),
             network_port: None,
             tags: Vec::new(),
+            uid_pool: Vec::new(),
         };
         (spec, vec![DiskSource::Record])
     }

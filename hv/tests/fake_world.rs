@@ -27,6 +27,7 @@ fn guest(epoch: u64) -> GuestSpec {
         epoch: RunEpoch(epoch),
         network_port: None,
         tags: Vec::new(),
+        uid_pool: Vec::new(),
     }
 }
 

@@ -15,7 +15,7 @@ use gantry_hv::{GuestChange, GuestIntent, HvError, Hypervisor, StoppedBy};
 use gantry_model::errors::FaultCode;
 use gantry_model::ids::InstanceUuid;
 use gantry_model::node_calls::{InstanceStart, Recovery};
-use gantry_model::objects::{Nic, NicOverrides};
+use gantry_model::objects::{GuestSpec, Nic, NicOverrides};
 use gantry_model::params::KvmParams;
 use gantry_model::report::GuestState;
 use kvm_bench::KvmBench;
@@ -331,6 +331,40 @@ async fn a_guest_with_a_user_of_its_own_runs_as_that_one() {
     hv.kill(spec.instance).await.expect("killed");
     boot(&bench, &spec, &disks).await;
     hv.kill(spec.instance).await.expect("killed");
+}
+
+// covers: H45
+#[tokio::test]
+async fn guests_of_a_pool_run_as_users_of_their_own() {
+    let Some(mut bench) = KvmBench::new() else { return };
+    if gantry_host::accounts::own_uid() != 0 {
+        return eprintln!("SKIPPED: only root can start guests as another user");
+    }
+    // What the first users of every machine are called differs; that they exist does not.
+    let pool = vec![(1, 20)];
+    let hv = bench.hypervisor();
+    let mut users = Vec::new();
+    for _ in 0..2 {
+        let (spec, disks) = bench.guest();
+        let spec = GuestSpec { uid_pool: pool.clone(), ..spec };
+        let spec = with(spec, |params| params.security_model = "pool".into());
+        boot(&bench, &spec, &disks).await;
+        let guests = hv.list().await.expect("lists").guests;
+        let report = guests.into_iter().find(|guest| guest.instance == spec.instance);
+        users.push(uid_of(report.and_then(|report| report.pid).expect("a process")));
+    }
+    assert!(users.iter().all(|uid| (1..=20).contains(uid)), "{users:?}");
+    assert_ne!(users[0], users[1]);
+    // A pool that is used up refuses, before anything happens.
+    let (spec, disks) = bench.guest();
+    let spec = GuestSpec { uid_pool: users.iter().map(|uid| (*uid, *uid)).collect(), ..spec };
+    let spec = with(spec, |params| params.security_model = "pool".into());
+    let error = hv.start(&spec, &disks, false).await.expect_err("refused");
+    assert!(error.to_string().contains("as whom nothing runs"), "{error}");
+    assert!(!run_dir(&bench, spec.instance).exists(), "nothing has happened");
+    for guest in hv.list().await.expect("lists").guests {
+        hv.kill(guest.instance).await.expect("killed");
+    }
 }
 
 // covers: H45 H46

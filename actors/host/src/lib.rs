@@ -28,7 +28,9 @@ pub use command::{
 };
 pub use inject::{CrashHook, CrashPoint, Injector, Verdict};
 pub use network::may_make_taps;
-pub use process::{ProcessError, ProcessIdentity, command_line, find_by_arguments, may_execute};
+pub use process::{
+    ProcessError, ProcessIdentity, command_line, find_by_arguments, may_execute, users_at_work,
+};
 pub use recording::{Recorded, RecordingRunner};
 pub use records::{RecordStore, Records};
 pub use resources::{DiskSpace, NodeResources, ResourceError, own_memory_bytes};

@@ -6,6 +6,7 @@
 //! and its pid be used again; Linux hands pids out in a circle, so that needs the whole circle to
 //! turn in that time.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -166,6 +167,33 @@ pub fn command_line(pid: u32) -> Result<Option<Vec<String>>, ProcessError> {
     Ok((n_args > 0).then(|| args[..n_args].to_vec()))
 }
 
+/// The users that processes of this machine run as.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn users_at_work() -> Result<BTreeSet<u32>, ProcessError> {
+    let root = PathBuf::from("/proc");
+    let unreadable = |source| ProcessError::Read { path: PathBuf::from("/proc"), source };
+    let mut users = BTreeSet::new();
+    for entry in std::fs::read_dir(&root).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.file_name().to_str().is_none_or(|name| name.parse::<u32>().is_err()) {
+            continue;
+        }
+        // The owner of the directory is root's for one that has changed its user.
+        if let Some(status) = read_if_there(&entry.path().join("status"))? {
+            users.extend(users_in(&String::from_utf8_lossy(&status)));
+        }
+    }
+    Ok(users)
+}
+
+/// Real, effective, saved and file system user out of `/proc/<pid>/status`.
+fn users_in(status: &str) -> impl Iterator<Item = u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    line.split_ascii_whitespace().filter_map(|uid| uid.parse().ok())
+}
+
 /// All processes that have these arguments, one after the other, in their command line; by pid.
 ///
 /// # Errors
@@ -211,6 +239,15 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ProcessError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_user_of_a_process_counts() {
+        let status = "Name:\tqemu\nUid:\t7\t8\t9\t10\nGid:\t1\t1\t1\t1\n";
+        assert_eq!(users_in(status).collect::<Vec<_>>(), [7, 8, 9, 10]);
+        assert_eq!(users_in("Name:\tqemu\n").count(), 0);
+        let at_work = users_at_work().expect("read");
+        assert!(at_work.contains(&crate::accounts::own_uid()), "{at_work:?}");
+    }
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {

@@ -85,6 +85,11 @@ pub fn check(spec: &GuestSpec) -> Result<Vec<String>, HvError> {
         return Err(invalid("vcpus", spec.vcpus, "at least 1"));
     }
     params.check(Some(spec.vcpus)).map_err(refused)?;
+    if params.security_model == "pool" && spec.uid_pool.is_empty() {
+        let accepted = "none or user: the cluster has no pool of user ids (`cluster init \
+                        --uid-pool`)";
+        return Err(invalid("security_model", "pool", accepted));
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !params.machine_version.chars().all(plain) {
         let accepted = "a name from `qemu-system-x86_64 -machine help`";

@@ -47,6 +47,7 @@ fn spec(n_disks: u32, params: KvmParams) -> GuestSpec {
         epoch: RunEpoch(1),
         network_port: None,
         tags: Vec::new(),
+        uid_pool: Vec::new(),
     }
 }
 

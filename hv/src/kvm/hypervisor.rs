@@ -23,6 +23,7 @@ use crate::contract::{
 use crate::error::HvError;
 use crate::kvm::command_line::{check, kvm_params};
 use crate::kvm::probe::{AcceleratorChoice, Probed, check_program, probe};
+use crate::kvm::run_as::Reserved;
 use crate::kvm::run_dir::{ENDED_KEPT, ResetRecord, RunDir};
 use crate::kvm::scope::GuestScopes;
 use crate::kvm::taps::{self, Taps};
@@ -81,6 +82,8 @@ pub struct KvmHypervisor {
     pub(super) events: broadcast::Sender<HvEvent>,
     /// One lock per guest: starts, stops and adoptions of the same guest do not overlap.
     slots: Mutex<BTreeMap<InstanceUuid, Slot>>,
+    /// Users that guests will run as whose starts are not through yet.
+    pub(super) reserved_uids: Reserved,
     probed: AsyncMutex<BTreeMap<PathBuf, Probed>>,
 }
 
@@ -90,7 +93,8 @@ impl KvmHypervisor {
     pub fn new(config: KvmConfig) -> Self {
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let slots = Mutex::new(BTreeMap::new());
-        Self { config, events, slots, probed: AsyncMutex::new(BTreeMap::new()) }
+        let probed = AsyncMutex::new(BTreeMap::new());
+        Self { config, events, slots, reserved_uids: Reserved::default(), probed }
     }
 
     pub(super) fn dir(&self, instance: InstanceUuid) -> RunDir {

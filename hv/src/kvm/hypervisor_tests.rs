@@ -19,6 +19,7 @@ fn record(n: u128) -> GuestRecord {
         epoch: RunEpoch(1),
         network_port: None,
         tags: Vec::new(),
+        uid_pool: Vec::new(),
     };
     let (disks, notes) = (Vec::new(), Vec::new());
     GuestRecord { spec, disks, accelerator: Accelerator::Tcg, notes, paused: false }

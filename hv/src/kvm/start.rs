@@ -43,7 +43,7 @@ impl KvmHypervisor {
         let dir = self.dir(spec.instance);
         dir.check_socket_paths()?;
         // Before anything happens: a guest must not run as anybody else.
-        let run_as = self.run_as(&dir, params).await?;
+        let run_as = self.run_as(&dir, spec, params).await?;
         let disks = disk_paths(spec, disks)?;
         let probed = accelerated(params, self.probed(&program).await?)?;
         let planned = self.taps().plan(spec, params)?;
@@ -56,8 +56,9 @@ impl KvmHypervisor {
         }
         self.refuse_stale(&dir, spec).await?;
         let record = record_of(spec, &disks, &probed, planned.notes, paused);
-        let outside =
-            Outside { disks: &disks, cables: &planned.cables, display: &display, run_as: &run_as };
+        let run_as_options = &run_as.options;
+        let (cables, display) = (&planned.cables, &display);
+        let outside = Outside { disks: &disks, cables, display, run_as: run_as_options };
         let error = match self.launch(&dir, &record, outside).await {
             Ok(attached) => match self.begin(&dir, slot.insert(attached), paused).await {
                 Ok(started) => return Ok(started),

@@ -90,6 +90,7 @@ impl Bench for KvmBench {
             epoch: RunEpoch(5),
             network_port: None,
             tags: Vec::new(),
+            uid_pool: Vec::new(),
         };
         (spec, vec![DiskSource::Path(path)])
     }

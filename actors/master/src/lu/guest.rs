@@ -12,7 +12,7 @@ use gantry_model::locks::{LockMode, LockName};
 use gantry_model::names::InstanceName;
 use gantry_model::node_calls::{InstanceStart, InstanceStop};
 use gantry_model::objects::{AdminState, Cluster, Disk, GuestSpec, Instance, Node};
-use gantry_model::params::ParamError;
+use gantry_model::params::{HvParams, ParamError};
 use gantry_model::report::GuestReport;
 use gantry_model::steps::{Act, Step};
 use gantry_model::units::{MiB, Millis};
@@ -85,10 +85,13 @@ pub(super) fn instance_then_node_locks(
 /// What the node is told of a guest that is to be started.
 pub(super) fn spec(cluster: &Cluster, instance: &Instance, epoch: RunEpoch) -> GuestSpec {
     let beparams = instance.beparams.over(&cluster.beparams);
+    let hvparams = instance.hvparams.over(&cluster.hvparams);
+    let from_pool = matches!(&hvparams, HvParams::Kvm(kvm) if kvm.security_model == "pool");
     GuestSpec {
         instance: instance.uuid,
         name: instance.name.clone(),
-        hvparams: instance.hvparams.over(&cluster.hvparams),
+        uid_pool: if from_pool { cluster.settings.uid_pool.clone() } else { Vec::new() },
+        hvparams,
         memory: MiB(u64::from(beparams.maxmem)),
         vcpus: beparams.vcpus,
         disks: instance.disks.clone(),

@@ -105,6 +105,9 @@ pub struct GuestSpec {
     /// Tags of the instance, for network scripts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The cluster's pool of user ids, where it runs as one of them: ranges with both ends (H45).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uid_pool: Vec<(u32, u32)>,
 }
 
 impl GuestSpec {
@@ -113,7 +116,8 @@ impl GuestSpec {
     pub fn level(&self) -> u32 {
         let tagged = !self.tags.is_empty();
         let networked = !self.nics.is_empty() || self.network_port.is_some();
-        let own = if networked || tagged { LEVEL_NETWORK } else { LEVEL_FIRST };
+        let pooled = !self.uid_pool.is_empty();
+        let own = if networked || tagged || pooled { LEVEL_NETWORK } else { LEVEL_FIRST };
         let disks = self.disks.iter().map(Disk::level).max().unwrap_or(LEVEL_FIRST);
         own.max(self.hvparams.level()).max(disks)
     }

@@ -404,6 +404,7 @@ pub(crate) fn spec(epoch: u64) -> GuestSpec {
         epoch: RunEpoch(epoch),
         network_port: None,
         tags: Vec::new(),
+        uid_pool: Vec::new(),
     }
 }
 

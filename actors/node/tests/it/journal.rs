@@ -41,6 +41,7 @@ fn start(step: StepId, epoch: u64) -> CallNode {
         epoch: RunEpoch(epoch),
         network_port: None,
         tags: Vec::new(),
+        uid_pool: Vec::new(),
     };
     let call = NodeCall::InstanceStart(InstanceStart { spec, paused: false });
     CallNode { call, ..delay(step, 0) }

@@ -55,8 +55,9 @@ pub(super) struct SettingsArgs {
     #[arg(long, value_name = "yes|no", hide_possible_values = true,
         help = later!("Stop what should not run on a node"))]
     maintain_node_health: Option<Choice>,
-    #[arg(long, value_name = "ID,ID-ID,...", value_parser = uid_pool_argument,
-        help = later!("Run guests as users with these ids"))]
+    /// Run guests of kvm whose security_model is pool as users with these ids; those that have an
+    /// account on the node are taken
+    #[arg(long, value_name = "ID,ID-ID,...", value_parser = uid_pool_argument)]
     uid_pool: Option<UidPool>,
     #[arg(short = 'I', long, value_name = "NAME", value_parser = word_argument,
         help = later!("Let this allocator place instances for which none is named"))]
