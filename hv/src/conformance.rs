@@ -417,7 +417,7 @@ pub async fn a_lost_start_is_resolved(bench: &mut dyn Bench) {
     let hv = bench.hypervisor();
     let recovered = hv.recover(GuestIntent::Start(&start)).await;
     let notes = started.notes;
-    assert_eq!(recovered, Recovery::Done(CallOutcome { notes }), "it runs");
+    assert_eq!(recovered, Recovery::Done(CallOutcome::with_notes(notes)), "it runs");
     let newer = start_of(&GuestSpec { epoch: spec.epoch.next(), ..spec.clone() }, false);
     let recovered = hv.recover(GuestIntent::Start(&newer)).await;
     assert_eq!(recovered, Recovery::NotStarted, "an older one runs");

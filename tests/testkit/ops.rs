@@ -117,7 +117,7 @@ pub fn delay_on(machine: MachineNumber, duration_ms: u64) -> TestDelay {
         duration: Millis(duration_ms),
         on_master: false,
         on_nodes: vec![node_name(machine)],
-        repeat: 0,
         no_locks: false,
+        ..TestDelay::default()
     }
 }

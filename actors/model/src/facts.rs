@@ -41,6 +41,8 @@ pub enum FactQuery {
     /// A new authority, its key sealed. Asked of the leader, answered by the leader itself: no
     /// other can seal.
     NewAuthority,
+    /// A socket at which a delay may wait. It is made for the question, and goes if no delay comes.
+    DelaySocket,
 }
 
 /// The answer to a [`FactQuery`].
@@ -72,6 +74,11 @@ pub enum Fact {
         authority: AuthorityRecord,
         /// Its key.
         secret: SealedSecret,
+    },
+    /// The socket is there.
+    DelaySocket {
+        /// Where, absolute.
+        path: String,
     },
     /// The node cannot, or will not; for people.
     No {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::errors::{Fault, FaultCode};
 use crate::ids::{JobAttempt, JobId};
+use crate::levels::{LEVEL_FIRST, LEVEL_INTERRUPTIBLE};
 use crate::opcodes::OpRequest;
 use crate::steps::{Act, PlanRecord, StepRecord};
 use crate::units::Timestamp;
@@ -97,16 +98,28 @@ pub enum LogKind {
     Info,
     /// Shown as ` - WARNING:`.
     Warning,
+    /// A socket by which a delay can be cut short, for programs.
+    DelayTest,
 }
 
 impl LogKind {
-    /// Ours; Ganeti has `message` for all of them.
+    /// From which state level on it may be in the log.
+    #[must_use]
+    pub fn level(self) -> u32 {
+        match self {
+            Self::Message | Self::Info | Self::Warning => LEVEL_FIRST,
+            Self::DelayTest => LEVEL_INTERRUPTIBLE,
+        }
+    }
+
+    /// Ours for information and warnings, which Ganeti tells as `message`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Message => "message",
             Self::Info => "info",
             Self::Warning => "warning",
+            Self::DelayTest => "delay-test",
         }
     }
 }

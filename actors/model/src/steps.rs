@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::deltas::ConfigDelta;
 use crate::errors::Fault;
 use crate::ids::{JobId, NodeUuid};
-use crate::levels::LEVEL_FIRST;
+use crate::levels::{LEVEL_FIRST, LEVEL_INTERRUPTIBLE};
 use crate::locks::{LockMode, LockName};
 use crate::node_calls::{CallOutcome, NodeCall};
 use crate::units::Millis;
@@ -137,6 +137,9 @@ pub struct Step {
     /// takes back only what was done after it.
     #[serde(default)]
     pub settles: bool,
+    /// A socket at which it waits, for the job's log: programs look for it there (Q38).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_at: Option<String>,
 }
 
 impl Step {
@@ -151,6 +154,7 @@ impl Step {
             says: None,
             keeps: None,
             settles: false,
+            waits_at: None,
         }
     }
 
@@ -187,6 +191,13 @@ impl Step {
         self
     }
 
+    /// With the socket at which it waits, if the log is to name one.
+    #[must_use]
+    pub fn waits_at_if(mut self, socket: Option<String>) -> Self {
+        self.waits_at = socket;
+        self
+    }
+
     /// With the locks that are kept from its beginning on.
     #[must_use]
     pub fn keeps(mut self, locks: Vec<(LockName, LockMode)>) -> Self {
@@ -205,7 +216,8 @@ impl Step {
     /// takes it back.
     #[must_use]
     pub fn level(&self) -> u32 {
-        self.undo.as_ref().map_or(LEVEL_FIRST, Act::level).max(self.act.level())
+        let own = if self.waits_at.is_some() { LEVEL_INTERRUPTIBLE } else { LEVEL_FIRST };
+        self.undo.as_ref().map_or(own, Act::level).max(self.act.level()).max(own)
     }
 }
 

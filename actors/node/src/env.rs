@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use crate::actors::{InstanceActor, NodeActor};
 use crate::config::{Machine, Membership, NodeConfig};
 use crate::crash::CrashPoints;
+use crate::delays::DelaySockets;
 use crate::journal::{Journal, JournalError};
 
 /// How long a node call waits for a place on the disk pool. A flush takes milliseconds and several
@@ -41,6 +42,8 @@ pub(crate) struct NodeEnv {
     pub(crate) feed_next: AtomicU64,
     /// Told when an effect has changed what the node has left.
     pub(crate) resources_changed: Notify,
+    /// Sockets at which delays wait.
+    pub(crate) delays: DelaySockets,
     journal: Arc<Journal>,
     platform: Platform,
     /// The instance actors that live, for events of their guests.
@@ -66,6 +69,7 @@ impl NodeEnv {
             crash_points,
             feed_next: AtomicU64::new(0),
             resources_changed: Notify::new(),
+            delays: DelaySockets::default(),
             journal,
             platform: system.platform().clone(),
             instances: Mutex::default(),
@@ -87,6 +91,10 @@ impl NodeEnv {
             Ok(outcome) => outcome.map_err(JournalUse::Journal),
             Err(error) => Err(JournalUse::Pool(error)),
         }
+    }
+
+    pub(crate) fn random_uuid(&self) -> uuid::Uuid {
+        self.platform.random_uuid()
     }
 
     /// The journal, for what it knows from memory.

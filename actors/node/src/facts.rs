@@ -1,4 +1,5 @@
-//! Answers to the questions that logical units ask before they decide. Looks only, changes nothing.
+//! Answers to the questions that logical units ask before they decide. Looks only, changes nothing,
+//! but for the socket of a delay, which goes by itself when no delay comes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,9 @@ pub(crate) async fn answer(env: Arc<NodeEnv>, query: FactQuery, memory_guests: M
             file_storage(&env, directory, *shared).await
         }
         FactQuery::Image { path } => image(&env, path).await,
+        FactQuery::DelaySocket => {
+            env.delays.open(env.random_uuid()).map(|path| Fact::DelaySocket { path })
+        }
         FactQuery::NewAuthority => Ok(no("only the leader makes authorities")),
     };
     answer.unwrap_or_else(|fault| Fact::No { reason: fault.one_line() })

@@ -13,6 +13,7 @@ mod calls;
 mod config;
 mod console;
 mod crash;
+mod delays;
 mod env;
 mod facts;
 pub mod feed;

@@ -206,7 +206,7 @@ impl FakeHypervisor {
 
     async fn recover_start(&self, start: &InstanceStart) -> Result<Recovery, HvError> {
         let (instance, asked) = (start.spec.instance, start.spec.epoch);
-        let done = |notes| Recovery::Done(CallOutcome { notes });
+        let done = |notes| Recovery::Done(CallOutcome::with_notes(notes));
         let here = self.look(instance).await?;
         Ok(match (here.guest, here.end) {
             (Some(guest), _) if guest.spec.epoch != asked => other_epoch(asked, guest.spec.epoch),

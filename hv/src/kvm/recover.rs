@@ -38,7 +38,7 @@ impl KvmHypervisor {
             let notes = running.record().notes.clone();
             let before_first = running.run_state().await.is_ok_and(|state| state == "prelaunch");
             if !before_first || start.paused {
-                return Ok(Recovery::Done(CallOutcome { notes }));
+                return Ok(Recovery::Done(CallOutcome::with_notes(notes)));
             }
             // Half a start: QEMU is there, the guest has not begun. Whether it still may begin is
             // for the caller to find out again, so it is taken back.
@@ -50,7 +50,7 @@ impl KvmHypervisor {
             Some(ended) if ended.epoch > spec.epoch => other_epoch(spec.epoch, ended.epoch),
             Some(ended) if ended.epoch == spec.epoch && ended.executed => {
                 let notes = vec!["the guest was started and has ended since".to_owned()];
-                Recovery::Done(CallOutcome { notes })
+                Recovery::Done(CallOutcome::with_notes(notes))
             }
             _ => Recovery::NotStarted,
         })

@@ -339,6 +339,9 @@ impl JobMachine {
         for line in step.says.iter().flat_map(|text| text.lines()) {
             self.log(LogKind::Message, line.to_owned(), now);
         }
+        if let Some(socket) = &step.waits_at {
+            self.log(LogKind::DelayTest, socket.clone(), now);
+        }
         if let Err(fault) = self.narrow(&step) {
             return self.fail(fault);
         }

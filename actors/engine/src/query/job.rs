@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gantry_model::errors::Fault;
 use gantry_model::ids::JobId;
-use gantry_model::jobs::{JobRecord, JobStatus, LogLine, OpRecord};
+use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
 use gantry_model::query::{Cell, FieldKind};
 use gantry_model::units::Timestamp;
 use serde_json::{Value, json};
@@ -62,7 +62,12 @@ fn of_ops(job: &JobRecord, value: impl Fn(&OpRecord) -> Value) -> Cell {
 }
 
 fn log_line(line: &LogLine) -> Value {
-    json!([line.serial, moment(line.at), line.kind.as_str(), line.text])
+    // What is for programs comes as the arguments of a call.
+    let content = match line.kind {
+        LogKind::Message | LogKind::Info | LogKind::Warning => json!(line.text),
+        LogKind::DelayTest => json!([line.text]),
+    };
+    json!([line.serial, moment(line.at), line.kind.as_str(), content])
 }
 
 pub(super) const COLUMNS: Columns<JobRecord> = Columns { tables: &[TABLE], aliases: &[] };

@@ -154,11 +154,11 @@ impl JobFact {
         match self {
             Self::Locks(_)
             | Self::OpBegan { .. }
-            | Self::Log { .. }
             | Self::StepEnded { .. }
             | Self::Unwinding { .. }
             | Self::UndoEnded { .. }
             | Self::OpEnded { .. } => LEVEL_FIRST,
+            Self::Log { kind, .. } => kind.level(),
             Self::StepBegan { step, .. } => step.level(),
         }
     }

@@ -363,6 +363,7 @@ impl Rig {
             FactQuery::CanRun(_) => self.can_run.clone(),
             FactQuery::FileStorage { .. } => Fact::FileStorage { free: self.storage_free },
             FactQuery::Image { .. } => Fact::Image { size: self.image_size },
+            FactQuery::DelaySocket => Fact::DelaySocket { path: "/tmp/delay/sock".into() },
             FactQuery::NewAuthority => {
                 Fact::NewAuthority { authority: authority("new"), secret: sealed() }
             }

@@ -109,6 +109,7 @@ pub(super) fn delay() -> TestDelay {
         on_nodes: vec![node_name(3), node_name(2)],
         repeat: 3,
         no_locks: false,
+        interruptible: false,
     }
 }
 

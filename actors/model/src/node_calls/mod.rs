@@ -11,7 +11,7 @@ mod node;
 
 pub use disk::{DiskCreate, DiskRemove, DiskWipe, DiskWriteImage};
 pub use instance::{InstanceReboot, InstanceStart, InstanceStop};
-pub use node::{NodeDelay, NodeLeave, NodeRenewCertificate, NodeTrust};
+pub use node::{DelaySocket, NodeDelay, NodeLeave, NodeRenewCertificate, NodeTrust};
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::Fault;
 use crate::ids::{InstanceUuid, NodeUuid};
-use crate::levels::{LEVEL_FIRST, since};
+use crate::levels::{LEVEL_FIRST, LEVEL_INTERRUPTIBLE, since};
 use crate::objects::Disk;
 
 /// How long a call may take (classes as in Ganeti's node procedures, appendix B). A call that has
@@ -135,6 +135,7 @@ impl NodeCall {
             | Self::DiskRemove(DiskRemove { disk })
             | Self::DiskWipe(DiskWipe { disk, .. })
             | Self::DiskWriteImage(DiskWriteImage { disk, .. }) => disk.level(),
+            Self::NodeDelay(NodeDelay { socket: Some(_), .. }) => LEVEL_INTERRUPTIBLE,
             _ => LEVEL_FIRST,
         };
         self.row_level().max(own)
@@ -192,6 +193,17 @@ pub struct CallOutcome {
     /// Lines for the job's log, such as `emulated: /dev/kvm is not usable`.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Whether somebody cut it short.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
+}
+
+impl CallOutcome {
+    /// Done as it was meant, with these lines for the job's log.
+    #[must_use]
+    pub fn with_notes(notes: Vec<String>) -> Self {
+        Self { notes, interrupted: false }
+    }
 }
 
 /// What the world says of an intent whose result was not recorded.

@@ -13,6 +13,18 @@ use crate::units::{Millis, Timestamp};
 pub struct NodeDelay {
     /// How long.
     pub duration: Millis,
+    /// By what it can be cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<DelaySocket>,
+}
+
+/// A socket at which a delay waits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct DelaySocket {
+    /// Where it is, absolute.
+    pub path: String,
+    /// Whether another delay waits at it after this one.
+    pub keep: bool,
 }
 
 /// The node leaves the cluster: it forgets its identity and its daemon stops.
@@ -57,6 +69,12 @@ impl NodeRenewCertificate {
 }
 
 impl NodeDelay {
+    /// A delay that nothing cuts short.
+    #[must_use]
+    pub fn of(duration: Millis) -> Self {
+        Self { duration, socket: None }
+    }
+
     pub(super) fn own_time(&self) -> Duration {
         self.duration.into()
     }

@@ -259,7 +259,6 @@ impl TagsDel {
 
 impl TestDelay {
     pub(super) fn from_fields(fields: &mut GanetiFields) -> Read<Self> {
-        fields.only("interruptible", &json!(false))?;
         let duration = fields.seconds("duration")?;
         Ok(Self {
             duration: fields.needed("duration", duration)?,
@@ -267,6 +266,7 @@ impl TestDelay {
             on_nodes: fields.existing_nodes("on_nodes", "on_node_uuids")?,
             repeat: fields.optional("repeat", "a number from 0 on")?.unwrap_or_default(),
             no_locks: fields.flag("no_locks", true)?,
+            interruptible: fields.flag("interruptible", false)?,
         })
     }
 }

@@ -201,7 +201,7 @@ impl TestDelay {
     pub(super) fn in_ganeti(&self) -> Fields {
         fields(json!({
             "duration": fraction(self.duration),
-            "interruptible": false,
+            "interruptible": self.interruptible,
             "no_locks": self.no_locks,
             "on_master": self.on_master,
             "on_nodes": self.on_nodes,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Parameters;
 use super::ganeti_json::{GanetiFields, OpJsonError};
+use crate::levels::{LEVEL_FIRST, LEVEL_INTERRUPTIBLE};
 use crate::names::NodeName;
 use crate::units::Millis;
 
@@ -24,6 +25,10 @@ pub struct TestDelay {
     pub repeat: u32,
     /// Take no node locks.
     pub no_locks: bool,
+    /// Wait on the master only, at a socket: whoever connects to it and sends a byte, or closes the
+    /// connection, ends the wait and all that would follow. The job's log names the socket.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interruptible: bool,
 }
 
 impl Default for TestDelay {
@@ -34,6 +39,7 @@ impl Default for TestDelay {
             on_nodes: Vec::new(),
             repeat: 0,
             no_locks: true,
+            interruptible: false,
         }
     }
 }
@@ -46,6 +52,10 @@ impl Parameters for TestDelay {
             text.pop();
         }
         Some(text)
+    }
+
+    fn level(&self) -> u32 {
+        if self.interruptible { LEVEL_INTERRUPTIBLE } else { LEVEL_FIRST }
     }
 
     fn shown(&self) -> Option<serde_json::Map<String, serde_json::Value>> {

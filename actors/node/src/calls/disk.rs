@@ -121,7 +121,7 @@ impl CallHandler for DiskWipe {
             let begun = Instant::now();
             let wiped = storage.wipe(&self.disk, self.offset, self.size).await;
             wiped.map_err(|error| fault(&error, &attempted))?;
-            Ok(CallOutcome { notes: progress(self, begun.elapsed()) })
+            Ok(CallOutcome::with_notes(progress(self, begun.elapsed())))
         }
         .boxed()
     }

@@ -89,7 +89,7 @@ impl CallHandler for InstanceStart {
             let started = hypervisor.start(spec, &disks, self.paused).await;
             env.resources_changed.notify_one();
             match started {
-                Ok(started) => Ok(CallOutcome { notes: started.notes }),
+                Ok(started) => Ok(CallOutcome::with_notes(started.notes)),
                 Err(error) => {
                     let _logged = detach_all(env, &spec.disks).await;
                     Err(fault(&error, &attempted))
@@ -137,7 +137,7 @@ impl CallHandler for InstanceStop {
                 let running = running.map_err(|error| fault(&error, &attempted))?;
                 if running.is_some_and(|report| report.epoch != epoch) {
                     let note = "the guest of another start was left alone".to_owned();
-                    return Ok(CallOutcome { notes: vec![note] });
+                    return Ok(CallOutcome::with_notes(vec![note]));
                 }
             }
             let stopped = hypervisor.stop(self.instance, self.timeout.into()).await;
@@ -145,7 +145,7 @@ impl CallHandler for InstanceStop {
             let stopped = stopped.map_err(|error| fault(&error, &attempted))?;
             let mut notes: Vec<String> = note(stopped).map(str::to_owned).into_iter().collect();
             notes.extend(detach_all(env, &self.disks).await);
-            Ok(CallOutcome { notes })
+            Ok(CallOutcome::with_notes(notes))
         }
         .boxed()
     }

@@ -11,8 +11,11 @@ use super::CallHandler;
 use crate::env::NodeEnv;
 
 impl CallHandler for NodeDelay {
-    fn act<'a>(&'a self, _env: &'a NodeEnv) -> BoxFuture<'a, Result<CallOutcome, Fault>> {
+    fn act<'a>(&'a self, env: &'a NodeEnv) -> BoxFuture<'a, Result<CallOutcome, Fault>> {
         async move {
+            if let Some(socket) = &self.socket {
+                return env.delays.wait(socket, self.duration.into()).await;
+            }
             tokio::time::sleep(self.duration.into()).await;
             Ok(CallOutcome::default())
         }

@@ -437,7 +437,7 @@ pub(crate) fn every_call(bench: &Bench) -> Vec<NodeCall> {
         start(1).into(),
         stop(1_000).into(),
         reboot().into(),
-        NodeDelay { duration: Millis(500) }.into(),
+        NodeDelay::of(Millis(500)).into(),
         NodeLeave {}.into(),
         NodeTrust { bundle: "two authorities".into() }.into(),
         NodeRenewCertificate { authority: AUTHORITY.into(), issued_from: Timestamp(1) }.into(),

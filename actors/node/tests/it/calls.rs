@@ -60,7 +60,7 @@ fn an_older_reign_and_an_older_attempt_are_refused() {
         let newest = CallNode {
             reign: ReignId(7),
             attempt: JobAttempt(3),
-            ..message(1, NodeDelay { duration: Millis(1) })
+            ..message(1, NodeDelay::of(Millis(1)))
         };
         node.done(&newest).await;
         let old_reign = CallNode { reign: ReignId(6), step: step(2), ..newest.clone() };
@@ -111,9 +111,9 @@ fn settled_jobs_are_forgotten() {
     simulate(async {
         let bench = Bench::new();
         let node = bench.boot().await;
-        let old = message(1, NodeDelay { duration: Millis(1) });
+        let old = message(1, NodeDelay::of(Millis(1)));
         node.done(&old).await;
-        let mut later = message(1, NodeDelay { duration: Millis(1) });
+        let mut later = message(1, NodeDelay::of(Millis(1)));
         later.step.job = JobId(2);
         later.settled_below = JobId(2);
         node.done(&later).await;
@@ -181,7 +181,7 @@ fn a_guest_has_one_call_at_a_time_and_a_node_many() {
         bench.assert_no_violation().await;
 
         let begun = Instant::now();
-        let delays = (10..30).map(|seq| message(seq, NodeDelay { duration: Millis(1_000) }));
+        let delays = (10..30).map(|seq| message(seq, NodeDelay::of(Millis(1_000))));
         let delays: Vec<_> = delays.collect();
         futures_util::future::join_all(delays.iter().map(|delay| node.done(delay))).await;
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -194,7 +194,7 @@ fn the_same_step_sent_twice_at_once_acts_once() {
         let bench = Bench::new();
         let node = bench.boot().await;
         let begun = Instant::now();
-        let delay = message(1, NodeDelay { duration: Millis(1_000) });
+        let delay = message(1, NodeDelay::of(Millis(1_000)));
         let (one, two) = tokio::join!(node.done(&delay), node.done(&delay));
         assert_eq!(one, two);
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -303,14 +303,14 @@ fn a_shutdown_waits_for_calls_and_begins_none() {
         let bench = Bench::new();
         let node = bench.boot().await;
         let system = node.system.clone();
-        let delay = message(1, NodeDelay { duration: Millis(3_000) });
+        let delay = message(1, NodeDelay::of(Millis(3_000)));
         let path = delay.call.target().path(NODE);
         let asked = system.actor_ref::<CallNode>(path.clone());
         let at_work = asked.ask(delay, Duration::from_secs(60));
         tokio::time::sleep(Duration::from_secs(1)).await;
         let late = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let late = message(2, NodeDelay { duration: Millis(1) });
+            let late = message(2, NodeDelay::of(Millis(1)));
             asked.ask(late, Duration::from_secs(60)).await
         };
         let shutdown = node.side.shutdown(Duration::from_secs(30));

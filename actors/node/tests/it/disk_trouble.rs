@@ -75,6 +75,6 @@ fn tokens_survive_a_power_cut() {
         disk.cut_power();
         let node = bench.boot().await;
         assert_eq!(node.failed(&message(3, start(1))).await.code, FaultCode::StaleToken);
-        node.done(&message(4, NodeDelay { duration: Millis(1) })).await;
+        node.done(&message(4, NodeDelay::of(Millis(1)))).await;
     });
 }

@@ -25,7 +25,7 @@ fn delay(step: StepId, ms: u64) -> CallNode {
         reign: ReignId(5),
         attempt: JobAttempt(1),
         settled_below: JobId(0),
-        call: NodeCall::NodeDelay(NodeDelay { duration: Millis(ms) }),
+        call: NodeCall::NodeDelay(NodeDelay::of(Millis(ms))),
     }
 }
 
@@ -48,7 +48,7 @@ fn start(step: StepId, epoch: u64) -> CallNode {
 }
 
 fn done(note: &str) -> StepResult {
-    StepResult::Done(CallOutcome { notes: vec![note.to_owned()] })
+    StepResult::Done(CallOutcome::with_notes(vec![note.to_owned()]))
 }
 
 fn journal() -> (tempfile::TempDir, Journal) {

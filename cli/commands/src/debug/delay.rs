@@ -31,6 +31,10 @@ pub(crate) struct Args {
     /// Take no locks while waiting
     #[arg(short = 'l', long)]
     no_locks: bool,
+    /// Wait on the master only, at a socket that the job's log names: whoever connects and sends a
+    /// byte, or closes the connection, ends the job
+    #[arg(short, long)]
+    interruptible: bool,
     #[command(flatten)]
     job: JobArgs,
 }
@@ -44,6 +48,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         on_nodes: args.nodes,
         repeat: args.repeat,
         no_locks: args.no_locks,
+        interruptible: args.interruptible,
     };
     let request = ctx.request(op, &args.job.op());
     run_one(ctx, request, args.job.submit).await?;

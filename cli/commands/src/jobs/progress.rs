@@ -145,6 +145,8 @@ fn line_text(line: &LogLine) -> String {
         LogKind::Message => line.text.clone(),
         LogKind::Info => format!(" - INFO: {}", line.text),
         LogKind::Warning => format!(" - WARNING: {}", line.text),
+        // As the arguments of a call, for programs.
+        LogKind::DelayTest => format!("['{}']", line.text),
     }
 }
 

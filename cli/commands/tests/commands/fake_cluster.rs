@@ -155,6 +155,11 @@ fn script(op: &OpRequest) -> VecDeque<JobChange> {
         OpCode::InstanceShutdown(op) if op.instance_name == name("db1") => {
             vec![change(JobStatus::Canceled, &[], 1)]
         }
+        OpCode::TestDelay(op) if op.interruptible => vec![
+            change(JobStatus::Running, &[(LogKind::DelayTest, "/tmp/gantry-delay-1/sock")], 1),
+            change(JobStatus::Running, &[(LogKind::Info, "Interrupted, time spent waiting: 1")], 2),
+            success(),
+        ],
         OpCode::InstanceReboot(_) => {
             let fault = Fault::new(FaultCode::EnvironmentError, "no such file: /usr/bin/qemu")
                 .within("start instance web1");

@@ -251,7 +251,7 @@ fn instance_parameters() -> Vec<Field> {
             values([
                 json!({"acpi": false, "boot_order": "disk", "serial_console": true}),
                 json!({"serial_console": false}),
-                json!({"migration_mode": "live"}),
+                json!({}),
             ]),
         ),
         (

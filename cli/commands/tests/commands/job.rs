@@ -122,6 +122,7 @@ async fn delay() {
         "gnt-debug delay --submit 1",
         "gnt-debug delay --submit --print-jobid 1",
         "gnt-debug delay --priority low 1",
+        "gnt-debug delay -i 60",
     ];
     Session::new().check("debug-delay", &lines).await;
 }

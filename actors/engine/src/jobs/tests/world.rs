@@ -91,7 +91,7 @@ impl World {
         if self.failing.contains(name) {
             return StepResult::Failed(Fault::new(FaultCode::EnvironmentError, "disk full"));
         }
-        StepResult::Done(CallOutcome { notes: vec![format!("did {name}")] })
+        StepResult::Done(CallOutcome::with_notes(vec![format!("did {name}")]))
     }
 
     /// Nothing of an older reign is begun any more; answers how the step ended.

@@ -2,8 +2,8 @@
 
 use gantry_model::objects::Instance;
 use gantry_model::params::{
-    BackendParams, FakeParams, HvParams, HypervisorDefaults, HypervisorKind, KvmParams, ParamRef,
-    ParameterSet,
+    BackendParams, CLUSTER_ONLY, FakeParams, HvParams, HypervisorDefaults, HypervisorKind,
+    KvmParams, ParamRef, ParameterSet,
 };
 use gantry_model::query::{Cell, FieldKind};
 use serde_json::{Value, json};
@@ -30,6 +30,13 @@ pub(super) fn hvparams(state: &ClusterState, instance: &Instance) -> HvParams {
 fn object<'a>(values: impl IntoIterator<Item = (&'static str, ParamRef<'a>)>) -> Cell {
     let json = |(name, value): (&str, ParamRef<'_>)| (name.to_owned(), json!(value));
     Cell::Value(Value::Object(values.into_iter().map(json).collect()))
+}
+
+/// Without those that only the cluster has, as in Ganeti.
+fn of_instances<'a>(
+    values: Vec<(&'static str, ParamRef<'a>)>,
+) -> Vec<(&'static str, ParamRef<'a>)> {
+    values.into_iter().filter(|(name, _)| !CLUSTER_ONLY.contains(name)).collect()
 }
 
 /// The backend parameters that are set.
@@ -83,7 +90,7 @@ macro_rules! by_name {
             column!("custom_beparams", "CustomBackendParameters", Other,
                 "Custom backend parameters", |_, _, i| own_beparams(i)),
             column!("hvparams", "HypervisorParameters", Other, "Hypervisor parameters (merged)",
-                |s, _, i| object(hvparams(s, i).values())),
+                |s, _, i| object(of_instances(hvparams(s, i).values()))),
             column!("custom_hvparams", "CustomHypervisorParameters", Other,
                 "Custom hypervisor parameters", |_, _, i| object(i.hvparams.values())),
             column!("osparams", "OpSysParameters", Other, "Operating system parameters (merged)",

@@ -93,7 +93,7 @@ fn columns_of_an_instance() {
         "beparams": {"always_failover": false, "auto_balance": true, "maxmem": 512, "minmem": 128,
                      "spindle_use": 1, "vcpus": 1},
         "custom_beparams": {"maxmem": 512},
-        "hvparams": {"migration_mode": "live"},
+        "hvparams": {},
         "custom_hvparams": {},
         "osparams": {},
         "custom_osparams": {},

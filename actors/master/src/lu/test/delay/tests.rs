@@ -1,12 +1,13 @@
 //! Tests of OP_TEST_DELAY.
 
-use gantry_model::errors::FaultCode;
-use gantry_model::opcodes::{DELAY_MAX, TestDelay};
-use gantry_model::steps::Act;
+use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::node_calls::NodeCall;
+use gantry_model::opcodes::{DELAY_MAX, OpCode, TestDelay};
+use gantry_model::steps::{Act, StepResult};
 use gantry_model::units::Millis;
 
 use crate::lu;
-use crate::lu::rig::{Rig, all_steps, node_name};
+use crate::lu::rig::{Rig, all_steps, journal, node_id, node_name};
 use crate::lu::samples::delay;
 
 fn refused(op: TestDelay) -> String {
@@ -85,4 +86,59 @@ fn once_is_not_numbered() {
     let steps = all_steps(&op, &Rig::new().check(&op).expect("not refused"));
     assert_eq!(steps.len(), 6);
     assert!(steps[0].says.is_some(), "the first node says it");
+}
+
+/// The rig with a master, and a delay that can be cut short.
+fn interruptible() -> (Rig, OpCode) {
+    let mut rig = Rig::new();
+    rig.state.master = Some(node_id(1));
+    (rig, TestDelay { interruptible: true, ..delay() }.into())
+}
+
+// covers: C33 O66 Q38
+#[test]
+fn one_that_can_be_cut_short_waits_on_the_master_at_a_socket_that_is_said_once() {
+    let (rig, op) = interruptible();
+    let steps = all_steps(&op, &rig.check(&op).expect("not refused"));
+    let at: Vec<Option<&str>> = steps.iter().map(|step| step.waits_at.as_deref()).collect();
+    assert_eq!(at, [Some("/tmp/delay/sock"), None, None]);
+    let keeps: Vec<bool> = steps
+        .iter()
+        .map(|step| match &step.act {
+            Act::Call { node, call } if *node == node_id(1) => match call.as_ref() {
+                NodeCall::NodeDelay(call) => call.socket.as_ref().expect("a socket").keep,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(keeps, [true, true, false]);
+    assert!(op.level() == 6 && steps.iter().all(|step| step.level() == 6));
+    assert_eq!(OpCode::from(delay()).level(), 1);
+}
+
+// covers: C33
+#[test]
+fn nothing_follows_a_wait_that_was_cut_short() {
+    let (rig, op) = interruptible();
+    let plan = rig.check(&op).expect("not refused");
+    let (mut steps, answer) = journal(&op, &plan);
+    steps.truncate(2);
+    let Some(StepResult::Done(outcome)) = &mut steps[1].result else { panic!("it is done") };
+    outcome.interrupted = true;
+    match lu::next(&op, &plan, &steps).expect("the plan can be read") {
+        gantry_engine::jobs::Next::Finish(end) => assert_eq!(end, answer),
+        gantry_engine::jobs::Next::Step(step) => panic!("{step:?}"),
+    }
+    assert_eq!(lu::replay(&op, &plan, &steps), Ok(()));
+}
+
+// covers: C33
+#[test]
+fn a_master_that_makes_no_socket_says_why() {
+    let (mut rig, op) = interruptible();
+    rig.instead = Some(gantry_model::facts::Fact::No { reason: "no space left".into() });
+    let fault: Fault = rig.check(&op).expect_err("there is no socket");
+    assert_eq!(fault.code, FaultCode::EnvironmentError);
+    assert_eq!(fault.message, "node node1: no space left");
 }
