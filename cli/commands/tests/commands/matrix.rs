@@ -16,7 +16,7 @@ const LINES: &[&str] = &[
     "gnt-cluster info",
     "gnt-cluster getmaster",
     "gnt-cluster master-ping",
-    "gnt-cluster issue-certificate --role reader --out /nonexistent/dir monitoring",
+    "gnt-cluster issue-certificate --role reader --out {dir} monitoring",
     "gnt-cluster version",
     "gnt-cluster destroy --yes-do-it",
     "gnt-cluster renew-crypto --new-node-certificates -f",
@@ -72,6 +72,18 @@ fn words(line: &str) -> Vec<OsString> {
     line.split(' ').map(OsString::from).collect()
 }
 
+/// Runs the words with `{dir}` for a directory that may be made, and goes again.
+async fn run_in_dir(session: &Session, words: Vec<OsString>) -> Ran {
+    let above = tempfile::tempdir().expect("a directory");
+    let dir = above.path().join("dir").display().to_string();
+    let with_dir = |word: OsString| if word == "{dir}" { dir.clone().into() } else { word };
+    let mut ran = session.run_args(words.into_iter().map(with_dir).collect()).await;
+    for said in [&mut ran.stdout, &mut ran.stderr] {
+        *said = said.replace(&dir, "{dir}");
+    }
+    ran
+}
+
 fn shown(text: &mut String, line: &str, ran: &Ran) {
     write!(text, "$ {line}\n{}", ran.stdout).expect("a string");
     if !ran.stderr.is_empty() {
@@ -95,7 +107,7 @@ async fn each(name: &str, lines: &[&str], more: &str, codes: &[u8]) {
     for line in lines {
         let line = format!("{line}{more}");
         let session = Session::new();
-        let ran = session.run(&line).await;
+        let ran = run_in_dir(&session, words(&line)).await;
         failed_with(&line, &ran, codes);
         assert!(session.cluster.submitted().is_empty(), "{line}");
         shown(&mut text, &line, &ran);
@@ -108,7 +120,7 @@ async fn each_in(trouble: Trouble, name: &str, codes: &[u8]) {
     for line in LINES {
         let session = Session::new();
         session.cluster.trouble(trouble);
-        let ran = session.run(line).await;
+        let ran = run_in_dir(&session, words(line)).await;
         failed_with(line, &ran, codes);
         assert!(ran.stderr.lines().count() <= 8, "{line} says too much: {}", ran.stderr);
         shown(&mut text, line, &ran);
@@ -140,7 +152,7 @@ fn first_two(line: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_wrong_with_any_line() {
     for line in LINES {
-        let ran = Session::new().run(line).await;
+        let ran = run_in_dir(&Session::new(), words(line)).await;
         // The script of the cluster lets some jobs fail, web2 does not run, and the directory of
         // the certificate is none.
         let fails = [
@@ -211,7 +223,7 @@ async fn one_argument_too_many_or_what_is_no_text() {
         let session = Session::new();
         let mut args = words(line);
         args.push(OsString::from_vec(b"x\xff".to_vec()));
-        let ran = session.run_args(args).await;
+        let ran = run_in_dir(&session, args).await;
         // What is one too many is not read; a file may have any name.
         let said = match ran.code.0 {
             1 if line.contains("submit-job") => "cannot read",
@@ -221,7 +233,9 @@ async fn one_argument_too_many_or_what_is_no_text() {
         assert!([1, 2].contains(&ran.code.0), "{line}: {}", ran.code.0);
         assert!(ran.stderr.contains(said), "{line}: {}", ran.stderr);
         assert!(session.cluster.submitted().is_empty(), "{line}");
-        let ran = session.run(&format!("{line} '' .. {}", "x".repeat(300))).await;
+        let more = ["".to_owned(), "..".to_owned(), "x".repeat(300)];
+        let args = words(line).into_iter().chain(more.map(OsString::from)).collect();
+        let ran = run_in_dir(&session, args).await;
         assert_ne!(ran.code.0, 70, "{line}: {}", ran.stderr);
         shown(&mut text, &format!("{line} '' .. x{{300}}"), &ran);
     }
