@@ -199,8 +199,7 @@ impl JobActor {
                 let id = self.id;
                 let told = self.locks.act(move |locks, _| locks.change_priority(id, priority));
                 if let Err(error) = told {
-                    let trace = self.shown();
-                    tracing::warn!(job = %id, trace, %error, "the locks do not learn the urgency");
+                    tracing::warn!(job = %id, trace = self.shown(), %error, "urgency not told");
                 }
             }
             JobEffect::Gather(queries) => self.gather(queries, ctx),
@@ -220,8 +219,7 @@ impl JobActor {
                 let told = self.locks.act(move |locks, _| locks.give_up(id, attempt, changes));
                 if let Err(error) = told {
                     // Harmless: they are free with the end of the job at the latest.
-                    let trace = self.shown();
-                    tracing::warn!(job = %id, trace, %error, "locks are not given up early");
+                    tracing::warn!(job = %id, trace = self.shown(), %error, "locks are kept");
                 }
             }
             JobEffect::Release => self.release(),

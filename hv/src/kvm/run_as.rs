@@ -5,7 +5,7 @@
 //! emulator finds nothing of the node's that is not open to everybody.
 //!
 //! With a pool each guest has a user of its own on its node. Nothing is written down for that: a
-//! user as whom a process runs is taken, whoever started it and whatever became of the daemon since.
+//! user as whom a process runs is taken, whoever started it, whatever became of the daemon since.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,9 +28,9 @@ const RUN_WITH_USER_SINCE: (u32, u32) = (9, 1);
 /// How long QEMU may take to say its version; it only loads its libraries.
 const VERSION_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Accounts of a pool that are looked up for one start. Each may be a question to a directory server;
-/// lower would not find the free ones of a pool in which many ids have no account, higher would keep
-/// a start waiting for one without any.
+/// Accounts of a pool that are looked up for one start. Each may be a question to a directory
+/// server; lower would not find the free ones of a pool in which many ids have no account, higher
+/// would keep a start waiting for one without any.
 const LOOKUPS_MAX: usize = 256;
 
 /// Users that are spoken for.
