@@ -272,23 +272,36 @@ fn client_kind(error: &ClientError) -> (CommandErrorKind, Vec<String>) {
         }
         ClientError::Credentials { .. } => (CommandErrorKind::CorruptConfiguration, Vec::new()),
         ClientError::Fault(fault) => (fault_kind(fault.code), fault_hints(fault.code)),
+        ClientError::Ask { source: AskError::Unknown(_), message, .. } if only_looks(message) => {
+            (CommandErrorKind::Failed, hints(&["nothing was changed: give the command again"]))
+        }
         ClientError::Ask { source, .. } => (CommandErrorKind::Failed, ask_hints(source)),
         ClientError::GaveUp { last, message, .. } => {
             let (kind, mut all) = client_kind(last);
+            if kind == CommandErrorKind::NotMaster {
+                all.push("most of the master candidates must be up and reach each other".into());
+            }
             if *message == SubmitJobs::WIRE_NAME {
                 all.push("the jobs of the cluster are shown by `gantry job list`".to_owned());
             }
             (kind, all)
         }
         ClientError::Protocol { .. } | ClientError::Codec { .. } => {
-            let versions = "does the daemon have another version? compare `gantry --version` and \
-                            `gantry cluster version`";
-            (CommandErrorKind::Failed, hints(&[versions]))
+            (CommandErrorKind::Failed, hints(&[OTHER_VERSION]))
         }
         ClientError::File { .. } | ClientError::BadAddress { .. } | ClientError::Setup(_) => {
             (CommandErrorKind::Failed, Vec::new())
         }
     }
+}
+
+/// A daemon that does not understand a command cannot be asked for its version either.
+const OTHER_VERSION: &str = "does the daemon have another version? compare `gantry --version` here \
+                             and on the node that was asked";
+
+/// Whether a message asks for something to be shown.
+fn only_looks(message: &str) -> bool {
+    message.starts_with("cluster.query")
 }
 
 fn start_hints(by_hand: &str) -> Vec<String> {
@@ -302,7 +315,7 @@ fn ask_hints(outcome: &AskError) -> Vec<String> {
     match outcome {
         AskError::NotDelivered(NotDelivered::Forbidden { .. }) => fault_hints(FaultCode::Forbidden),
         AskError::NotDelivered(NotDelivered::NotUnderstood { .. }) => {
-            vec!["does the daemon have another version? see `gantry cluster version`".to_owned()]
+            vec![OTHER_VERSION.to_owned()]
         }
         AskError::NotDelivered(_) | AskError::NotStarted(_) => Vec::new(),
         AskError::Unknown(_) => fault_hints(FaultCode::OutcomeUnknown),

@@ -223,6 +223,11 @@ fn client_text(error: &ClientError) -> String {
         ClientError::Ask { source, message, .. } => {
             ask_text(error, source, *message == SubmitJobs::WIRE_NAME)
         }
+        // Whoever was asked has answered: nothing has timed out.
+        ClientError::GaveUp { last, waited, .. } if is_not_master(last) => {
+            let waited = waited.as_secs();
+            format!("{}\nNo node has led the cluster for {waited} s.", client_text(last))
+        }
         ClientError::GaveUp { last, waited, message } => {
             let (waited, last) = (waited.as_secs(), ErrorChain(last.as_ref()));
             let details = format!("{message} for {waited} s: {last}");
@@ -236,6 +241,10 @@ fn client_text(error: &ClientError) -> String {
             format!("Failure: {}", ErrorChain(error))
         }
     }
+}
+
+fn is_not_master(error: &ClientError) -> bool {
+    matches!(error, ClientError::Fault(fault) if fault.code == FaultCode::NotMaster)
 }
 
 fn ask_text(error: &ClientError, outcome: &AskError, submitted: bool) -> String {
