@@ -17,6 +17,8 @@
 //!
 //! It runs on actix, which nothing of its interface shows. Deliberately absent: virtual machines,
 //! opcodes, storage, sockets (a `Link` is given to it), any clock or randomness but the platform's.
+//!
+#![doc = include_str!("guide.md")]
 
 mod actor;
 mod bulk;

@@ -8,6 +8,12 @@
 //!
 //! Anybody may use it. Deliberately absent: the runtime and its actors, opcodes' meaning, text for
 //! people, and any decision about retries of messages that are not idempotent.
+//!
+#![doc = include_str!("guide.md")]
+#![doc = "```no_run"]
+#![doc = include_str!("../examples/submit_and_watch.rs")]
+#![doc = "```"]
+#![doc = include_str!("guide_end.md")]
 
 mod client;
 mod endpoint;

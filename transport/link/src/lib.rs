@@ -5,6 +5,8 @@
 //! owns connections, the hello, frames, bulk streams, identities (keys and certificates) and what
 //! is known about the life of peers. It knows no message type and no opcode: what an envelope means
 //! is decided by the [`Inbound`] that the runtime gives it.
+//!
+#![doc = include_str!("guide.md")]
 
 mod answer;
 mod asking;
