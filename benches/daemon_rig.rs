@@ -83,6 +83,8 @@ impl Rig {
         let mut daemon = command(&binary)
             .args(["daemon", "--state-dir"])
             .arg(&state)
+            // As its unit for systemd does (`gantry install-units`).
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
