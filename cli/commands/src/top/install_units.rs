@@ -124,7 +124,7 @@ TasksMax=infinity
 # A guest that the kernel kills for its memory is one guest less, not the end of the daemon.
 OOMPolicy=continue
 
-# One heap for all threads: what one of them has freed is of use to the others. Guests do not inherit it.
+# One heap for all threads: what one has freed is of use to the others. Guests do not inherit it.
 Environment=MALLOC_ARENA_MAX=1
 
 LimitNOFILE={FILES_MAX}
