@@ -167,21 +167,28 @@ pub fn command_line(pid: u32) -> Result<Option<Vec<String>>, ProcessError> {
     Ok((n_args > 0).then(|| args[..n_args].to_vec()))
 }
 
+/// All processes of this machine, in order.
+fn pids() -> Result<Vec<u32>, ProcessError> {
+    let root = PathBuf::from("/proc");
+    let unreadable = |source| ProcessError::Read { path: PathBuf::from("/proc"), source };
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir(&root).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
 /// The users that processes of this machine run as.
 ///
 /// # Errors
 /// When /proc cannot be read.
 pub fn users_at_work() -> Result<BTreeSet<u32>, ProcessError> {
-    let root = PathBuf::from("/proc");
-    let unreadable = |source| ProcessError::Read { path: PathBuf::from("/proc"), source };
     let mut users = BTreeSet::new();
-    for entry in std::fs::read_dir(&root).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if entry.file_name().to_str().is_none_or(|name| name.parse::<u32>().is_err()) {
-            continue;
-        }
+    for pid in pids()? {
         // The owner of the directory is root's for one that has changed its user.
-        if let Some(status) = read_if_there(&entry.path().join("status"))? {
+        if let Some(status) = read_if_there(Path::new(&format!("/proc/{pid}/status")))? {
             users.extend(users_in(&String::from_utf8_lossy(&status)));
         }
     }
@@ -199,16 +206,8 @@ fn users_in(status: &str) -> impl Iterator<Item = u32> {
 /// # Errors
 /// When /proc cannot be read.
 pub fn find_by_arguments(wanted: &[&str]) -> Result<Vec<ProcessIdentity>, ProcessError> {
-    let root = PathBuf::from("/proc");
-    let unreadable = |source| ProcessError::Read { path: PathBuf::from("/proc"), source };
-    let mut pids = Vec::new();
-    for entry in std::fs::read_dir(&root).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
-    }
-    pids.sort_unstable();
     let mut found = Vec::new();
-    for pid in pids {
+    for pid in pids()? {
         let Some(args) = command_line(pid)? else { continue };
         let matches = args.windows(wanted.len().max(1)).any(|some| some == wanted);
         if matches && let Some(identity) = ProcessIdentity::of(pid)? {

@@ -122,7 +122,7 @@ pub fn host_of(address: &str) -> &str {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NodeTerms {
-    /// Its group; nothing is the cluster's first.
+    /// Its group; nothing is the cluster's only one.
     pub group: Option<GroupUuid>,
     /// Whether it may become a candidate.
     pub master_capable: bool,
