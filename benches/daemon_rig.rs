@@ -16,7 +16,7 @@ use gantry_model::objects::DiskTemplate;
 use gantry_model::opcodes::{
     InstanceCreate, InstanceShutdown, InstanceStartup, OpRequest, TestDelay,
 };
-use gantry_model::params::BackendOverrides;
+use gantry_model::params::{BackendOverrides, PrivateParams, SecretParams};
 use gantry_model::units::Millis;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -230,6 +230,8 @@ fn create(number: usize) -> anyhow::Result<OpRequest> {
         beparams: BackendOverrides { maxmem: small, minmem: small, ..BackendOverrides::default() },
         os: "noop".to_owned(),
         osparams: std::collections::BTreeMap::new(),
+        osparams_private: PrivateParams::default(),
+        osparams_secret: SecretParams::default(),
         no_install: false,
         start: true,
         tags: Vec::new(),

@@ -9,7 +9,7 @@ use gantry_model::opcodes::{
     DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown, InstanceStartup,
     NodeRemove, RebootType, TestDelay,
 };
-use gantry_model::params::BackendOverrides;
+use gantry_model::params::{BackendOverrides, PrivateParams, SecretParams};
 use gantry_model::units::{MiB, Millis};
 
 use crate::machine::MachineNumber;
@@ -44,6 +44,8 @@ pub fn create(name: &str, on: MachineNumber) -> InstanceCreate {
         beparams: BackendOverrides::default(),
         os: "noop".to_owned(),
         osparams: BTreeMap::new(),
+        osparams_private: PrivateParams::default(),
+        osparams_secret: SecretParams::default(),
         no_install: false,
         start: true,
         tags: Vec::new(),

@@ -17,7 +17,7 @@ use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskMode, DiskTemplate, Instance, Node, NodeGroup,
 };
 use gantry_model::opcodes::{OpRequest, TestDelay};
-use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
+use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind, PrivateParams};
 use gantry_model::units::{MiB, Timestamp};
 use gantry_wire::RequestId;
 use uuid::Uuid;
@@ -42,7 +42,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         apply(Command::Config { reign, deltas });
     }
     let jobs = vec![NewJob { ops: vec![OpRequest::from(TestDelay::default())] }; N_JOBS];
-    apply(Command::Submit { reign, request: RequestId(Uuid::from_u128(7)), jobs });
+    apply(Command::Submit {
+        reign,
+        request: RequestId(Uuid::from_u128(7)),
+        jobs,
+        secrets: BTreeMap::new(),
+    });
 
     for _ in 0..N_ROUNDS {
         let since = Instant::now();
@@ -96,6 +101,7 @@ fn instance(number: u128) -> Result<Instance, Box<dyn std::error::Error>> {
         beparams: BackendOverrides::default(),
         os: "debian".into(),
         osparams: BTreeMap::new(),
+        osparams_private: PrivateParams::default(),
         disk_template: DiskTemplate::Fake,
         disks: vec![disk],
         nics: Vec::new(),

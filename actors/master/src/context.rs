@@ -8,7 +8,7 @@ use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{NodeUuid, ReignId};
 use gantry_model::messages::{ClusterKeyHanded, cluster_path};
-use gantry_model::trust::{AuthorityRecord, SealedSecret, TrustChange};
+use gantry_model::trust::{AuthorityRecord, SealedSecret, SecretName, TrustChange};
 use gantry_model::units::Timestamp;
 use gantry_runtime::{BlockingClass, System};
 use gantry_store::{ProposeError, Snapshot, Store};
@@ -76,6 +76,17 @@ pub trait CertificateSigner: Send + Sync + 'static {
     /// # Errors
     /// When this node does not have it.
     fn cluster_key(&self, state: &ClusterState) -> Result<ClusterKeyHanded, SignError>;
+
+    /// Seals a secret under the present cluster key.
+    ///
+    /// # Errors
+    /// When this node does not have it.
+    fn seal(
+        &self,
+        state: &ClusterState,
+        name: &SecretName,
+        secret: &[u8],
+    ) -> Result<SealedSecret, SignError>;
 
     /// Makes the cluster key that follows, durably, and seals every secret with it. Asked again
     /// before the change is in the log, it takes the same key.

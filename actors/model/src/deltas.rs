@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
 use crate::levels::LEVEL_FIRST;
 use crate::objects::{AdminState, Instance, JoinTokenRecord, Node};
+use crate::params::PrivateParams;
 use crate::tags::Tagged;
 use crate::trust::TrustChange;
 
@@ -98,6 +99,12 @@ impl ConfigDelta {
     pub fn redacted(&self) -> Self {
         match self {
             Self::Trust(change) => Self::Trust(Box::new(change.redacted())),
+            Self::InstanceAdd(instance) => Self::InstanceAdd(Box::new(instance.redacted())),
+            Self::InstanceChange { instance, expected, change } => Self::InstanceChange {
+                instance: *instance,
+                expected: *expected,
+                change: change.redacted(),
+            },
             other => other.clone(),
         }
     }
@@ -122,5 +129,21 @@ pub enum InstanceChange {
         os: String,
         /// All its parameters.
         osparams: BTreeMap<String, String>,
+        /// All its parameters that nobody is shown.
+        #[serde(default, skip_serializing_if = "PrivateParams::is_empty")]
+        osparams_private: PrivateParams,
     },
+}
+
+impl InstanceChange {
+    fn redacted(&self) -> Self {
+        match self {
+            Self::Os { os, osparams, osparams_private } => Self::Os {
+                os: os.clone(),
+                osparams: osparams.clone(),
+                osparams_private: osparams_private.redacted(),
+            },
+            other @ (Self::AdminState(_) | Self::Start { .. }) => other.clone(),
+        }
+    }
 }

@@ -251,6 +251,7 @@ impl JobRecord {
         let mut record = self.clone();
         for op in &mut record.ops {
             op.plan = None;
+            op.input.op.redact();
             for step in &mut op.steps {
                 step.step.act = step.step.act.redacted();
                 step.step.undo = step.step.undo.as_ref().map(Act::redacted);

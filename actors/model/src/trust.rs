@@ -12,13 +12,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gantry_wire::RequestId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{KeyGeneration, NodeUuid};
 
-/// What a secret is called: `authority/<fingerprint>` for the key of an authority. It is bound into
-/// the sealed form, so that one secret cannot be passed off as another.
+/// What a secret is called: `authority/<fingerprint>` for the key of an authority,
+/// `submission/<request id>/<job>/<opcode>` for the secret parameters of an opcode, by places in
+/// the submission. It is bound into the sealed form, so that one secret cannot be passed off as
+/// another.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -30,6 +33,12 @@ impl SecretName {
     #[must_use]
     pub fn authority(fingerprint: &str) -> Self {
         Self(format!("authority/{fingerprint}"))
+    }
+
+    /// Of the secret parameters of an opcode. The submission gets its jobs' numbers too late.
+    #[must_use]
+    pub fn parameters(submission: RequestId, job: usize, op: usize) -> Self {
+        Self(format!("submission/{submission}/{job}/{op}"))
     }
 }
 

@@ -114,6 +114,7 @@ async fn submit(store: &Store, reign: ReignId, request: u128) -> Result<(), Stri
         reign,
         request: RequestId(Uuid::from_u128(request)),
         jobs: vec![NewJob { ops: vec![OpRequest::from(TestDelay::default())] }],
+        secrets: std::collections::BTreeMap::new(),
     };
     match store.propose(command, DEADLINE).await.map_err(|e| e.to_string())?.applied {
         Applied::Jobs(_) => Ok(()),

@@ -20,7 +20,10 @@ use gantry_model::messages::NewJob;
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::objects::{ClusterSettings, DiskTemplate, NicParams};
 use gantry_model::opcodes::{InstanceCreate, OpRequest};
-use gantry_model::params::{BackendOverrides, BackendParams, HypervisorDefaults, HypervisorKind};
+use gantry_model::params::{
+    BackendOverrides, BackendParams, HypervisorDefaults, HypervisorKind, PrivateParams,
+    SecretParams,
+};
 use gantry_model::query::{Cell, Resource};
 
 /// How long the goodbye of the client may take.
@@ -91,6 +94,8 @@ async fn talk(state_dir: &StateDir) -> Result<String, Box<dyn Error>> {
         beparams: BackendOverrides::default(),
         os: "noop".to_owned(),
         osparams: std::collections::BTreeMap::new(),
+        osparams_private: PrivateParams::default(),
+        osparams_secret: SecretParams::default(),
         no_install: false,
         start: true,
         tags: Vec::new(),

@@ -84,7 +84,7 @@ impl Keyring {
         self.key(generation)
     }
 
-    fn seal(
+    fn seal_as(
         &self,
         generation: KeyGeneration,
         name: &SecretName,
@@ -151,10 +151,11 @@ impl CertificateSigner for Keyring {
         let sealing = if present == KeyGeneration::default() {
             let next = present.next();
             self.key_to_come(next)?;
-            let secrets = BTreeMap::from([(name.clone(), self.seal(next, &name, pem.as_bytes())?)]);
+            let secrets =
+                BTreeMap::from([(name.clone(), self.seal_as(next, &name, pem.as_bytes())?)]);
             TrustChange::KeyRotate { expected: present, secrets }
         } else {
-            let secret = self.seal(present, &name, pem.as_bytes())?;
+            let secret = self.seal_as(present, &name, pem.as_bytes())?;
             TrustChange::SecretSet { name, secret }
         };
         Ok(vec![sealing, TrustChange::AuthorityFound(record)])
@@ -205,7 +206,7 @@ impl CertificateSigner for Keyring {
         let record = record_of(&successor, cross.to_pem());
         let name = SecretName::authority(&record.fingerprint);
         let pem = successor.to_pem();
-        let secret = self.seal(state.trust.key_generation, &name, pem.as_bytes())?;
+        let secret = self.seal_as(state.trust.key_generation, &name, pem.as_bytes())?;
         Ok((record, secret))
     }
 
@@ -215,6 +216,15 @@ impl CertificateSigner for Keyring {
         Ok(ClusterKeyHanded { generation, key })
     }
 
+    fn seal(
+        &self,
+        state: &ClusterState,
+        name: &SecretName,
+        secret: &[u8],
+    ) -> Result<SealedSecret, SignError> {
+        self.seal_as(state.trust.key_generation, name, secret)
+    }
+
     fn next_cluster_key(&self, state: &ClusterState) -> Result<TrustChange, SignError> {
         let expected = state.trust.key_generation;
         let next = expected.next();
@@ -222,7 +232,7 @@ impl CertificateSigner for Keyring {
         let mut secrets = BTreeMap::new();
         for name in state.secrets.keys() {
             let secret = self.open_secret(state, name)?;
-            secrets.insert(name.clone(), self.seal(next, name, &secret)?);
+            secrets.insert(name.clone(), self.seal_as(next, name, &secret)?);
         }
         Ok(TrustChange::KeyRotate { expected, secrets })
     }

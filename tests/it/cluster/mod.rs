@@ -15,6 +15,7 @@ mod locks;
 mod many_jobs;
 mod partitions;
 mod plan;
+mod private_parameters;
 mod roles;
 mod scenario;
 mod slow_disk;

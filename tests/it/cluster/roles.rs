@@ -19,6 +19,7 @@ use gantry_model::opcodes::{
     ClusterDestroy, ClusterRenewCrypto, InstanceReinstall, NodeAdd, OpCode, RebootType, TagsDel,
     TagsSet,
 };
+use gantry_model::params::{PrivateParams, SecretParams};
 use gantry_model::tags::TagObject;
 use gantry_runtime::simulate;
 use gantry_store::RaftRequest;
@@ -166,7 +167,14 @@ fn every_opcode() -> Vec<OpCode> {
         key_hash: "0".repeat(64),
     };
     let renew = ClusterRenewCrypto { node_certificates: true, ..ClusterRenewCrypto::default() };
-    let (instance_name, osparams) = (ops::instance_name("web1"), BTreeMap::new());
+    let reinstall = InstanceReinstall {
+        instance_name: ops::instance_name("web1"),
+        os_type: None,
+        force_variant: false,
+        osparams: BTreeMap::new(),
+        osparams_private: PrivateParams::default(),
+        osparams_secret: SecretParams::default(),
+    };
     vec![
         ClusterDestroy {}.into(),
         renew.into(),
@@ -174,7 +182,7 @@ fn every_opcode() -> Vec<OpCode> {
         ops::remove_node(on).into(),
         ops::create("web2", on).into(),
         ops::remove("web1").into(),
-        InstanceReinstall { instance_name, os_type: None, force_variant: false, osparams }.into(),
+        reinstall.into(),
         ops::startup("web1").into(),
         ops::shutdown("web1").into(),
         ops::reboot("web1", RebootType::Hard).into(),

@@ -1,5 +1,6 @@
 //! Applying entries: dispatch, takeover, submission.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gantry_model::errors::{Fault, FaultCode};
@@ -7,6 +8,7 @@ use gantry_model::ids::{JobAttempt, JobId, NodeUuid, ReignId, Revision};
 use gantry_model::jobs::{JobRecord, JobStatus, OpRecord};
 use gantry_model::messages::NewJob;
 use gantry_model::opcodes::OpRequest;
+use gantry_model::trust::{SealedSecret, SecretName};
 use gantry_model::units::Timestamp;
 use gantry_wire::RequestId;
 
@@ -39,9 +41,9 @@ impl ClusterState {
         let outcome = match &entry.command {
             Command::Init(init) => self.init(init),
             Command::TakeOver { node } => self.take_over(*node),
-            Command::Submit { reign, request, jobs } => {
-                self.check_reign(*reign).and_then(|()| self.submit(*request, jobs, entry.at, out))
-            }
+            Command::Submit { reign, request, jobs, secrets } => self
+                .check_reign(*reign)
+                .and_then(|()| self.submit(*request, (jobs, secrets), entry.at, out)),
             Command::Archive { reign, jobs } => {
                 self.check_reign(*reign).and_then(|()| self.archive(jobs, entry.at, out))
             }
@@ -127,7 +129,7 @@ impl ClusterState {
     fn submit(
         &mut self,
         request: RequestId,
-        jobs: &[NewJob],
+        (jobs, secrets): (&[NewJob], &BTreeMap<SecretName, SealedSecret>),
         at: Timestamp,
         out: &mut Vec<Emitted>,
     ) -> Result<Applied, Fault> {
@@ -154,6 +156,12 @@ impl ClusterState {
             let text = format!("job {id} would depend on a job before the first one");
             return Err(Fault::new(FaultCode::WrongInput, text));
         }
+        let mut sealed = jobs.iter().flat_map(|job| &job.ops).filter_map(|op| op.op.secret());
+        if let Some(name) = sealed.find(|name| !secrets.contains_key(*name)) {
+            let text = format!("the submission does not have the secret {name} that it names");
+            return Err(Fault::new(FaultCode::WrongInput, text));
+        }
+        self.add_secrets(secrets)?;
         let ids: Vec<JobId> = jobs.iter().map(|job| self.add_job(job, at)).collect();
         self.remember_request(request, &ids);
         self.archive_excess(at, out);
@@ -194,16 +202,24 @@ impl ClusterState {
         }
     }
 
-    /// Erases what only an unfinished job needs, and its locks.
+    /// Erases what only an unfinished job needs, parameters that nobody is shown among it, and its
+    /// locks.
     pub(super) fn finish_job(&mut self, id: JobId, at: Timestamp) {
-        self.change_job(id, |job| {
+        let secrets = &mut self.secrets;
+        if let Some(job) = self.jobs.get_mut(&id) {
+            let job = Arc::make_mut(job);
             job.end = Some(at);
             for op in &mut job.ops {
                 op.plan = None;
+                op.input.op.redact();
+                if let Some(params) = op.input.op.secret_mut() {
+                    params.secret().and_then(|name| secrets.remove(name));
+                    *params = params.redacted().into();
+                }
                 op.steps = Vec::new();
                 op.unwinding = None;
             }
-        });
+        }
         self.unfinished.remove(&id);
         self.locks.remove(&id);
     }

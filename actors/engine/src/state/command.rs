@@ -1,5 +1,7 @@
 //! The commands of the log.
 
+use std::collections::BTreeMap;
+
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::Fault;
 use gantry_model::ids::{JobAttempt, JobId, NodeUuid, ReignId};
@@ -9,6 +11,7 @@ use gantry_model::messages::NewJob;
 use gantry_model::objects::{Cluster, Node, NodeGroup};
 use gantry_model::steps::{PlanRecord, Step, StepResult};
 use gantry_model::transitions::GuestSeen;
+use gantry_model::trust::{SealedSecret, SecretName};
 use gantry_model::units::Timestamp;
 use gantry_wire::RequestId;
 use schemars::JsonSchema;
@@ -47,6 +50,9 @@ pub enum Command {
         request: RequestId,
         /// The jobs.
         jobs: Vec<NewJob>,
+        /// What their opcodes keep from sight until they end, under the names that these have.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        secrets: BTreeMap<SecretName, SealedSecret>,
     },
     /// A job goes on.
     Job(Box<JobEntry>),

@@ -200,9 +200,10 @@ impl ClusterState {
         let instance = Arc::make_mut(instance);
         match change {
             InstanceChange::AdminState(state) => instance.admin_state = *state,
-            InstanceChange::Os { os, osparams } => {
+            InstanceChange::Os { os, osparams, osparams_private } => {
                 instance.os.clone_from(os);
                 instance.osparams.clone_from(osparams);
+                instance.osparams_private.clone_from(osparams_private);
             }
             InstanceChange::Start { epoch, remember } => {
                 if *epoch <= instance.run_epoch {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use gantry_model::params::REDACTED;
 use gantry_model::plan::PlannedChange;
 use imbl::OrdMap;
 use serde::Serialize;
@@ -39,7 +40,22 @@ impl ClusterState {
         let instance =
             |instance: &gantry_model::objects::Instance| format!("instance {}", instance.name);
         compare_all(&self.instances, &later.instances, instance, &mut changes)?;
+        changes.iter_mut().for_each(redact);
         Ok(changes)
+    }
+}
+
+/// Takes the values out that nobody is shown. That they differ may be seen.
+fn redact(change: &mut PlannedChange) {
+    const PRIVATE: &str = "osparams_private";
+    for value in [&mut change.before, &mut change.after] {
+        let private = match change.field.as_str() {
+            "" => value.get_mut(PRIVATE),
+            PRIVATE => Some(value),
+            _ => None,
+        };
+        let private = private.and_then(Value::as_object_mut);
+        private.into_iter().flatten().for_each(|(_, value)| *value = REDACTED.into());
     }
 }
 

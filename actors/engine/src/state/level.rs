@@ -26,7 +26,7 @@ use super::{Applied, ClusterState, Command, JobFact};
 ///
 /// 2: [`Rule::JobsTouched`]; 3: [`Rule::History`]; 4: [`Rule::Transitions`]; 5: the level can rise;
 /// 6: tags, all parameters of kvm, addresses and connections of interfaces, shared files, ids
-/// beside names, dependencies that count back.
+/// beside names, dependencies that count back, private parameters.
 pub const STATE_LEVEL: u32 = 6;
 
 /// The newest level that programs out there know as it is now. What is above it is being made:

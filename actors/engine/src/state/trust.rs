@@ -12,8 +12,9 @@ use gantry_model::trust::{
 use super::ClusterState;
 use super::config::refuse;
 
-/// Most secrets in the log. Two authorities need two; the rest is for keys of the cluster that come
-/// later. Lower would refuse those, higher lets a broken leader fill memory.
+/// Most secrets in the log. Two authorities need two, each unfinished opcode with secret
+/// parameters one; the rest is for keys of the cluster that come later. Lower would refuse those,
+/// higher lets a broken leader fill memory, and each is sealed anew when the cluster key changes.
 pub const SECRETS_MAX: usize = 1_000;
 
 impl ClusterState {
@@ -39,6 +40,19 @@ impl ClusterState {
                 Ok(())
             }
         }
+    }
+
+    /// Those of a submission, all or none.
+    pub(super) fn add_secrets(
+        &mut self,
+        secrets: &BTreeMap<SecretName, SealedSecret>,
+    ) -> Result<(), Fault> {
+        let before = self.secrets.clone();
+        let added = secrets.iter().try_for_each(|(name, secret)| self.set_secret(name, secret));
+        if added.is_err() {
+            self.secrets = before;
+        }
+        added
     }
 
     fn set_secret(&mut self, name: &SecretName, secret: &SealedSecret) -> Result<(), Fault> {

@@ -12,6 +12,7 @@ mod level;
 mod plan;
 mod queries;
 mod reports;
+mod sealing;
 mod submit;
 mod touch;
 mod transitions;

@@ -10,6 +10,7 @@ use gantry_runtime::{Context, Handler, Reply};
 use gantry_wire::{RequestId, TraceId};
 
 use super::ClusterActor;
+use super::sealing::{check_given, seal};
 use crate::expected::check_expected;
 use crate::lu;
 
@@ -57,8 +58,13 @@ impl ClusterActor {
             return;
         }
         let context = self.context.clone();
-        let command = Command::Submit { reign: context.reign, request, jobs };
-        ctx.spawn_then(async move { context.commit(command).await }, move |actor, applied, ctx| {
+        let reign = context.reign;
+        let submitting = async move {
+            let mut jobs = jobs;
+            let secrets = seal(&context, request, &mut jobs).await?;
+            context.commit(Command::Submit { reign, request, jobs, secrets }).await
+        };
+        ctx.spawn_then(submitting, move |actor, applied, ctx| {
             let ids = match applied {
                 Ok(Applied::Jobs(ids)) => Ok(ids),
                 Ok(other) => {
@@ -147,6 +153,7 @@ pub(super) fn check(job: &NewJob, level: u32) -> Result<(), Fault> {
     if job.ops.is_empty() {
         return refuse("a job needs at least one opcode".into());
     }
+    check_given(job)?;
     for request in &job.ops {
         let priority = request.common.priority;
         if !PRIORITIES_SUBMITTED.contains(&priority) {

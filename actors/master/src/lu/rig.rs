@@ -18,7 +18,7 @@ use gantry_model::objects::{
     JoinTokenRecord, Node, NodeGroup, NodeTerms,
 };
 use gantry_model::opcodes::OpCode;
-use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
+use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind, PrivateParams};
 use gantry_model::report::{GuestReport, GuestState, NodeInfo};
 use gantry_model::steps::{Act, PlanRecord, Step, StepRecord, StepResult};
 use gantry_model::trust::{AuthorityRecord, SealedSecret, SecretName, TrustChange};
@@ -78,6 +78,7 @@ pub(super) fn instance() -> Instance {
         beparams: BackendOverrides::default(),
         os: String::new(),
         osparams: BTreeMap::new(),
+        osparams_private: PrivateParams::default(),
         disk_template: DiskTemplate::File,
         disks: vec![disk(0), disk(1)],
         nics: Vec::new(),

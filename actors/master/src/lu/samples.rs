@@ -10,7 +10,7 @@ use gantry_model::opcodes::{
     InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd, NodeRemove,
     OpCode, RebootType, TagsDel, TagsSet, TestDelay,
 };
-use gantry_model::params::BackendOverrides;
+use gantry_model::params::{BackendOverrides, PrivateParams, SecretParams};
 use gantry_model::report::GuestState;
 use gantry_model::tags::TagObject;
 use gantry_model::units::{MiB, Millis};
@@ -36,6 +36,8 @@ pub(super) fn create() -> InstanceCreate {
         beparams: BackendOverrides::default(),
         os: "debian".into(),
         osparams: BTreeMap::from([("os-image".into(), "/images/debian.raw".into())]),
+        osparams_private: PrivateParams::default(),
+        osparams_secret: SecretParams::default(),
         no_install: false,
         start: true,
         tags: Vec::new(),
@@ -77,6 +79,8 @@ pub(super) fn reinstall() -> InstanceReinstall {
         os_type: Some("debian".into()),
         force_variant: false,
         osparams: BTreeMap::from([("os-image".into(), "/images/new.raw".into())]),
+        osparams_private: PrivateParams::default(),
+        osparams_secret: SecretParams::default(),
     }
 }
 

@@ -9,8 +9,11 @@ use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
 use crate::levels::{LEVEL_FIRST, LEVEL_NETWORK};
 use crate::names::InstanceName;
 use crate::objects::{Disk, DiskTemplate, Nic};
-use crate::params::{BackendOverrides, HvOverrides, HvParams, HypervisorKind};
+use crate::params::{BackendOverrides, HvOverrides, HvParams, HypervisorKind, PrivateParams};
 use crate::units::{MiB, Timestamp};
+
+/// The level of private parameters of an OS.
+const LEVEL_PRIVATE: u32 = 6;
 
 /// What the administrator wants (row O116).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +44,9 @@ pub struct Instance {
     pub os: String,
     /// Parameters of its OS.
     pub osparams: BTreeMap<String, String>,
+    /// Those of its OS that nobody is shown.
+    #[serde(default, skip_serializing_if = "PrivateParams::is_empty")]
+    pub osparams_private: PrivateParams,
     /// How its disks are stored.
     pub disk_template: DiskTemplate,
     /// Its disks, in order.
@@ -76,7 +82,14 @@ impl Instance {
     pub fn level(&self) -> u32 {
         let networked = !self.nics.is_empty() || self.network_port.is_some();
         let own = if networked { LEVEL_NETWORK } else { LEVEL_FIRST };
-        own.max(self.hvparams.level()).max(self.disk_template.level())
+        let private = if self.osparams_private.is_empty() { LEVEL_FIRST } else { LEVEL_PRIVATE };
+        own.max(private).max(self.hvparams.level()).max(self.disk_template.level())
+    }
+
+    /// As views get it: without the values that nobody is shown.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        Self { osparams_private: self.osparams_private.redacted(), ..self.clone() }
     }
 }
 

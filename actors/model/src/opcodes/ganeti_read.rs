@@ -3,7 +3,7 @@
 //! Used by [`super::ganeti_json`] and nothing else. An opcode whose fields change is changed here
 //! and there; the test that goes over all opcodes finds what was forgotten.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::ganeti_json::{GanetiFields, OpJsonError};
 use super::shown::{HELPER_SHUTDOWN, HELPER_STARTUP, SOURCE_SHUTDOWN, STARTUP_SHUTDOWN};
@@ -13,7 +13,7 @@ use super::{
     NodeRemove, TagsDel, TagsSet, TestDelay,
 };
 use crate::objects::{DiskMode, NicMode};
-use crate::params::{BackendOverrides, HvOverrides, HypervisorKind};
+use crate::params::{BackendOverrides, HvOverrides, HypervisorKind, PrivateParams, REDACTED};
 use crate::tags::TagObject;
 use crate::units::Millis;
 
@@ -43,6 +43,16 @@ fn hypervisor(
         None => Err(of_unnamed.to_owned()),
     })?;
     Ok(over)
+}
+
+/// What is shown of an opcode has no values in it, so it cannot be submitted again as it is.
+fn hidden(fields: &mut GanetiFields, name: &'static str) -> Read<PrivateParams> {
+    let expected = "an object of texts, none of which was taken out";
+    let read: PrivateParams = fields.optional(name, expected)?.unwrap_or_default();
+    match read.is_redacted() {
+        true => fields.object(name, json!(REDACTED), expected),
+        false => Ok(read),
+    }
 }
 
 fn disk(fields: &mut GanetiFields) -> Read<DiskRequest> {
@@ -114,6 +124,8 @@ impl InstanceCreate {
             beparams: backend(fields)?,
             os: fields.text("os_type")?.unwrap_or_default(),
             osparams: fields.optional("osparams", "an object of texts")?.unwrap_or_default(),
+            osparams_private: hidden(fields, "osparams_private")?,
+            osparams_secret: hidden(fields, "osparams_secret")?.into(),
             no_install: fields.flag("no_install", false)?,
             start: fields.flag("start", true)?,
             tags: fields.texts("tags")?,
@@ -127,7 +139,6 @@ impl InstanceCreate {
 
 /// What comes with later work. Each may say that it is not wanted.
 fn refuse_later_fields(fields: &mut GanetiFields) -> Read<()> {
-    let nothing = Value::Object(Map::new());
     fields.only_all(&[
         ("mode", json!("create")),
         ("file_driver", json!("loop")),
@@ -138,8 +149,6 @@ fn refuse_later_fields(fields: &mut GanetiFields) -> Read<()> {
         ("instance_communication", json!(false)),
         ("ip_check", json!(false)),
         ("name_check", json!(false)),
-        ("osparams_private", nothing.clone()),
-        ("osparams_secret", nothing),
         ("helper_startup_timeout", json!(HELPER_STARTUP)),
         ("helper_shutdown_timeout", json!(HELPER_SHUTDOWN)),
         ("source_shutdown_timeout", json!(SOURCE_SHUTDOWN)),
@@ -177,13 +186,13 @@ impl InstanceRemove {
 
 impl InstanceReinstall {
     pub(super) fn from_fields(fields: &mut GanetiFields) -> Read<Self> {
-        let nothing = Value::Object(Map::new());
-        fields.only_all(&[("osparams_private", nothing.clone()), ("osparams_secret", nothing)])?;
         Ok(Self {
             instance_name: fields.existing_instance()?,
             os_type: fields.text("os_type")?,
             force_variant: fields.flag("force_variant", false)?,
             osparams: fields.optional("osparams", "an object of texts")?.unwrap_or_default(),
+            osparams_private: hidden(fields, "osparams_private")?,
+            osparams_secret: hidden(fields, "osparams_secret")?.into(),
         })
     }
 }

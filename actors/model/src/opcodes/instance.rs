@@ -11,7 +11,7 @@ use super::ganeti_json::{GanetiFields, OpJsonError};
 use crate::levels::LEVEL_FIRST;
 use crate::names::{InstanceName, NodeName};
 use crate::objects::{DiskMode, DiskTemplate, NicOverrides};
-use crate::params::{BackendOverrides, HvOverrides};
+use crate::params::{BackendOverrides, HvOverrides, PrivateParams, SecretParams};
 use crate::units::{MiB, Millis};
 
 /// A disk to be made (C220).
@@ -58,6 +58,12 @@ pub struct InstanceCreate {
     pub os: String,
     /// OS parameters. `os-image` is an absolute path on the node, copied onto disk 0.
     pub osparams: BTreeMap<String, String>,
+    /// OS parameters that nobody is shown.
+    #[serde(default, skip_serializing_if = "PrivateParams::is_empty")]
+    pub osparams_private: PrivateParams,
+    /// OS parameters for this job alone.
+    #[serde(default, skip_serializing_if = "SecretParams::is_empty")]
+    pub osparams_secret: SecretParams,
     /// Install nothing.
     pub no_install: bool,
     /// Start it afterwards.
@@ -92,6 +98,8 @@ impl InstanceCreate {
             || self.no_conflicts_check
             || self.file_storage_dir.is_some()
             || self.ignore_ipolicy
+            || !self.osparams_private.is_empty()
+            || !self.osparams_secret.is_empty()
             || self.disk_template.level() > LEVEL_FIRST
             || self.hvparams.as_ref().is_some_and(later_hvparams)
     }
@@ -124,6 +132,12 @@ pub struct InstanceReinstall {
     /// stays as it is.
     #[serde(default)]
     pub osparams: BTreeMap<String, String>,
+    /// The same of those that nobody is shown.
+    #[serde(default, skip_serializing_if = "PrivateParams::is_empty")]
+    pub osparams_private: PrivateParams,
+    /// OS parameters for this job alone.
+    #[serde(default, skip_serializing_if = "SecretParams::is_empty")]
+    pub osparams_secret: SecretParams,
 }
 
 /// Starts an instance (O36, I5).

@@ -34,6 +34,8 @@ use crate::ids::{InstanceUuid, JobId, NodeUuid};
 use crate::jobs::JobStatus;
 use crate::levels::{LEVEL_FIRST, since};
 use crate::names::{InstanceName, NodeName};
+use crate::params::SecretParams;
+use crate::trust::SecretName;
 use ganeti_json::GanetiFields;
 
 /// What an opcode says of its own parameters.
@@ -181,6 +183,38 @@ opcodes! {
 }
 
 impl OpCode {
+    /// Takes out the values that nobody is shown: for views, and of jobs that have ended.
+    pub fn redact(&mut self) {
+        let private = match self {
+            Self::InstanceCreate(op) => &mut op.osparams_private,
+            Self::InstanceReinstall(op) => &mut op.osparams_private,
+            _ => return,
+        };
+        *private = private.redacted();
+        if let Some(secret @ SecretParams::Given(_)) = self.secret_mut() {
+            *secret = secret.redacted().into();
+        }
+    }
+
+    /// Under which name its secret parameters are sealed, if they are.
+    #[must_use]
+    pub fn secret(&self) -> Option<&SecretName> {
+        match self {
+            Self::InstanceCreate(op) => op.osparams_secret.secret(),
+            Self::InstanceReinstall(op) => op.osparams_secret.secret(),
+            _ => None,
+        }
+    }
+
+    /// Its secret parameters, if it is one that has such.
+    pub fn secret_mut(&mut self) -> Option<&mut SecretParams> {
+        match self {
+            Self::InstanceCreate(op) => Some(&mut op.osparams_secret),
+            Self::InstanceReinstall(op) => Some(&mut op.osparams_secret),
+            _ => None,
+        }
+    }
+
     /// As in job lists: `INSTANCE_STARTUP(web1)`.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -111,8 +111,8 @@ impl InstanceCreate {
             "no_install": self.no_install,
             "opportunistic_locking": false,
             "osparams": self.osparams,
-            "osparams_private": {},
-            "osparams_secret": {},
+            "osparams_private": self.osparams_private.redacted(),
+            "osparams_secret": self.osparams_secret.redacted(),
             "source_shutdown_timeout": SOURCE_SHUTDOWN,
             "start": self.start && !self.no_install,
             "tags": self.tags,
@@ -150,8 +150,8 @@ impl InstanceReinstall {
             "force_variant": self.force_variant,
             "instance_name": self.instance_name,
             "osparams": self.osparams,
-            "osparams_private": {},
-            "osparams_secret": {},
+            "osparams_private": self.osparams_private.redacted(),
+            "osparams_secret": self.osparams_secret.redacted(),
         }));
         shown.extend(self.os_type.as_ref().map(|os| ("os_type".to_owned(), json!(os))));
         shown
@@ -216,7 +216,7 @@ mod tests {
     use crate::names::{InstanceName, NodeName};
     use crate::objects::DiskTemplate;
     use crate::opcodes::{OpRequest, RebootType};
-    use crate::params::HypervisorKind;
+    use crate::params::{HypervisorKind, PrivateParams, SecretParams};
     use crate::units::MiB;
 
     fn names(op: OpRequest) -> Vec<String> {
@@ -289,6 +289,8 @@ mod tests {
             beparams: BackendOverrides { maxmem: Some(128), ..BackendOverrides::default() },
             os: "noop".to_owned(),
             osparams: std::collections::BTreeMap::new(),
+            osparams_private: PrivateParams::default(),
+            osparams_secret: SecretParams::default(),
             no_install: true,
             start: true,
             tags: Vec::new(),

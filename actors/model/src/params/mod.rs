@@ -9,6 +9,8 @@ mod cpu_mask;
 mod hypervisor;
 mod kvm;
 mod kvm_rules;
+mod private;
+mod secret;
 mod set;
 mod value;
 
@@ -18,6 +20,8 @@ pub use hypervisor::{
     FakeOverrides, HvOverrides, HvParams, HypervisorDefaults, HypervisorKind, KvmOverrides,
 };
 pub use kvm::{CLUSTER_ONLY, FakeParams, KvmParams};
+pub use private::{PrivateParams, REDACTED};
+pub use secret::SecretParams;
 pub use set::{Overrides, ParamSpec, ParameterSet};
 pub use value::{
     PARAM_TEXT_BYTES_MAX, ParamError, ParamKind, ParamRef, ParamType, ParamValue, is_interface,

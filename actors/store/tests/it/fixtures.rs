@@ -64,6 +64,7 @@ pub(crate) fn submit(reign: ReignId, request: u128) -> Command {
         reign,
         request: RequestId(Uuid::from_u128(request)),
         jobs: vec![NewJob { ops: vec![OpRequest::from(delay)] }],
+        secrets: std::collections::BTreeMap::new(),
     }
 }
 

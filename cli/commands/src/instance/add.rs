@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gantry_model::names::InstanceName;
 use gantry_model::objects::DiskTemplate;
 use gantry_model::opcodes::InstanceCreate;
-use gantry_model::params::{BackendOverrides, HvOverrides};
+use gantry_model::params::{BackendOverrides, HvOverrides, PrivateParams};
 use gantry_model::query::Resource;
 use gantry_model::units::MiB;
 
@@ -53,8 +53,18 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME")]
     os_type: Option<String>,
     /// Set parameters of its OS; os-image=PATH copies that image onto disk 0
+    ///
+    /// Others are kept for the OS that -o names. Nothing reads them yet: its scripts are not run.
     #[arg(short = 'O', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
     os_parameters: Option<KeyValuesArgument>,
+    /// Set parameters of its OS that nobody is shown afterwards
+    #[arg(long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
+    os_parameters_private: Option<KeyValuesArgument>,
+    /// Set parameters of its OS for this job alone: kept sealed until it ends, then nowhere
+    ///
+    /// Nothing reads them yet: the scripts of an OS are not run.
+    #[arg(long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
+    os_parameters_secret: Option<KeyValuesArgument>,
     /// Run it under this hypervisor, with these parameters
     #[arg(short = 'H', long, value_name = "HV[:KEY=VALUE,...]",
         value_parser = parse_named_key_values,
@@ -187,6 +197,9 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         None => BackendOverrides::default(),
     };
     let osparams = os_parameters(args.os_parameters.as_ref())?;
+    let private = os_parameters(args.os_parameters_private.as_ref())?;
+    let secret = os_parameters(args.os_parameters_secret.as_ref())?;
+    let osparams = (osparams, private.into_iter().collect(), secret.into_iter().collect());
     let disk_template = match args.disk_template {
         Some(template) => template,
         None => default_template(ctx).await?,
@@ -203,12 +216,15 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     Ok(())
 }
 
+/// Public, private and secret ones.
+type OsParameters = (BTreeMap<String, String>, PrivateParams, PrivateParams);
+
 fn create(
     args: Args,
     disk_template: DiskTemplate,
     hvparams: Option<HvOverrides>,
     beparams: BackendOverrides,
-    osparams: BTreeMap<String, String>,
+    (osparams, osparams_private, osparams_secret): OsParameters,
 ) -> Result<InstanceCreate, CommandError> {
     Ok(InstanceCreate {
         disks: collect_disks(disk_template, args.os_size, &args.disks)?,
@@ -223,6 +239,8 @@ fn create(
         beparams,
         os: args.os_type.unwrap_or_default(),
         osparams,
+        osparams_private,
+        osparams_secret: osparams_secret.into(),
         no_install: args.no_install,
         start: !args.no_start,
         tags: args.tags,

@@ -1,6 +1,7 @@
 //! `gantry instance reinstall` (C69)
 
 use gantry_model::opcodes::InstanceReinstall;
+use gantry_model::params::PrivateParams;
 
 use super::add::os_parameters;
 use super::chosen::ChosenArgs;
@@ -38,12 +39,14 @@ pub(crate) struct Args {
     /// Set parameters of its OS; os-image=PATH is the image
     #[arg(short = 'O', long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
     os_parameters: Option<KeyValuesArgument>,
-    /// Refused: no OS takes parameters that are to be kept from sight yet
-    #[arg(long, hide = true, value_name = "KEY=VALUE,...")]
-    os_parameters_private: Option<String>,
-    /// Refused: no OS takes parameters that are to be kept from sight yet
-    #[arg(long, hide = true, value_name = "KEY=VALUE,...")]
-    os_parameters_secret: Option<String>,
+    /// Set parameters of its OS that nobody is shown afterwards
+    #[arg(long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
+    os_parameters_private: Option<KeyValuesArgument>,
+    /// Set parameters of its OS for this job alone: kept sealed until it ends, then nowhere
+    ///
+    /// Nothing reads them yet: the scripts of an OS are not run.
+    #[arg(long, value_name = "KEY=VALUE,...", value_parser = key_values_argument)]
+    os_parameters_secret: Option<KeyValuesArgument>,
     #[command(flatten)]
     job: JobArgs,
 }
@@ -53,15 +56,11 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         let text = "--select-os cannot be used: there are no OS definitions to choose from yet";
         return Err(CommandError::argument(text).hint("name an image with -O os-image=PATH"));
     }
-    let hidden = [
-        (args.os_parameters_private.is_some(), "--os-parameters-private"),
-        (args.os_parameters_secret.is_some(), "--os-parameters-secret"),
-    ];
-    if let Some((_, option)) = hidden.iter().find(|(given, _)| *given) {
-        let text = format!("{option} cannot be used: no OS takes such parameters yet");
-        return Err(CommandError::argument(text));
-    }
     let osparams = os_parameters(args.os_parameters.as_ref())?;
+    let private = os_parameters(args.os_parameters_private.as_ref())?;
+    let osparams_private: PrivateParams = private.into_iter().collect();
+    let secret = os_parameters(args.os_parameters_secret.as_ref())?;
+    let osparams_secret: PrivateParams = secret.into_iter().collect();
     let chosen = args.instances.choose(ctx).await?;
     let os_text = match &args.os_type {
         Some(os) => format!("change the OS to '{os}'"),
@@ -92,6 +91,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
             os_type: args.os_type.clone(),
             force_variant: args.force_variant,
             osparams: osparams.clone(),
+            osparams_private: osparams_private.clone(),
+            osparams_secret: osparams_secret.clone().into(),
         }
         .into()
     };

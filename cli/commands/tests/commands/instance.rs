@@ -272,10 +272,12 @@ async fn reinstall() {
     let session = Session::new();
     session.check("instance-reinstall", &lines).await;
     let submitted = session.cluster.submitted();
-    assert_eq!(submitted.len(), 3);
+    assert_eq!(submitted.len(), 4);
     let OpCode::InstanceReinstall(op) = &submitted[0].op else { panic!("no reinstall") };
     assert_eq!(op.os_type.as_deref(), Some("debian"));
     assert_eq!(op.osparams.get("os-image").map(String::as_str), Some("/srv/new.raw"));
+    let OpCode::InstanceReinstall(op) = &submitted[3].op else { panic!("no reinstall") };
+    assert_eq!(op.osparams_secret.names().collect::<Vec<_>>(), ["a"]);
     let asked = Session::typing("?\nn\n");
     asked.check("instance-reinstall-asked", &["gnt-instance reinstall -o debian web1"]).await;
 }

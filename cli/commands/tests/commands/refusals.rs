@@ -141,6 +141,8 @@ async fn options_of_what_comes_later() {
         "gnt-instance add -t diskless -c yes web3",
         "gnt-instance add -t diskless --helper-startup-timeout 5 web3",
         "gnt-instance add -t file -s 1G --file-driver blktap web3",
+        "gnt-instance add -t diskless --os-parameters-private key web3",
+        "gnt-instance add -t diskless --os-parameters-secret key web3",
         "gnt-instance add -t file -s 1G --disk 0:size=1G,adopt=x web3",
     ];
     refused("refused-later-options", &lines).await;

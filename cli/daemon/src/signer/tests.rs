@@ -225,3 +225,21 @@ fn who_believes_the_old_authority_believes_certificates_of_the_new_one() {
         assert_eq!(by, Some(fingerprint));
     });
 }
+
+// covers: Q13
+#[test]
+fn what_a_job_keeps_from_sight_is_opened_by_whoever_has_the_key_after_another_key_too() {
+    simulate(async {
+        let mut rig = Rig::founded();
+        let keyring = rig.keyring();
+        let name = SecretName::parameters(gantry_wire::RequestId(Uuid::from_u128(3)), 0, 1);
+        let secret = keyring.seal(&rig.state, &name, b"hunter2").expect("sealed");
+        assert!(!secret.sealed.windows(7).any(|part| part == b"hunter2"));
+        rig.change(vec![TrustChange::SecretSet { name: name.clone(), secret }]);
+        assert_eq!(keyring.open_secret(&rig.state, &name).expect("opened"), b"hunter2");
+        let change = keyring.next_cluster_key(&rig.state).expect("another key");
+        rig.change(vec![change]);
+        keyring.settled(&rig.state).expect("all can be opened");
+        assert_eq!(keyring.open_secret(&rig.state, &name).expect("opened"), b"hunter2");
+    });
+}

@@ -9,6 +9,7 @@ mod history;
 mod jobs;
 mod level;
 mod replicas;
+mod secrets;
 mod tags;
 mod transitions;
 mod trust;

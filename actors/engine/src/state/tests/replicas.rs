@@ -126,6 +126,7 @@ fn any_command() -> impl Strategy<Value = (Command, bool)> {
             reign,
             request: request_id(request),
             jobs: jobs.into_iter().map(new_job).collect(),
+            secrets: std::collections::BTreeMap::new(),
         }),
         12 => (job.clone(), vec(any_fact(), 1..5)).prop_map(move |(job, facts)| {
             Command::Job(Box::new(JobEntry { reign, job, attempt, facts }))

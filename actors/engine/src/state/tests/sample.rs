@@ -18,7 +18,7 @@ use gantry_model::objects::{
     Node, NodeGroup, NodeTerms,
 };
 use gantry_model::opcodes::{OpRequest, TestDelay};
-use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind};
+use gantry_model::params::{BackendOverrides, HvOverrides, HypervisorKind, PrivateParams};
 use gantry_model::steps::PlanRecord;
 use gantry_model::units::{MiB, Timestamp};
 use gantry_wire::RequestId;
@@ -102,6 +102,7 @@ pub(crate) fn instance(number: u8) -> Instance {
         beparams: BackendOverrides::default(),
         os: String::new(),
         osparams: BTreeMap::new(),
+        osparams_private: PrivateParams::default(),
         disk_template: DiskTemplate::Fake,
         disks: vec![disk(number, 0)],
         nics: Vec::new(),
@@ -209,7 +210,12 @@ impl Log {
     }
 
     pub(crate) fn submit_command(&self, request: u64, jobs: Vec<NewJob>) -> Command {
-        Command::Submit { reign: self.reign(), request: request_id(request), jobs }
+        Command::Submit {
+            reign: self.reign(),
+            request: request_id(request),
+            jobs,
+            secrets: BTreeMap::new(),
+        }
     }
 
     /// Submits one job under a request of its own.

@@ -26,6 +26,7 @@ use serde_json::Value;
 use self::nics::{check_arguments, network_port, new_nics};
 use self::policy::check_policy;
 use self::wipe::wipe_disks;
+use super::osparams::{OS_IMAGE, OsParams};
 use crate::lu::guest;
 use crate::lu::{LogicalUnit, need, one_stage};
 
@@ -40,9 +41,6 @@ const DISK_SIZE_MAX: MiB = MiB(64 * 1024 * 1024);
 const MEMORY_MAX: u32 = 16 * 1024 * 1024;
 /// Most virtual CPUs.
 const VCPUS_MAX: u32 = 1_024;
-
-/// The OS parameter that names an image for disk 0.
-const OS_IMAGE: &str = "os-image";
 
 /// What was decided.
 #[derive(Serialize, Deserialize)]
@@ -198,9 +196,8 @@ fn check_os(op: &InstanceCreate) -> Result<(), Fault> {
     if op.os.is_empty() && image.is_none() {
         return refuse("No guest OS or OS image specified".into());
     }
-    if let Some(name) = op.osparams.keys().find(|name| *name != OS_IMAGE) {
-        return refuse(format!("unknown OS parameter {name:?}, known is: {OS_IMAGE}"));
-    }
+    let params = OsParams::new(&op.osparams, &op.osparams_private, &op.osparams_secret);
+    params.check().and_then(|()| params.check_owner(&op.os))?;
     if let Some(path) = image.filter(|path| !path.starts_with('/')) {
         return refuse(format!("{OS_IMAGE} {path:?} is not an absolute path"));
     }
@@ -387,6 +384,7 @@ fn new_instance(
         beparams: op.beparams.clone(),
         os: op.os.clone(),
         osparams: op.osparams.clone(),
+        osparams_private: op.osparams_private.clone(),
         disk_template: op.disk_template,
         disks,
         nics: Vec::new(),

@@ -1,6 +1,7 @@
 //! Units on instances.
 
 mod create;
+mod osparams;
 mod reboot;
 mod reinstall;
 mod remove;

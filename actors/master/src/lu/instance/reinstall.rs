@@ -14,14 +14,13 @@ use gantry_model::ids::NodeUuid;
 use gantry_model::node_calls::DiskWriteImage;
 use gantry_model::objects::{AdminState, Disk, Instance, Node};
 use gantry_model::opcodes::InstanceReinstall;
+use gantry_model::params::PrivateParams;
 use gantry_model::steps::{Act, Step};
 use serde::{Deserialize, Serialize};
 
+use super::osparams::{OS_IMAGE, OsParams};
 use crate::lu::guest;
 use crate::lu::{LogicalUnit, need};
-
-/// The OS parameter that names an image for disk 0.
-const OS_IMAGE: &str = "os-image";
 
 /// What was decided.
 #[derive(Serialize, Deserialize)]
@@ -34,6 +33,9 @@ pub struct Plan {
     image: String,
     /// The OS and its parameters afterwards, if they differ.
     os: Option<(String, BTreeMap<String, String>)>,
+    /// The parameters of the OS that nobody is shown, if anything of it differs.
+    #[serde(default)]
+    private: PrivateParams,
     /// Where. Plans of an older program do not have it.
     #[serde(default)]
     node: Option<Node>,
@@ -44,9 +46,7 @@ impl LogicalUnit for InstanceReinstall {
 
     fn arguments(&self) -> Result<(), Fault> {
         let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
-        if let Some(name) = self.osparams.keys().find(|name| *name != OS_IMAGE) {
-            return refuse(format!("unknown OS parameter {name:?}, known is: {OS_IMAGE}"));
-        }
+        OsParams::new(&self.osparams, &self.osparams_private, &self.osparams_secret).check()?;
         match self.osparams.get(OS_IMAGE) {
             Some(path) if !path.starts_with('/') => {
                 refuse(format!("{OS_IMAGE} {path:?} is not an absolute path"))
@@ -108,10 +108,15 @@ impl LogicalUnit for InstanceReinstall {
             other => return Err(guest::unexpected(other)),
         }
         let os = self.os_type.clone().unwrap_or_else(|| instance.os.clone());
-        let differs = os != instance.os || osparams != instance.osparams;
+        let private = instance.osparams_private.with(&self.osparams_private);
+        let all = OsParams::new(&osparams, &private, &self.osparams_secret);
+        all.check().and_then(|()| all.check_owner(&os))?;
+        let differs = os != instance.os
+            || osparams != instance.osparams
+            || private != instance.osparams_private;
         let (instance, disk) = (instance.as_ref().clone(), disk.clone());
         let os = differs.then_some((os, osparams));
-        Ok(Plan { instance, disk, image, os, node: Some(node.as_ref().clone()) })
+        Ok(Plan { instance, disk, image, os, private, node: Some(node.as_ref().clone()) })
     }
 
     /// The disk first: the configuration then says what is on it. Nothing brings back what was.
@@ -124,7 +129,8 @@ impl LogicalUnit for InstanceReinstall {
         if let Some((os, osparams)) = plan.os.clone() {
             let says =
                 (os != plan.instance.os).then(|| format!("Changing OS scripts to '{os}'..."));
-            let change = InstanceChange::Os { os, osparams };
+            let osparams_private = plan.private.clone();
+            let change = InstanceChange::Os { os, osparams, osparams_private };
             let act = guest::change(plan.instance.uuid, plan.instance.serial, change);
             steps.push(Step::new("change the OS of the instance", act).says_if(says));
         }

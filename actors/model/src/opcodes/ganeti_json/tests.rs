@@ -279,6 +279,24 @@ fn what_is_no_opcode_says_so() {
     }
 }
 
+// covers: O31 O33 Q13
+#[test]
+fn hidden_parameters_are_read_and_shown_without_their_values() {
+    let hidden = ["osparams_private", "osparams_secret"];
+    for (document, field) in [4, 6].into_iter().flat_map(|idx| hidden.map(|field| (idx, field))) {
+        let document = with(&smallest().remove(document), field, json!({ "key": "hunter2" }));
+        let request = read(&document);
+        assert_eq!(request.level(), 6);
+        let shown = request.input_fields();
+        assert_eq!(shown[field], json!({ "key": "<redacted>" }));
+        let error = refused(&shown).to_string();
+        assert!(error.contains(field), "{error}");
+        let mut op = request.op;
+        op.redact();
+        assert!(!serde_json::to_string(&op).expect("encodes").contains("hunter2"));
+    }
+}
+
 #[test]
 fn what_comes_later_may_only_say_that_it_is_not_wanted() {
     let create = smallest().remove(4);

@@ -8,7 +8,7 @@ use gantry_model::facts::Fact;
 use gantry_model::node_calls::NodeCall;
 use gantry_model::objects::{AdminState, DiskLocation, DiskTemplate};
 use gantry_model::opcodes::InstanceCreate;
-use gantry_model::params::{HvOverrides, HypervisorKind};
+use gantry_model::params::{HvOverrides, HypervisorKind, PrivateParams};
 use gantry_model::report::GuestState;
 use gantry_model::steps::Act;
 use gantry_model::units::MiB;
@@ -76,10 +76,11 @@ fn arguments_about_the_os() {
     let set = |op: &mut InstanceCreate, name: &str, value: &str| {
         op.osparams.insert(name.into(), value.into());
     };
-    assert_eq!(
-        refused_arguments(|op| set(op, "dhcp", "yes")),
-        "unknown OS parameter \"dhcp\", known is: os-image"
-    );
+    let nameless = refused_arguments(|op| {
+        op.os.clear();
+        set(op, "dhcp", "yes");
+    });
+    assert!(nameless.starts_with("unknown OS parameter \"dhcp\""), "{nameless}");
     assert_eq!(
         refused_arguments(|op| set(op, "os-image", "debian.raw")),
         "os-image \"debian.raw\" is not an absolute path"
@@ -99,6 +100,43 @@ fn arguments_about_the_os() {
         refused_arguments(|op| op.osparams.clear()),
         "OS 'debian' has no scripts here that could be run: give -O os-image=PATH, or --no-install"
     );
+}
+
+fn private(name: &str, value: &str) -> PrivateParams {
+    [(name.to_owned(), value.to_owned())].into_iter().collect()
+}
+
+// covers: O31 C60 P14
+#[test]
+fn parameters_of_an_os_are_kept_for_it_private_ones_too() {
+    let mut rig = Rig::new();
+    let mut op = InstanceCreate { osparams_private: private("key", "hunter2"), ..create() };
+    op.osparams.insert("dhcp".into(), "yes".into());
+    lu::arguments(&op.clone().into()).expect("accepted");
+    rig.run(op);
+    let added = rig.instance();
+    assert_eq!(added.osparams_private.reveal("key"), Some("hunter2"));
+    assert_eq!(added.osparams.get("dhcp").map(String::as_str), Some("yes"));
+    assert_eq!(added.level(), 6);
+}
+
+// covers: P14
+#[test]
+fn a_parameter_is_public_or_private_and_the_image_is_public() {
+    let twice = refused_arguments(|op| {
+        op.osparams.insert("key".into(), "x".into());
+        op.osparams_private = private("key", "hunter2");
+    });
+    assert!(
+        twice.starts_with("Cannot assign multiple values to OS parameters: \"key\""),
+        "{twice}"
+    );
+    let image = refused_arguments(|op| {
+        op.osparams.clear();
+        op.osparams_private = private("os-image", "/a");
+    });
+    assert!(image.contains("os-image cannot be private"), "{image}");
+    assert!(!twice.contains("hunter2"));
 }
 
 // covers: O31 C60

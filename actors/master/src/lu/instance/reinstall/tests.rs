@@ -6,6 +6,7 @@ use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::FaultCode;
 use gantry_model::objects::{AdminState, Instance};
 use gantry_model::opcodes::InstanceReinstall;
+use gantry_model::params::PrivateParams;
 use gantry_model::report::GuestState;
 use gantry_model::units::MiB;
 
@@ -102,6 +103,24 @@ fn wrong_parameters_are_refused_before_there_is_a_job() {
         lu::arguments(&InstanceReinstall { osparams, ..reinstall() }.into())
     };
     assert!(with("os-image", "relative.raw").is_err());
-    assert!(with("colour", "red").is_err());
     assert_eq!(with("os-image", "/a"), Ok(()));
+}
+
+fn private(name: &str, value: &str) -> PrivateParams {
+    [(name.to_owned(), value.to_owned())].into_iter().collect()
+}
+
+// covers: O33 C69 P14
+#[test]
+fn private_parameters_join_those_that_the_instance_has() {
+    let mut rig = Rig::with_instance();
+    for (name, value) in [("key", "hunter1"), ("token", "x"), ("key", "hunter2")] {
+        rig.run(InstanceReinstall { osparams_private: private(name, value), ..reinstall() });
+    }
+    let kept = &rig.instance().osparams_private;
+    assert_eq!((kept.reveal("key"), kept.reveal("token")), (Some("hunter2"), Some("x")));
+    let osparams = BTreeMap::from([("key".to_owned(), "public".to_owned())]);
+    let (code, text) = rig.refusal(InstanceReinstall { osparams, ..reinstall() });
+    assert_eq!(code, FaultCode::WrongInput);
+    assert!(text.starts_with("Cannot assign multiple values"), "{text}");
 }
