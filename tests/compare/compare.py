@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the same commands on a real Ganeti and on Gantry, and shows where they differ.
 
-    tests/compare/compare.py [--ganeti PREFIX] [--gantry PROGRAM] [--only REGEX] [--verbose]
+    tests/compare/compare.py [--ganeti PREFIX] [--gantry PROGRAM] [--file F] [--section REGEX] [--only REGEX] [--verbose]
     tests/compare/compare.py --times 9            # medians of the commands marked with @, side by side
 
 Needs a running Ganeti of throw-away machines: its fake hypervisor, disk templates file and diskless, the
@@ -10,7 +10,7 @@ its master, for example "ssh master --" or an nsenter; without it the commands r
 such cluster the script says so and ends with 0.
 
 A Gantry of as many nodes, with the same names, is started in a temporary directory and ended afterwards.
-scenario.txt has the commands; one marked with = is asked for every field that the real one lists, and each of
+scenario.txt and rules.txt have the commands; one marked with = is asked for every field that the real one lists, and each of
 them is compared by itself. From both outputs goes what must differ (ids, times, job numbers, digits of
 measured sizes); every line that differs then has to be named in kept.txt with the reason, or the script ends with 1.
 """
@@ -33,6 +33,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 # A command that needs longer hangs: the slowest of the scenario waits three seconds.
 COMMAND_SECONDS = 120
+# The commands, in this order on one cluster.
+FILES = ["scenario.txt", "rules.txt"]
+# A word before the command that is put into its environment.
+VARIABLE = re.compile(r"[A-Z_]+=")
 # A daemon is ready in less than a second; on a loaded machine it may take some.
 READY_SECONDS = 30
 
@@ -47,6 +51,7 @@ NORMAL = [
     (r"\bSubmitted jobs [\d, ]+", "Submitted jobs JOBS"),
     (r"(?m)^ *\d+ +(?=(success|error|waiting|queued|running|canceled)\b)", "JOB "),
     (r"\bjob=\d+", "job=JOB"),
+    (r"(?m)^\d+: (?=\S+$)", "JOB: "),
     (r"\b\d{19}\b", "NANOSECONDS"),
     (r"\b(198|127)\.51\.100\.", "NET."),
     (r"\b[Jj]ob (ID )?\d+", "job JOB"),
@@ -84,6 +89,12 @@ def local(argv, env=None):
     except subprocess.TimeoutExpired as over:
         code, out, err = None, over.stdout or b"", (over.stderr or b"") + b"\n(no end)"
     return code, out.decode(errors="replace"), err.decode(errors="replace"), time.monotonic() - begin
+
+
+def with_variables(argv):
+    """The words that are put into the environment, and the command behind them."""
+    first = next(at for at, word in enumerate(argv) if not VARIABLE.match(word))
+    return argv[:first], argv[first:]
 
 
 def free_address(number):
@@ -155,9 +166,11 @@ class Gantry:
             time.sleep(0.05)
 
     def run(self, argv):
+        variables, argv = with_variables(argv)
         env = {
             "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "dumb",
             "GANTRY_STATE_DIR": self.directory(0), "HOME": self.place,
+            **dict(word.split("=", 1) for word in variables),
         }
         code, out, err, seconds = local([os.path.join(self.links, argv[0]), *argv[1:]], env)
         # The real one has its files there.
@@ -171,11 +184,15 @@ class Gantry:
         shutil.rmtree(self.place)
 
 
-def scenario(path):
-    """The commands: (mark, arguments)."""
+def scenario(path, only=""):
+    """The commands: (mark, arguments). Of the sections, which have a word with a colon before what they are
+    about, only those like this."""
+    wanted, section = re.compile(only), None
     for line in open(path, encoding="utf-8"):
         line = line.strip()
-        if line and not line.startswith("#"):
+        if line.startswith("#"):
+            section = re.match(r"# (\w+): |(?=# \w+ end)", line) or section
+        elif line and (not section or not section[1] or wanted.search(section[1])):
             mark = line[0] if line[0] in "@=" else ""
             yield mark, shlex.split(line.lstrip("@= "))
 
@@ -243,7 +260,7 @@ def lines(result):
 
 def remember_job(side, result):
     """{job} in a command is the last job that this side has told of."""
-    found = re.findall(r"^(?:JobID: )?(\d+)$", result[1] + result[2], re.M)
+    found = re.findall(r"^(?:JobID: )?(\d+)(?:: \S+)?$", result[1] + result[2], re.M)
     if found:
         side.jobs["job"] = found[-1]
 
@@ -308,6 +325,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ganeti", default="", metavar="PREFIX", help="what leads to the master of a real Ganeti")
     parser.add_argument("--gantry", default="target/debug/gantry", metavar="PROGRAM", help="default: %(default)s")
+    parser.add_argument("--file", action="append", metavar="F", help=f"the commands of this one; default: {' '.join(FILES)}")
+    parser.add_argument("--section", default="", metavar="REGEX", help="of rules.txt only sections like this, as 'C20[1-5]'")
     parser.add_argument("--only", default="", metavar="REGEX", help="only commands like this, and those that change something")
     parser.add_argument("--times", type=int, metavar="N", help="measure in place of comparing, N times each")
     parser.add_argument("--verbose", action="store_true", help="show differences with a reason too")
@@ -328,7 +347,7 @@ def main():
         sys.exit(f"the real Ganeti must have no instances, it has {out.split()} {err}")
     _, out, _, _ = real.run(["gnt-cluster", "info"])
     cluster = re.search(r"^Cluster name: (\S+)", out, re.M)[1]
-    steps = list(scenario(os.path.join(HERE, "scenario.txt")))
+    steps = [step for name in args.file or FILES for step in scenario(os.path.join(HERE, name), args.section)]
     if args.only:
         changing = re.compile(r" (add|remove|startup|shutdown|reboot|add-tags|remove-tags|delay)\b")
         only = re.compile(args.only)
@@ -344,7 +363,7 @@ def main():
             return 0
         unexplained = compare(sides, steps, rules, args.verbose)
         for rule in rules:
-            if not rule[3] and not args.only:
+            if not rule[3] and not (args.only or args.file or args.section):
                 print(f"kept.txt: never met: {rule[1].pattern}")
         return int(unexplained > 0)
     finally:

@@ -14,6 +14,7 @@ use clap::{ArgAction, Command};
 use gantry_model::errors::{Fault, FaultCode};
 
 use crate::error_text::{fault_text, wrong_input, wrong_name};
+use crate::parse::duration::TIME;
 use crate::parse::{NoticedBy, ParseError};
 
 /// What is wrong with the arguments, in Ganeti's words and with the usage; nothing if it is an
@@ -37,29 +38,64 @@ pub(crate) fn wrong_arguments(
         ErrorKind::ValueValidation => {
             let arg = text(error, ContextKind::InvalidArg)?;
             if !is_argument(arg) {
-                return noticed_by_command(arg, error);
+                return noticed_by_command(meant(command, args), args, arg, error);
             }
-            // What begins like an option is one that nobody knows.
-            let value =
-                text(error, ContextKind::InvalidValue).filter(|value| is_argument(value))?;
-            let why = error.source().map_or_else(String::new, |why| format!(": {why}"));
-            let details = format!("'{value}' cannot be taken as {arg}{why}");
+            // What begins like an option is one that nobody knows, unless it is behind `--`.
+            let all_behind = args.iter().any(|arg| arg == "--");
+            let is_value = |value: &&str| all_behind || is_argument(value);
+            let value = text(error, ContextKind::InvalidValue).filter(is_value)?;
+            let why = error.source();
+            let details = match why.and_then(|why| why.downcast_ref::<ParseError>()) {
+                Some(ParseError { what, expected, .. }) if what == TIME => no_time(value, expected),
+                _ => {
+                    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                    format!("'{value}' cannot be taken as {arg}{why}")
+                }
+            };
             Some(format!("{}\n", fault_text(&Fault::new(FaultCode::WrongInput, details))))
         }
         _ => None,
     }
 }
 
+/// What is wrong with a time, in Ganeti's words.
+fn no_time(value: &str, expected: &str) -> String {
+    match value {
+        "" => format!("Empty time specification passed, which is not {expected}"),
+        "s" | "m" | "h" | "d" | "w" => {
+            format!("Invalid time specification (only suffix passed): {value:?} is not {expected}")
+        }
+        _ => format!("Invalid time specification '{value}': it is not {expected}"),
+    }
+}
+
 /// What Ganeti's option parser passes on and the command refuses: what lists of keys say.
-fn noticed_by_command(option: &str, error: &Error) -> Option<String> {
+fn noticed_by_command(
+    command: &Command,
+    args: &[OsString],
+    option: &str,
+    error: &Error,
+) -> Option<String> {
     let why = error.source()?.downcast_ref::<ParseError>()?;
-    let option = option.split(' ').next().unwrap_or(option);
+    let option = as_typed(command, args, option.split(' ').next().unwrap_or(option));
     let text = match why.noticed_by {
         NoticedBy::OptionParser => return None,
         NoticedBy::Keys => wrong_name(&format!("{why} in option {option}")),
+        NoticedBy::Types => format!("Parameter Error: {why}"),
         NoticedBy::Command => wrong_input(&format!("option {option}: {why}")),
     };
     Some(format!("{text}\n"))
+}
+
+/// The option in the form that was typed: its letter, unless its name stands among the words.
+fn as_typed(command: &Command, args: &[OsString], option: &str) -> String {
+    let named = args.iter().any(|arg| arg.to_string_lossy().starts_with(option));
+    let name = option.trim_start_matches('-');
+    let letter = command.get_arguments().find(|arg| arg.get_long() == Some(name));
+    match letter.and_then(clap::Arg::get_short) {
+        Some(letter) if !named => format!("-{letter}"),
+        _ => option.to_owned(),
+    }
 }
 
 fn is_argument(shown: &str) -> bool {

@@ -6,6 +6,7 @@ use gantry_client::ClientError;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::JobId;
 use gantry_model::messages::SubmitJobs;
+use gantry_model::params::ParamError;
 use gantry_wire::{AskError, Message as _, NotDelivered};
 
 use crate::machine::{MachineError, MachineErrorKind};
@@ -14,6 +15,7 @@ use crate::parse::disk::DisksError;
 use crate::parse::filter::WantedError;
 use crate::parse::nic::NicsError;
 use crate::parse::params::ParamsError;
+use crate::suggest::nearest;
 
 /// Which exit code a failure deserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,7 +345,29 @@ impl From<ParseError> for CommandError {
 
 impl From<ParamsError> for CommandError {
     fn from(error: ParamsError) -> Self {
-        Self::new(CommandErrorKind::Failed, Failure::Params(error))
+        let hint = match &error {
+            ParamsError::Param(ParamError::Unknown { name, known }) => {
+                Some(parameter_hint(name, known))
+            }
+            _ => None,
+        };
+        let error = Self::new(CommandErrorKind::Failed, Failure::Params(error));
+        hint.into_iter().fold(error, Self::hint)
+    }
+}
+
+/// Most parameters that are listed. More fill the screen, and the refusal scrolls away.
+const PARAMETERS_LISTED_MAX: usize = 12;
+
+/// Which parameter was meant; or all there are, if they are few.
+fn parameter_hint(name: &str, known: &str) -> String {
+    let names: Vec<&str> = known.split(", ").collect();
+    match nearest(name, &names) {
+        Some(near) => format!("did you mean '{near}' in place of '{name}'?"),
+        None if names.len() <= PARAMETERS_LISTED_MAX => format!("there are: {known}"),
+        None => {
+            "all there are stand in `gantry cluster info`, below `Hypervisor parameters`".into()
+        }
     }
 }
 

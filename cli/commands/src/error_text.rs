@@ -4,12 +4,13 @@ use gantry_client::ClientError;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::messages::SubmitJobs;
 use gantry_model::params::ParamError;
-use gantry_model::query::UNKNOWN_FILTER_FIELD;
+use gantry_model::query::{UNKNOWN_FILTER_FIELD, WRONG_FILTER_FIELD};
 use gantry_wire::{AskError, ErrorChain, Message as _, NotDelivered};
 use owo_colors::OwoColorize as _;
 
 use crate::error::{CommandError, Failure};
 use crate::machine::MachineErrorKind;
+use crate::parse::NoticedBy;
 use crate::parse::filter::WantedError;
 use crate::parse::params::ParamsError;
 
@@ -45,7 +46,10 @@ fn failure_text(failure: &Failure) -> Option<String> {
         Failure::Job { fault, .. } => job_fault_text(fault),
         Failure::JobCanceled { job } => format!("Failure: job {job} was canceled"),
         Failure::NothingSelected(_) => wrong_input(NOTHING_SELECTED),
-        Failure::Parse(error) => wrong_input(&error.to_string()),
+        Failure::Parse(error) => match error.noticed_by {
+            NoticedBy::Types => format!("Parameter Error: {error}"),
+            _ => wrong_input(&error.to_string()),
+        },
         Failure::Params(error) => params_text(error),
         Failure::Disks(error) => wrong_input(&error.to_string()),
         Failure::Wanted(error) => wanted_text(error),
@@ -98,9 +102,7 @@ pub(crate) fn fault_text(fault: &Fault) -> String {
             format!("Failure: nothing was done: {details}")
         }
         FaultCode::DeadlineExceeded => timeout(false, &details),
-        FaultCode::WrongInput if fault.message.starts_with(UNKNOWN_FILTER_FIELD) => {
-            wrong_name(&details)
-        }
+        FaultCode::WrongInput if is_of_a_filter(&fault.message) => wrong_name(&details),
         FaultCode::InsufficientResources
         | FaultCode::TempInsufficientResources
         | FaultCode::WrongInput
@@ -115,6 +117,11 @@ pub(crate) fn fault_text(fault: &Fault) -> String {
         | FaultCode::StaleToken
         | FaultCode::LuDiverged => format!("Failure: command execution error:\n{details}"),
     }
+}
+
+/// Whether a filter was refused for what its fields are.
+fn is_of_a_filter(message: &str) -> bool {
+    [UNKNOWN_FILTER_FIELD, WRONG_FILTER_FIELD].iter().any(|words| message.starts_with(words))
 }
 
 /// The failure of a job: what was found while checking, or while acting. Only the job knows which.
@@ -190,16 +197,17 @@ fn wanted_text(error: &WantedError) -> String {
 
 fn params_text(error: &ParamsError) -> String {
     match error {
-        ParamsError::Param(unknown @ ParamError::Unknown { .. }) => {
-            format!("Parameter Error: {unknown}")
+        // Which there are is a hint: of some there are many.
+        ParamsError::Param(ParamError::Unknown { name, .. }) => {
+            format!("Parameter Error: Unknown parameter '{name}'")
         }
         ParamsError::Param(bad @ ParamError::BadValue { .. }) => format!("Parameter Error: {bad}"),
         ParamsError::Param(bad @ ParamError::Conflict { .. }) => wrong_input(&bad.to_string()),
         ParamsError::Size { source, .. } => {
             format!("Parameter Error: {error}. error: it is not {}", source.expected)
         }
-        ParamsError::NoValue(_) => format!("Parameter Error: {error}"),
-        ParamsError::Hypervisor { .. } | ParamsError::Removed(_) => wrong_input(&error.to_string()),
+        ParamsError::NoValue(_) | ParamsError::Removed(_) => format!("Parameter Error: {error}"),
+        ParamsError::Hypervisor { .. } => wrong_input(&error.to_string()),
     }
 }
 
@@ -304,7 +312,9 @@ mod tests {
     fn parameters_have_their_own_words() {
         let unknown = ParamError::Unknown { name: "acpy".into(), known: "acpi".into() };
         let unknown = text(ParamsError::Param(unknown));
-        assert!(unknown.starts_with("Parameter Error: Unknown parameter 'acpy'"), "{unknown}");
+        let expected = "Parameter Error: Unknown parameter 'acpy'\nHint: did you mean 'acpi' in \
+                        place of 'acpy'?";
+        assert_eq!(unknown, expected);
         let expected = "a valid boolean".to_owned();
         let bad = ParamError::BadValue { name: "acpi", value: "x".into(), expected };
         let bad = text(ParamsError::Param(bad));

@@ -183,7 +183,9 @@ impl ListArgs {
     /// The style that these options ask for.
     #[must_use]
     pub(crate) fn style(&self, units: UnitsArgs, ctx: &Context<'_>) -> ListStyle {
-        let usual = if self.separator.is_some() { Unit::M } else { Unit::H };
+        // As in Ganeti an empty one is none here.
+        let machine = self.separator.as_ref().is_some_and(|text| !text.is_empty());
+        let usual = if machine { Unit::M } else { Unit::H };
         ListStyle {
             headers: !self.no_headers,
             separator: self.separator.clone(),

@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::query::{
     Cell, Comparison, FieldKind, Filter, FilterValue, Pattern, UNKNOWN_FILTER_FIELD,
+    WRONG_FILTER_FIELD,
 };
 use serde_json::Value;
 
@@ -236,17 +237,19 @@ impl Test<'_> {
 
     fn refusal(self, name: &str, what: &str) -> String {
         match self {
-            Self::IsTrue => format!("filter: field '{name}' is {what}, not true or false"),
+            Self::IsTrue => format!("{WRONG_FILTER_FIELD} '{name}' is {what}, not true or false"),
             Self::Compare(comparison, with) => {
                 let operator = comparison.as_str();
                 let how = format!("compared ({operator}) with {with}");
-                format!("filter: field '{name}' is {what}, it cannot be {how}")
+                format!("{WRONG_FILTER_FIELD} '{name}' is {what}, it cannot be {how}")
             }
             Self::Matches(_) => {
-                format!("filter: field '{name}' is {what}, which no regular expression matches")
+                format!(
+                    "{WRONG_FILTER_FIELD} '{name}' is {what}, which no regular expression matches"
+                )
             }
             Self::Contains(wanted) => {
-                format!("filter: field '{name}' is {what}, no list that {wanted} can be in")
+                format!("{WRONG_FILTER_FIELD} '{name}' is {what}, no list that {wanted} can be in")
             }
         }
     }

@@ -151,7 +151,7 @@ impl ClusterState {
     fn reserve(&mut self, instance: &Instance) -> Result<(), Fault> {
         for nic in &instance.nics {
             if self.macs.insert(nic.mac.clone(), instance.uuid).is_some() {
-                let text = format!("MAC address {} is already in use in the cluster", nic.mac);
+                let text = format!("MAC address {} already in use in cluster", nic.mac);
                 return refuse(FaultCode::ResourceNotUnique, text);
             }
         }

@@ -11,7 +11,7 @@ mod settings;
 pub use cluster::{Cluster, JoinTokenRecord};
 pub use disk::{Disk, DiskLocation, DiskMode, DiskTemplate};
 pub use instance::{AdminState, GuestSpec, Instance};
-pub use nic::{Nic, NicError, NicMode, NicOverrides, NicParams, parse_mac};
+pub use nic::{Nic, NicError, NicMode, NicOverrides, NicParams, VLAN_MAX, parse_mac};
 pub use node::{Node, NodeGroup, NodeTerms, NodeTermsError, host_of};
 pub use policy::{
     InstancePolicy, InstanceSpec, Measured, PolicyError, Ratio, SPEC_NAMES, SpecBounds,

@@ -13,7 +13,7 @@ use crate::ids::NicUuid;
 use crate::params::is_interface;
 
 /// Highest VLAN (IEEE 802.1Q; 0 and 4095 are reserved).
-const VLAN_MAX: u16 = 4_094;
+pub const VLAN_MAX: u16 = 4_094;
 
 /// How a node connects an interface.
 #[derive(
@@ -75,13 +75,13 @@ pub enum NicError {
     #[error("mode {0} needs a link")]
     NoLink(NicMode),
     /// Nothing to route to.
-    #[error("mode routed needs an ip")]
+    #[error("Routed nic mode requires an ip address")]
     NoAddress,
     /// Not a name of anything on a node.
     #[error("link {0:?} is not the name of an interface or table of at most 15 characters")]
     BadLink(String),
     /// Not a VLAN.
-    #[error("vlan {0:?} is not N, .N, :A:B or .N:A with numbers from 1 to 4094")]
+    #[error("Specified VLAN parameter is invalid : {0:?} is not N, .N, :A:B or .N:A of 1 to 4094")]
     BadVlan(String),
     /// Not an address of an interface.
     #[error("mac {0:?} is not an address of one interface, such as aa:00:00:12:34:56")]

@@ -105,9 +105,16 @@ pub enum PlainKind {
     Number,
     /// A number with decimals.
     Decimal,
+    /// A number of a port.
+    Port,
+    /// How a guest reaches a disk: through its node's kernel, or by itself.
+    Access,
     /// Any text.
     Text,
 }
+
+/// What [`PlainKind::Access`] is one of.
+const ACCESSES: [&str; 2] = ["kernelspace", "userspace"];
 
 /// A parameter that is only stored.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +138,11 @@ impl PlainParam {
                 _ => None,
             },
             PlainKind::Number => text.parse::<u64>().ok().map(|number| number.to_string()),
+            PlainKind::Port => {
+                let port = text.parse::<u16>().ok().filter(|port| *port > 0);
+                port.map(|port| port.to_string())
+            }
+            PlainKind::Access => ACCESSES.contains(&text).then(|| text.to_owned()),
             PlainKind::Decimal => Ratio::read(text).map(|ratio| ratio.to_string()),
             PlainKind::Text => {
                 let plain = text.len() <= TEXT_BYTES_MAX && !text.contains(char::is_control);
@@ -145,6 +157,8 @@ impl PlainParam {
         match self.kind {
             PlainKind::Flag => "yes or no",
             PlainKind::Number => "a whole number from 0 on",
+            PlainKind::Port => "a whole number from 1 to 65535",
+            PlainKind::Access => "kernelspace or userspace",
             PlainKind::Decimal => "a number with at most three decimals",
             PlainKind::Text => "a text of at most 1024 bytes without control characters",
         }
@@ -153,12 +167,14 @@ impl PlainParam {
     fn json(&self, stored: &str) -> Value {
         match self.kind {
             PlainKind::Flag => json!(stored == "True"),
-            PlainKind::Number => stored.parse::<u64>().map_or(Value::Null, |n| json!(n)),
+            PlainKind::Number | PlainKind::Port => {
+                stored.parse::<u64>().map_or(Value::Null, |n| json!(n))
+            }
             PlainKind::Decimal => match stored.parse::<u64>() {
                 Ok(whole) => json!(whole),
                 Err(_) => stored.parse::<f64>().map_or(Value::Null, |n| json!(n)),
             },
-            PlainKind::Text => json!(stored),
+            PlainKind::Text | PlainKind::Access => json!(stored),
         }
     }
 }
@@ -191,7 +207,7 @@ pub const NODE_PARAMETERS: &[PlainParam] = table!(
     "ovs_link" = "", Text;
     "ovs_name" = "switch1", Text;
     "spindle_count" = "1", Number;
-    "ssh_port" = "22", Number;
+    "ssh_port" = "22", Port;
 );
 
 /// Those that all nodes of a group have alike.
@@ -216,9 +232,9 @@ const DRBD: &[PlainParam] = table!(
 );
 
 const GLUSTER: &[PlainParam] = table!(
-    "access" = "kernelspace", Text;
+    "access" = "kernelspace", Access;
     "host" = "127.0.0.1", Text;
-    "port" = "24007", Number;
+    "port" = "24007", Port;
     "volume" = "gv0", Text;
 );
 
@@ -235,11 +251,11 @@ pub const DISK_PARAMETERS: &[(&str, &[PlainParam])] = &[
     ("blockdev", &[]),
     ("diskless", &[]),
     ("drbd", DRBD),
-    ("ext", table!("access" = "kernelspace", Text;)),
+    ("ext", table!("access" = "kernelspace", Access;)),
     ("file", &[]),
     ("gluster", GLUSTER),
     ("plain", table!("stripes" = "1", Number;)),
-    ("rbd", table!("access" = "kernelspace", Text; "pool" = "rbd", Text;)),
+    ("rbd", table!("access" = "kernelspace", Access; "pool" = "rbd", Text;)),
     ("sharedfile", &[]),
 ];
 
@@ -287,7 +303,13 @@ mod tests {
             settings.ndparams.insert(name.to_owned(), stored);
             assert_eq!(settings.node_parameters(&BTreeMap::new())[name], value);
         }
-        for (name, bad) in [("ssh_port", "x"), ("ovs", "maybe"), ("cpu_speed", "-1")] {
+        for (name, bad) in [
+            ("ssh_port", "x"),
+            ("ssh_port", "0"),
+            ("ssh_port", "65536"),
+            ("ovs", "maybe"),
+            ("cpu_speed", "-1"),
+        ] {
             assert_eq!(param(name).read(bad), None, "{name}");
         }
     }

@@ -18,6 +18,9 @@ pub use pattern::{
 /// Commands know it by this, because Ganeti fails in a way of its own there.
 pub const UNKNOWN_FILTER_FIELD: &str = "Can't find field named";
 
+/// How the refusal of a condition begins that a field's kind does not go with, for the same reason.
+pub const WRONG_FILTER_FIELD: &str = "filter: field";
+
 /// What is listed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

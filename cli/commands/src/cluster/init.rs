@@ -208,9 +208,16 @@ fn nic_parameters(given: Option<&KeyValuesArgument>) -> Result<NicParams, Comman
 
 fn backend_defaults(given: Option<&KeyValuesArgument>) -> Result<BackendParams, CommandError> {
     let defaults = BackendParams::default();
-    match given {
-        Some(KeyValuesArgument(pairs)) => Ok(backend_overrides(pairs)?.over(&defaults)),
-        None => Ok(defaults),
+    let Some(KeyValuesArgument(pairs)) = given else { return Ok(defaults) };
+    let params = backend_overrides(pairs)?.over(&defaults);
+    let amounts = [("minmem", params.minmem), ("maxmem", params.maxmem), ("vcpus", params.vcpus)];
+    // Every instance would be refused.
+    match amounts.into_iter().find(|(_, amount)| *amount == 0) {
+        Some((name, _)) => {
+            let text = format!("backend parameter {name} of 0 is not possible");
+            Err(CommandError::argument(text))
+        }
+        None => Ok(params),
     }
 }
 

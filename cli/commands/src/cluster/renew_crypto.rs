@@ -71,7 +71,7 @@ struct WithoutMeaning {
     no_ssh_key_check: bool,
     /// Refused, with the reason
     #[arg(long, hide = true, value_name = "BITS")]
-    ssh_key_bits: Option<u32>,
+    ssh_key_bits: Option<String>,
     /// Refused, with the reason
     #[arg(long, hide = true, value_name = "TYPE")]
     ssh_key_type: Option<String>,

@@ -10,6 +10,7 @@ use crate::error::CommandError;
 use crate::jobs::run_one;
 use crate::options::JobArgs;
 use crate::parse::duration::parse_seconds;
+use crate::parse::number::whole_number;
 
 /// Run a job that only waits
 ///
@@ -26,7 +27,8 @@ pub(crate) struct Args {
     #[arg(short = 'n', long = "node", value_name = "NODE")]
     nodes: Vec<NodeName>,
     /// Wait so often; 0 is once, without numbering
-    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    #[arg(short, long, value_name = "N", default_value_t = 0,
+        value_parser = whole_number::<u32>(0, 1_000_000, "a whole number from 0 to 1000000"))]
     repeat: u32,
     /// Take no locks while waiting
     #[arg(short = 'l', long)]

@@ -9,6 +9,7 @@ use super::rows::{Column, column, show_rows};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::options::ListArgs;
+use crate::parse::number::whole_number;
 
 /// A turn, with the name of its node.
 type Row = (String, FlightRow);
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     path: Option<String>,
     /// List so many at most
     #[arg(long, value_name = "COUNT", default_value_t = 50,
-        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        value_parser = whole_number::<u32>(1, 10_000, "a whole number from 1 to 10000"))]
     limit: u32,
     #[command(flatten)]
     list: ListArgs,

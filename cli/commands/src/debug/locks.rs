@@ -21,7 +21,7 @@ const DEFAULT_FIELDS: [&str; 4] = ["name", "mode", "owner", "pending"];
 pub(crate) struct Args {
     #[command(flatten)]
     list: ListArgs,
-    /// List them again and again, with so much time between
+    /// List them again and again, with so much time between; 0 lists them once
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     interval: Option<Millis>,
 }
@@ -43,7 +43,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         list(ctx, listing).await?;
         match args.interval {
             // One document is the answer to one question.
-            Some(interval) if !ctx.json() => {
+            Some(interval) if interval.0 > 0 && !ctx.json() => {
                 tokio::time::sleep(Duration::from(interval).max(INTERVAL_MIN)).await;
                 ctx.say("")?;
             }

@@ -11,6 +11,10 @@ use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
 use crate::jobs::{Submitted, end_many};
 use crate::options::{DryRunArgs, OpOptions, Priority, SubmitArgs};
+use crate::parse::number::whole_number;
+
+/// How often opcodes and jobs can be repeated.
+const REPEATS: &str = "a whole number from 1 to 65535";
 
 /// Submit jobs made of opcodes in files
 ///
@@ -30,11 +34,11 @@ pub(crate) struct Args {
     verbose: bool,
     /// Repeat the opcodes of each file so often
     #[arg(long, value_name = "N", default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..))]
+        value_parser = whole_number::<u16>(1, 65_535, REPEATS))]
     op_repeat: u16,
     /// Submit the job of each file so often
     #[arg(long, value_name = "N", default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..))]
+        value_parser = whole_number::<u16>(1, 65_535, REPEATS))]
     job_repeat: u16,
     /// Say how long submitting and executing took
     #[arg(long)]

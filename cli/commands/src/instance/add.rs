@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::jobs::run_one;
 use crate::options::{JobArgs, size_argument};
+use crate::output::time::format_log_time;
 use crate::parse::disk::{DiskOption, collect_disks, parse_disk};
 use crate::parse::keyval::{KeyValue, KeyValues, parse_named_key_values};
 use crate::parse::nic::{NicOption, collect_nics, parse_nic};
@@ -114,10 +115,10 @@ pub(crate) struct Args {
     ignore_ipolicy: bool,
     #[command(flatten)]
     later: LaterArgs,
-    /// Accepted: names are not looked up
+    /// Deprecated: names are not looked up anyway
     #[arg(long)]
     no_name_check: bool,
-    /// Accepted: addresses are not looked for
+    /// Deprecated: addresses are not looked for anyway
     #[arg(long)]
     no_ip_check: bool,
     #[command(flatten)]
@@ -184,6 +185,13 @@ impl LaterArgs {
 
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     args.later.refuse()?;
+    for (given, option) in
+        [(args.no_name_check, "--no-name-check"), (args.no_ip_check, "--no-ip-check")]
+    {
+        if given {
+            ctx.warn(&format!("Warning: {option} is deprecated: it is so without it"))?;
+        }
+    }
     if let Some(driver) = args.file_driver.as_deref().filter(|driver| *driver != "loop") {
         let text = format!("--file-driver {driver}: only Xen attaches disks in this way");
         return Err(CommandError::argument(text).hint("say --file-driver loop, or leave it out"));
@@ -209,7 +217,10 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     let node: Vec<String> = args.node.iter().map(|pair| pair.primary.to_string()).collect();
     ctx.typed(Resource::Node, &node);
     if args.node.as_ref().is_some_and(|pair| pair.secondary.is_some()) {
-        ctx.warn(" - WARNING: Secondary node will be ignored on non-mirrored disk template")?;
+        let time = format_log_time((ctx.io.now)(), &ctx.io.time_zone);
+        let text = "Secondary node will be ignored on non-mirrored disk template";
+        // Ganeti's job says it, so it stands with what the job says.
+        ctx.say(&format!("{time}  - WARNING: {text}"))?;
     }
     let request = ctx.request(op, &args.job.op());
     run_one(ctx, request, args.job.submit).await?;

@@ -53,7 +53,8 @@ pub(crate) async fn end_many(
     let client = ctx.client().await?;
     let n_jobs = named.len();
     let mut many = Many { client, n_failed: 0, documents: Vec::new(), unknown: None };
-    if options.print_jobid {
+    // With --submit each is named with its number, as in Ganeti.
+    if options.print_jobid && !options.submit {
         for job in named.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
             ctx.say(&job.to_string())?;
         }

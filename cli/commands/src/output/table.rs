@@ -56,9 +56,13 @@ fn aligned(columns: &[Column], widths: &[usize], row: &[String]) -> String {
         .iter()
         .zip(columns)
         .zip(widths)
-        .map(|((value, column), &width)| match column.align_right {
-            true => format!("{value:>width$}"),
-            false => format!("{value:<width$}"),
+        .map(|((value, column), &width)| {
+            // Not by `{:width$}`, which panics where a value has more than 65,535 characters.
+            let blanks = " ".repeat(width.saturating_sub(value.chars().count()));
+            match column.align_right {
+                true => blanks + value,
+                false => value.clone() + &blanks,
+            }
         })
         .collect();
     cells.join(" ")
@@ -71,6 +75,14 @@ mod tests {
 
     fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
         rows.iter().map(|row| row.iter().map(|&cell| cell.to_owned()).collect()).collect()
+    }
+
+    #[test]
+    fn a_value_may_be_longer_than_formatting_can_pad() {
+        let columns = [Column::right("Name"), Column::left("Type")];
+        let long = "x".repeat(70_000);
+        let lines = format_table(&columns, &rows(&[&[&long, "y"]]), true, None);
+        assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [70_005, 70_002]);
     }
 
     // covers: C206

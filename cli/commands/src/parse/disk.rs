@@ -6,9 +6,9 @@ use gantry_model::objects::{DiskMode, DiskTemplate};
 use gantry_model::opcodes::DiskRequest;
 use gantry_model::units::MiB;
 
-use super::ParseError;
 use super::keyval::{KeyValue, parse_named_key_values};
 use super::size::parse_size;
+use super::{LABEL, ParseError, is_label};
 
 /// Most disks of an instance: Ganeti's limit (constant MAX_DISKS), on which names such as
 /// `disk.size/15` rely. More would be refused by guests' buses anyway.
@@ -69,8 +69,8 @@ fn read_disk(text: &str) -> Result<DiskOption, ParseError> {
             "mode" => mode = disk_mode(&value)?,
             "name" => name = disk_name(&value)?,
             _ => {
-                let expected = "one of the supported keys size, mode, name";
-                return Err(ParseError::new(format!("disk {index}"), &key, expected));
+                let what = format!("disk {index}");
+                return Err(ParseError::unknown_key(what, &key, "size, mode, name"));
             }
         }
     }
@@ -102,8 +102,8 @@ fn disk_mode(text: &str) -> Result<DiskMode, ParseError> {
 fn disk_name(text: &str) -> Result<Option<String>, ParseError> {
     match text {
         "none" => Ok(None),
-        "" => Err(ParseError::new("disk name", text, "a name, or none")),
-        name => Ok(Some(name.to_owned())),
+        name if is_label(name) => Ok(Some(name.to_owned())),
+        _ => Err(ParseError::new("disk name", text, LABEL)),
     }
 }
 

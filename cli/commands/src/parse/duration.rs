@@ -4,8 +4,17 @@ use gantry_model::units::Millis;
 
 use super::ParseError;
 
+/// What a time is called in refusals.
+pub(crate) const TIME: &str = "time";
+
 const EXPECTED: &str = "a time such as 90, 90s, 5m, 2h, 1d or 1w";
+const EXPECTED_LESS: &str = "at most 5200w";
 const EXPECTED_FRACTION: &str = "a number of seconds such as 10 or 0.001";
+const EXPECTED_FEWER: &str = "at most 3144960000, which are 5200 weeks";
+
+/// The longest time that is taken: 5,200 weeks, a hundred years. Less would refuse somebody's way
+/// to say "for ever"; more is a slip of the keyboard, and ends where instants overflow.
+const TIME_MAX: Millis = Millis(5200 * 7 * 24 * 3600 * 1000);
 
 /// Digits after the point that are kept: milliseconds.
 const FRACTION_DIGITS: usize = 3;
@@ -15,7 +24,7 @@ const FRACTION_DIGITS: usize = 3;
 /// # Errors
 /// When the text is no whole number with one of the units, or too long a time.
 pub fn parse_duration(text: &str) -> Result<Millis, ParseError> {
-    let refuse = || ParseError::new("time", text, EXPECTED);
+    let refuse = || ParseError::new(TIME, text, EXPECTED);
     let trimmed = text.trim();
     let (number, seconds_per_unit) = match trimmed.char_indices().last() {
         Some((at, 's')) => (&trimmed[..at], 1),
@@ -28,12 +37,14 @@ pub fn parse_duration(text: &str) -> Result<Millis, ParseError> {
     if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
         return Err(refuse());
     }
-    let number: u64 = number.parse().map_err(|_| refuse())?;
+    let too_long = || ParseError::new(TIME, text, EXPECTED_LESS);
+    let number: u64 = number.parse().map_err(|_| too_long())?;
     number
         .checked_mul(seconds_per_unit)
         .and_then(|seconds| seconds.checked_mul(1000))
         .map(Millis)
-        .ok_or_else(refuse)
+        .filter(|time| *time <= TIME_MAX)
+        .ok_or_else(too_long)
 }
 
 /// Reads seconds with a fraction; more than 0.
@@ -48,9 +59,11 @@ pub fn parse_seconds(text: &str) -> Result<Millis, ParseError> {
         return Err(refuse());
     }
     let padded = format!("{whole}{fraction:0<FRACTION_DIGITS$}");
-    match padded.parse() {
-        Ok(millis) if millis > 0 => Ok(Millis(millis)),
-        _ => Err(refuse()),
+    match padded.parse().map(Millis) {
+        Ok(Millis(0)) => Err(refuse()),
+        Ok(time) if time <= TIME_MAX => Ok(time),
+        // Digits alone, so there are too many.
+        _ => Err(ParseError::new("duration", text, EXPECTED_FEWER)),
     }
 }
 
@@ -72,7 +85,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "s", "1x", "-1", "+1", "1.5h", "1 h", "99999999999999999999", "3ß"] {
+        for text in
+            ["", "s", "1x", "-1", "+1", "1.5h", "1 h", "5201w", "99999999999999999999", "3ß"]
+        {
             assert!(parse_duration(text).is_err(), "{text:?}");
         }
     }
@@ -82,7 +97,7 @@ mod tests {
         for (text, millis) in [("10", 10_000), ("0.001", 1), (".5", 500), ("1.25", 1250)] {
             assert_eq!(parse_seconds(text), Ok(Millis(millis)), "{text}");
         }
-        for text in ["0", "0.0", "0.0001", "", ".", "-1", "1s", "1e3"] {
+        for text in ["0", "0.0", "0.0001", "", ".", "-1", "1s", "1e3", "3144960000.001"] {
             assert!(parse_seconds(text).is_err(), "{text:?}");
         }
     }

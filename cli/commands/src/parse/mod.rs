@@ -9,9 +9,22 @@ pub mod filter;
 pub mod keyval;
 pub mod nic;
 pub mod node_pair;
+pub(crate) mod number;
 pub mod params;
 pub mod size;
 pub mod words;
+
+/// Longest name of a disk or an interface, in bytes. Less than a name of DNS has would refuse one
+/// that is made of it; more stands in every list and in the log for nothing.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Whether a disk or an interface may be called so.
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+/// What [`is_label`] is asked for.
+const LABEL: &str = "a name of at most 255 bytes, or none";
 
 /// Who notices in Ganeti that a value is wrong, which decides its exit code and first words (C200,
 /// C213).
@@ -21,6 +34,8 @@ pub enum NoticedBy {
     OptionParser,
     /// Whoever takes lists of keys apart: an unknown or wrong parameter name, and 1.
     Keys,
+    /// Whoever compares the keys of a list with those that there are: a parameter error, and 1.
+    Types,
     /// The command, reading what a list says: a failed prerequisite, and 1.
     Command,
 }
@@ -54,12 +69,19 @@ impl ParseError {
         Self { noticed_by: NoticedBy::Keys, ..Self::new("key", key, "given only once") }
     }
 
+    /// A key that a list cannot have; `expected` are those that it can.
+    pub(crate) fn unknown_key(what: String, key: &str, expected: &'static str) -> Self {
+        Self { noticed_by: NoticedBy::Types, ..Self::new(what, key, expected) }
+    }
+
     /// The same as part of what a command reads out of an option.
     #[must_use]
     pub(crate) fn in_command(self) -> Self {
         match self.noticed_by {
-            NoticedBy::Keys => self,
-            _ => Self { noticed_by: NoticedBy::Command, ..self },
+            NoticedBy::Keys | NoticedBy::Types => self,
+            NoticedBy::OptionParser | NoticedBy::Command => {
+                Self { noticed_by: NoticedBy::Command, ..self }
+            }
         }
     }
 
@@ -67,6 +89,7 @@ impl ParseError {
         let Self { what, given, expected, .. } = self;
         match self.noticed_by {
             NoticedBy::Keys => format!("Duplicate key '{given}'"),
+            NoticedBy::Types => format!("Unknown parameter '{given}' of {what}: it has {expected}"),
             NoticedBy::OptionParser | NoticedBy::Command => {
                 format!("{what}: {given:?} is not {expected}")
             }

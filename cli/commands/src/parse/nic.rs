@@ -1,10 +1,10 @@
 //! Interfaces of a new instance (C202, C221): `--net N:mac=…,ip=…,mode=…,link=…,vlan=…,name=…`.
 
-use gantry_model::objects::{NicMode, NicOverrides, NicParams, parse_mac};
+use gantry_model::objects::{NicMode, NicOverrides, NicParams, VLAN_MAX, parse_mac};
 use gantry_model::opcodes::NicRequest;
 
-use super::ParseError;
 use super::keyval::{KeyValue, KeyValues, parse_named_key_values};
+use super::{LABEL, ParseError, is_label};
 
 /// Most interfaces of an instance: Ganeti's limit (constant MAX_NICS), on which names such as
 /// `nic.mac/7` rely.
@@ -62,8 +62,8 @@ fn read_nic(text: &str) -> Result<NicOption, ParseError> {
                 return Err(ParseError::new(format!("{what}: network"), &value, expected));
             }
             _ => {
-                let expected = "one of the keys mac, ip, mode, link, vlan, name";
-                return Err(ParseError::new(what, &key, expected));
+                let expected = "mac, ip, mode, link, vlan, name";
+                return Err(ParseError::unknown_key(what, &key, expected));
             }
         }
     }
@@ -83,8 +83,8 @@ pub fn nic_defaults(pairs: &KeyValues) -> Result<NicParams, ParseError> {
         match key.as_str() {
             "mode" | "link" | "vlan" => set(&mut own, key, value)?,
             _ => {
-                let expected = "one of the keys mode, link, vlan";
-                return Err(ParseError::new("interface parameter", key, expected));
+                let what = "interfaces".to_owned();
+                return Err(ParseError::unknown_key(what, key, "mode, link, vlan"));
             }
         }
     }
@@ -101,6 +101,10 @@ fn set(own: &mut NicOverrides, key: &str, value: &str) -> Result<(), ParseError>
             own.mode = Some(mode.ok_or_else(refuse)?);
         }
         ("link", given) => own.link = given.map(str::to_owned),
+        // A number alone is what an untagged interface is in, which Ganeti writes with a point.
+        (_, Some(id)) if id.parse::<u16>().is_ok_and(|id| id <= VLAN_MAX) => {
+            own.vlan = Some(format!(".{id}"));
+        }
         (_, given) => own.vlan = given.map(str::to_owned),
     }
     Ok(())
@@ -136,8 +140,8 @@ fn ip(text: &str) -> Result<Option<std::net::IpAddr>, ParseError> {
 fn name(text: &str) -> Result<Option<String>, ParseError> {
     match text {
         "none" => Ok(None),
-        name if !name.is_empty() && !name.chars().any(char::is_control) => Ok(Some(name.into())),
-        _ => Err(ParseError::new("interface name", text, "a name, or none")),
+        name if is_label(name) => Ok(Some(name.into())),
+        _ => Err(ParseError::new("interface name", text, LABEL)),
     }
 }
 
@@ -229,6 +233,8 @@ mod tests {
         let pairs = parse_key_values("link=br0,vlan=.10").expect("parses");
         let defaults = nic_defaults(&pairs).expect("known");
         assert_eq!((defaults.link.as_str(), defaults.vlan.as_str()), ("br0", ".10"));
+        let number = nic_defaults(&parse_key_values("vlan=10").expect("parses")).expect("known");
+        assert_eq!(number.vlan, ".10");
         let bad = parse_key_values("mac=x").expect("parses");
         assert!(nic_defaults(&bad).is_err());
     }

@@ -6,6 +6,7 @@ use gantry_model::params::{
     BackendOverrides, BackendParams, HvOverrides, HypervisorKind, KvmParams, ParamError, ParamKind,
     ParamRef, ParamSpec, ParameterSet,
 };
+use gantry_model::units::MiB;
 
 use super::ParseError;
 use super::keyval::{KeyValue, KeyValues};
@@ -69,9 +70,11 @@ fn set_backend(
     text: &str,
 ) -> Result<(), ParamsError> {
     let memory = || match parse_size(text) {
-        Ok(size) => Ok(size.0.to_string()),
-        Err(error) => Err(ParamsError::Size { name: name.to_owned(), source: error }),
+        Ok(MiB(mib)) if u32::try_from(mib).is_ok() => Ok(mib.to_string()),
+        Ok(_) => Err(ParseError::new("size", text, "less than 4096T")),
+        Err(error) => Err(error),
     };
+    let memory = || memory().map_err(|source| ParamsError::Size { name: name.to_owned(), source });
     let mut set = |name: &str, text: &str| overrides.set(name, text).map_err(ParamsError::Param);
     match name {
         "memory" => {
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn wrong_names_values_and_removals_are_refused() {
-        for bad in ["memori=1G", "vcpus=two", "maxmem=big", "-vcpus"] {
+        for bad in ["memori=1G", "vcpus=two", "maxmem=big", "maxmem=4096T", "-vcpus"] {
             assert!(backend_overrides(&pairs(bad)).is_err(), "{bad}");
         }
         assert!(hypervisor_overrides("kvn", &pairs("acpi=true")).is_err());

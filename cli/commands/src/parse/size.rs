@@ -14,7 +14,12 @@ const GRANULE_MIB: u128 = 4;
 /// Most digits before or after the point. More would overflow, and no disk needs them.
 const DIGITS_MAX: usize = 15;
 
+/// The largest size that is taken, in MiB: what the offset into a file can name, 8 EiB. More cannot
+/// be made, and sizes in bytes would overflow.
+const SIZE_MIB_MAX: u64 = (1 << 43) - 4;
+
 const EXPECTED: &str = "a size such as 512, 512M, 1.5G or 2T";
+const EXPECTED_LESS: &str = "less than 8388608T";
 
 /// Reads a size.
 ///
@@ -38,7 +43,10 @@ pub fn parse_size(text: &str) -> Result<MiB, ParseError> {
     let fraction = digits(fraction).map_err(|_| refuse())?;
     let mib = ((whole * scale + fraction) * factor).div_ceil(scale);
     let rounded = mib.div_ceil(GRANULE_MIB) * GRANULE_MIB;
-    u64::try_from(rounded).map(MiB).map_err(|_| refuse())
+    match u64::try_from(rounded) {
+        Ok(mib) if mib <= SIZE_MIB_MAX => Ok(MiB(mib)),
+        _ => Err(ParseError::new("size", text, EXPECTED_LESS)),
+    }
 }
 
 /// The digits before and after the point; at least one digit in all.
@@ -122,7 +130,9 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         let long = "9".repeat(40);
-        for text in ["", ".", "G", "1x", "1.2.3", "-1", "+1", "1e3", "1 2", "１", long.as_str()] {
+        for text in
+            ["", ".", "G", "1x", "1.2.3", "-1", "+1", "1e3", "1 2", "１", "8388608T", long.as_str()]
+        {
             assert!(parse_size(text).is_err(), "{text:?}");
         }
     }

@@ -17,4 +17,5 @@ mod opcode_files;
 mod refusals;
 mod tags;
 mod top;
+mod values;
 mod yaml;

@@ -12,7 +12,7 @@ use crate::fake_cluster::Trouble;
 use crate::harness::{Ran, Session, compare};
 
 /// Each command of a noun, with arguments that nothing is wrong with.
-const LINES: &[&str] = &[
+pub(crate) const LINES: &[&str] = &[
     "gnt-cluster info",
     "gnt-cluster getmaster",
     "gnt-cluster master-ping",
@@ -63,7 +63,7 @@ const LINES: &[&str] = &[
 ];
 
 /// What talks to this machine only, before there is a cluster.
-const WITHOUT_A_CLUSTER: &[&str] = &["gnt-cluster init c.example"];
+pub(crate) const WITHOUT_A_CLUSTER: &[&str] = &["gnt-cluster init c.example"];
 
 /// What says nothing, whatever is wrong: its exit code is 1, as Ganeti's.
 const QUIET: &str = "gnt-cluster master-ping";

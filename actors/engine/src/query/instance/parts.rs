@@ -242,7 +242,9 @@ macro_rules! by_index {
                     |s, _, i| nic_param(s, i, $n, |params| Some(params.link))),
                 column!(concat!("nic.vlan/", $n), concat!("NicVLAN/", $n), Text,
                     concat!("VLAN of ", $nth, " network interface"),
-                    |s, _, i| nic_param(s, i, $n, |params| Some(params.vlan))),
+                    |s, _, i| nic_param(s, i, $n, |params| {
+                        Some(params.vlan).filter(|vlan| !vlan.is_empty())
+                    })),
                 column!(concat!("nic.bridge/", $n), concat!("NicBridge/", $n), Text,
                     concat!("Bridge of ", $nth, " network interface"),
                     |s, _, i| nic_param(s, i, $n, bridge)),

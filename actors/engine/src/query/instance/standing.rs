@@ -123,10 +123,15 @@ fn group(state: &ClusterState, instance: &Instance, value: fn(&NodeGroup) -> Str
 
 /// How its console is reached, while it runs.
 fn console(state: &ClusterState, live: Live<'_>, instance: &Instance) -> Cell {
-    let HvParams::Kvm(params) = hvparams(state, instance) else { return Cell::Unavailable };
+    let has_one = match hvparams(state, instance) {
+        HvParams::Kvm(params) => params.serial_console,
+        HvParams::Fake(_) => true,
+    };
     match guest(state, live, instance) {
-        Ok(Some(report)) if report.state != GuestState::Shutdown && params.serial_console => {
-            Cell::Value(json!({"instance": instance.name, "kind": "serial"}))
+        Ok(Some(report)) if report.state != GuestState::Shutdown && has_one => {
+            // Of Ganeti's kinds the one that has no address: the daemon is what talks to it.
+            let message = format!("use `gnt-instance console {}`", instance.name);
+            Cell::Value(json!({"instance": instance.name, "kind": "msg", "message": message}))
         }
         Ok(_) => Cell::Unavailable,
         Err(cell) => cell,

@@ -16,7 +16,9 @@ use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskTemplate, GuestSpec, Instance, Node,
 };
 use gantry_model::opcodes::InstanceCreate;
-use gantry_model::params::{CLUSTER_ONLY, HvOverrides, HypervisorKind, is_plain_path};
+use gantry_model::params::{
+    BackendOverrides, CLUSTER_ONLY, HvOverrides, HypervisorKind, is_plain_path,
+};
 use gantry_model::steps::{Act, Step};
 use gantry_model::tags::{check_tags, sorted_tags};
 use gantry_model::units::MiB;
@@ -86,8 +88,11 @@ impl LogicalUnit for InstanceCreate {
                 return refuse(text);
             }
         }
-        if let Some(memory) = self.beparams.maxmem.filter(|m| *m == 0 || *m > MEMORY_MAX) {
-            return refuse(format!("memory of {memory} MiB is not 1 to {MEMORY_MAX} MiB"));
+        let BackendOverrides { minmem, maxmem, .. } = self.beparams;
+        for memory in [maxmem, minmem].into_iter().flatten() {
+            if memory == 0 || memory > MEMORY_MAX {
+                return refuse(format!("memory of {memory} MiB is not 1 to {MEMORY_MAX} MiB"));
+            }
         }
         if let Some(vcpus) = self.beparams.vcpus.filter(|n| *n == 0 || *n > VCPUS_MAX) {
             return refuse(format!("{vcpus} virtual CPUs are not 1 to {VCPUS_MAX}"));

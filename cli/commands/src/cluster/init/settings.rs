@@ -11,6 +11,7 @@ use crate::error::CommandError;
 use crate::options::Choice;
 use crate::parse::ParseError;
 use crate::parse::keyval::{KeyValues, parse_named_key_values};
+use crate::parse::number::whole_number;
 use crate::plain_params::{
     Plain, cluster_node_parameters, disk_parameters, disk_states, hypervisor_states,
     replication_address, text_of,
@@ -30,6 +31,7 @@ pub(super) struct SettingsArgs {
         help = later!("Put the address of the master on this interface"))]
     master_netdev: Option<String>,
     #[arg(long, value_name = "BITS",
+        value_parser = whole_number::<u8>(0, 128, "a whole number from 1 to 32, or 128 with IPv6"),
         help = later!("Give the address of the master a prefix of so many bits"))]
     master_netmask: Option<u8>,
     #[arg(long, value_name = "yes|no", hide_possible_values = true,
@@ -100,7 +102,8 @@ pub(super) struct SettingsArgs {
     #[arg(long)]
     no_ssh_init: bool,
     /// Without effect: nodes talk with certificates, ssh is not used
-    #[arg(long, value_name = "BITS")]
+    #[arg(long, value_name = "BITS",
+        value_parser = whole_number::<u32>(1, 65_536, "a whole number of bits from 1 to 65536"))]
     ssh_key_bits: Option<u32>,
     /// Without effect: nodes talk with certificates, ssh is not used
     #[arg(long, value_name = "rsa|dsa|ecdsa", value_parser = ["rsa", "dsa", "ecdsa"],

@@ -64,7 +64,7 @@ pub(super) fn new_nics(
             Some(mac) => {
                 let mac = parse_mac(mac).map_err(|error| wrong(nic_idx, error))?;
                 if !free(&mac) {
-                    let text = format!("MAC address {mac} is already in use in the cluster");
+                    let text = format!("MAC address {mac} already in use in cluster");
                     return Err(Fault::new(FaultCode::ResourceNotUnique, text));
                 }
                 mac

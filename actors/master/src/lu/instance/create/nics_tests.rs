@@ -38,7 +38,7 @@ fn an_address_that_somebody_has_is_refused() {
     let mac = |text: &str| NicRequest { mac: Some(text.into()), ..NicRequest::default() };
     rig.run(with(vec![mac("AA:00:00:00:00:07")]));
     assert_eq!(rig.instance().nics[0].mac, "aa:00:00:00:00:07");
-    let taken = "MAC address aa:00:00:00:00:07 is already in use in the cluster";
+    let taken = "MAC address aa:00:00:00:00:07 already in use in cluster";
     assert_eq!(
         rig.refusal(second(vec![mac("aa:00:00:00:00:07")])),
         (FaultCode::ResourceNotUnique, taken.into())
@@ -71,7 +71,7 @@ fn what_connects_it_must_fit_together() {
     let request = NicRequest { nicparams: routed, ..NicRequest::default() };
     let (code, text) = Rig::new().refusal(with(vec![request]));
     assert_eq!(code, FaultCode::WrongInput);
-    assert_eq!(text, "interface 0: mode routed needs an ip");
+    assert_eq!(text, "interface 0: Routed nic mode requires an ip address");
     let nine = lu::arguments(&with(vec![NicRequest::default(); 9]).into()).expect_err("too many");
     assert_eq!(nine.message, "9 interfaces, at most 8");
 }

@@ -65,6 +65,8 @@ fn arguments_that_are_wrong_whatever_the_state() {
         let text = refused_arguments(|op| op.beparams.maxmem = Some(memory));
         assert_eq!(text, format!("memory of {memory} MiB is not 1 to 16777216 MiB"));
     }
+    let text = refused_arguments(|op| op.beparams.minmem = Some(0));
+    assert_eq!(text, "memory of 0 MiB is not 1 to 16777216 MiB");
     for vcpus in [0, VCPUS_MAX + 1] {
         let text = refused_arguments(|op| op.beparams.vcpus = Some(vcpus));
         assert_eq!(text, format!("{vcpus} virtual CPUs are not 1 to 1024"));
