@@ -13,7 +13,7 @@ use gantry_model::messages::{
 };
 use gantry_model::node_calls::{CallTarget, NodeCall};
 use gantry_model::params::HypervisorKind;
-use gantry_model::report::{GuestState, NodeInfo};
+use gantry_model::report::NodeInfo;
 use gantry_model::units::{MiB, Millis, Timestamp};
 use gantry_runtime::{Actor, ActorInfo, Context, Handler, Protocol, Reply, TimerHandle};
 use tokio::sync::{broadcast, watch};
@@ -137,9 +137,7 @@ impl NodeActor {
     }
 
     pub(super) fn memory_of_guests(&self) -> MiB {
-        let guests = self.feed.iter().flat_map(FeedState::guests);
-        let there = guests.filter(|guest| guest.state != GuestState::Shutdown);
-        MiB(there.map(|guest| guest.memory.0).sum())
+        self.feed.as_ref().map_or(MiB(0), FeedState::memory_of_guests)
     }
 }
 

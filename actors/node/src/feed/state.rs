@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use gantry_model::ids::InstanceUuid;
 use gantry_model::messages::ReportAck;
-use gantry_model::report::{GuestReport, NodeInfo, ReportEvent, UnreadableGuest};
+use gantry_model::report::{GuestReport, GuestState, NodeInfo, ReportEvent, UnreadableGuest};
+use gantry_model::units::MiB;
 
 /// Most events that wait for the leader. Beyond it they are dropped and a full report follows. A
 /// node with 1,000 guests that all start makes some 3,000. Lower sends full reports in ordinary
@@ -114,6 +115,9 @@ enum Phase {
 pub struct FeedState {
     info: NodeInfo,
     guests: BTreeMap<InstanceUuid, GuestReport>,
+    /// What those of them have that are not shut down. Every question about the node needs it, and
+    /// may not go through all guests for it.
+    memory: MiB,
     unreadable: BTreeMap<InstanceUuid, UnreadableGuest>,
     /// Events that the leader has not confirmed, the last with number `next - 1`.
     queue: VecDeque<ReportEvent>,
@@ -138,9 +142,11 @@ impl FeedState {
         unreadable: Vec<UnreadableGuest>,
         first: u64,
     ) -> Self {
+        let guests = by_instance(guests);
         Self {
             info,
-            guests: by_instance(guests),
+            memory: MiB(guests.values().map(memory_of).sum()),
+            guests,
             unreadable: unreadable.into_iter().map(|guest| (guest.instance, guest)).collect(),
             queue: VecDeque::new(),
             next: first,
@@ -184,6 +190,12 @@ impl FeedState {
         self.guests.values()
     }
 
+    /// The memory that guests have, as last seen; one that is shut down and still held has none.
+    #[must_use]
+    pub fn memory_of_guests(&self) -> MiB {
+        self.memory
+    }
+
     /// A guest, as last seen.
     #[must_use]
     pub fn guest(&self, instance: InstanceUuid) -> Option<&GuestReport> {
@@ -223,13 +235,16 @@ impl FeedState {
 
     fn seen(&mut self, report: GuestReport) {
         let former = self.guests.insert(report.instance, report.clone());
+        self.memory.0 += memory_of(&report);
+        self.memory.0 -= former.as_ref().map_or(0, memory_of);
         if former.as_ref() != Some(&report) {
             self.enqueue(ReportEvent::Guest(report));
         }
     }
 
     fn gone(&mut self, instance: InstanceUuid) {
-        if self.guests.remove(&instance).is_some() {
+        if let Some(former) = self.guests.remove(&instance) {
+            self.memory.0 -= memory_of(&former);
             self.enqueue(ReportEvent::Gone(instance));
         }
     }
@@ -368,6 +383,13 @@ impl FeedState {
         let begins_full = matches!(events.first(), Some(ReportEvent::Full { .. }));
         self.phase = Phase::Sending { attempt, first, begins_full };
         vec![FeedEffect::Send { attempt, first, events }]
+    }
+}
+
+fn memory_of(guest: &GuestReport) -> u64 {
+    match guest.state {
+        GuestState::Shutdown => 0,
+        GuestState::Running | GuestState::Paused => guest.memory.0,
     }
 }
 

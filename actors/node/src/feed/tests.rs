@@ -24,7 +24,7 @@ fn guest(number: u8, epoch: u64) -> GuestReport {
         hypervisor: HypervisorKind::Fake,
         state: GuestState::Running,
         epoch: RunEpoch(epoch),
-        memory: MiB(128),
+        memory: MiB(128 + epoch),
         vcpus: 1,
         pid: None,
         accelerator: String::new(),
@@ -325,6 +325,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         (0_u64..5).prop_map(|free| Happening::Feed(FeedEvent::Info(info(free)))),
         (0_u8..4, 0_u64..3)
             .prop_map(|(n, epoch)| Happening::Feed(FeedEvent::Guest(guest(n, epoch)))),
+        (0_u8..4).prop_map(|n| {
+            let ended = GuestReport { state: GuestState::Shutdown, ..guest(n, 1) };
+            Happening::Feed(FeedEvent::Guest(ended))
+        }),
         (0_u8..4).prop_map(|n| Happening::Feed(FeedEvent::Gone(instance(n)))),
         proptest::collection::btree_set(0_u8..4, 0..4).prop_map(|set| {
             // Some can be read, some cannot, and of one of these it is known what it was.
@@ -449,6 +453,9 @@ proptest! {
         let mut world = World::new();
         for happening in happenings {
             world.happen(happening);
+            let there = world.feed.guests().filter(|g| g.state != GuestState::Shutdown);
+            let memory: u64 = there.map(|g| g.memory.0).sum();
+            prop_assert_eq!(world.feed.memory_of_guests(), MiB(memory));
         }
         world.settle();
         let guests: BTreeMap<_, _> =
