@@ -15,6 +15,8 @@ use gantry_store::{ProposeError, Snapshot, Store};
 use gantry_wire::Role;
 use uuid::Uuid;
 
+use crate::lock_waits::LockWaits;
+
 /// How long a commit may take before its outcome counts as unknown. A commit is one flush of a
 /// disk; a disk that needs longer than this is broken or buried under other work, and a job that
 /// waits longer tells nobody why.
@@ -103,6 +105,8 @@ pub struct MasterConfig {
     pub node: NodeUuid,
     /// The cluster's certificate authority.
     pub signer: Arc<dyn CertificateSigner>,
+    /// Where waits for locks are counted; the same over all reigns of the process.
+    pub lock_waits: Arc<LockWaits>,
     /// Version of the program, for `gnt-cluster version` and `info`.
     pub software_version: String,
     /// What version control calls its sources; may be empty.

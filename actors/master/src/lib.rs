@@ -10,8 +10,10 @@ mod context;
 mod expected;
 mod job_actor;
 mod lock_actor;
+mod lock_waits;
 pub mod lu;
 mod reign;
 
 pub use context::{CertificateSigner, MasterConfig, SignError};
+pub use lock_waits::{LockWaits, LockWaitsSeen};
 pub use reign::{Master, StartError};

@@ -5,27 +5,39 @@
 //! anything. When it fails, it is restored the same way, and jobs that waited ask again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use gantry_engine::locking::{LockEffect, LockEvent, LockTable};
 use gantry_model::errors::Fault;
 use gantry_model::ids::{JobAttempt, JobId};
 use gantry_model::locks::{LockChange, LockMode, LockName, LockRow};
 use gantry_model::messages::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
-use gantry_runtime::{Actor, Context, Handler, Protocol, Reply};
+use gantry_runtime::{Actor, Clock, Context, Handler, Protocol, Reply};
+use tokio::time::Instant;
 
 use crate::context::MasterContext;
+use crate::lock_waits::LockWaits;
 
 type Answer = Reply<Result<LocksGranted, Fault>>;
 
 pub(crate) struct LockActor {
     table: LockTable,
-    waiting: BTreeMap<JobId, Answer>,
+    /// Who waits, and since when.
+    waiting: BTreeMap<JobId, (Answer, Instant)>,
+    clock: Clock,
+    waits: Arc<LockWaits>,
 }
 
 impl LockActor {
     /// A table in which every unfinished job holds what the log says.
     pub(crate) fn restore(context: &MasterContext) -> Self {
-        let mut actor = Self { table: LockTable::default(), waiting: BTreeMap::new() };
+        let (clock, waits) = (context.system.platform().clock(), &context.config.lock_waits);
+        let mut actor = Self {
+            table: LockTable::default(),
+            waiting: BTreeMap::new(),
+            clock: clock.clone(),
+            waits: Arc::clone(waits),
+        };
         let state = context.state();
         for (job, held) in &state.locks {
             let attempt = state.jobs.get(job).map(|job| job.attempt).unwrap_or_default();
@@ -68,13 +80,14 @@ impl LockActor {
         for effect in effects {
             match effect {
                 LockEffect::Granted { job, held, .. } => {
-                    if let Some(answer) = self.waiting.remove(&job) {
+                    if let Some((answer, since)) = self.waiting.remove(&job) {
+                        self.waits.granted_after(self.clock.now() - since);
                         answer.send(Ok(LocksGranted { held }));
                     }
                 }
                 LockEffect::Refused { job, reason, .. } => {
                     tracing::debug!(%job, %reason, "locks refused");
-                    if let Some(answer) = self.waiting.remove(&job) {
+                    if let Some((answer, _)) = self.waiting.remove(&job) {
                         answer.send(Err(reason.to_fault()));
                     }
                 }
@@ -83,6 +96,14 @@ impl LockActor {
                 }
             }
         }
+        self.waits.stand(self.waiting.len(), self.table.n_held());
+    }
+}
+
+impl Drop for LockActor {
+    /// With the reign, or before it is made again.
+    fn drop(&mut self) {
+        self.waits.stand(0, 0);
     }
 }
 
@@ -97,7 +118,7 @@ impl Actor for LockActor {
 impl Handler<AcquireLocks> for LockActor {
     fn handle(&mut self, message: AcquireLocks, reply: Answer, _ctx: &mut Context<Self>) {
         let AcquireLocks { job, attempt, priority, changes } = message;
-        if let Some(earlier) = self.waiting.insert(job, reply) {
+        if let Some(earlier) = self.waiting.insert(job, (reply, self.clock.now())) {
             // The asker of the earlier one is gone: a job has one actor, which asks once.
             drop(earlier);
         }

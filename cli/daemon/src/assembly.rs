@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_link::Link;
-use gantry_master::{CertificateSigner, Master, MasterConfig};
+use gantry_master::{CertificateSigner, LockWaits, Master, MasterConfig};
 use gantry_model::ids::NodeUuid;
 use gantry_node::{NodeConfig, NodeSide};
 use gantry_runtime::{Platform, System, SystemConfig};
@@ -66,6 +66,7 @@ pub struct Assembly {
     router: Arc<ClusterRouter>,
     store: Option<Store>,
     signer: Option<Arc<dyn CertificateSigner>>,
+    lock_waits: Arc<LockWaits>,
     node_side: NodeSide,
     leave: watch::Sender<bool>,
     stop_leading: watch::Sender<bool>,
@@ -103,7 +104,19 @@ impl Assembly {
         let (stop_leading, _) = watch::channel(false);
         // Nothing is followed yet.
         let (_, ended) = watch::channel(true);
-        Ok(Self { system, router, store, signer, node_side, leave, stop_leading, settled, ended })
+        let lock_waits = Arc::default();
+        Ok(Self {
+            system,
+            router,
+            store,
+            signer,
+            lock_waits,
+            node_side,
+            leave,
+            stop_leading,
+            settled,
+            ended,
+        })
     }
 
     /// Attaches the link; a holder of the log begins to follow its leadership, on the platform.
@@ -113,6 +126,7 @@ impl Assembly {
         let config = MasterConfig {
             node: store.node(),
             signer,
+            lock_waits: Arc::clone(&self.lock_waits),
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
             vcs_version: option_env!("GANTRY_VCS_VERSION").unwrap_or_default().to_owned(),
         };
@@ -150,6 +164,12 @@ impl Assembly {
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// How long jobs have waited for locks while this node was the master.
+    #[must_use]
+    pub fn lock_waits(&self) -> &Arc<LockWaits> {
+        &self.lock_waits
     }
 
     /// Ends it in order; guests stay.

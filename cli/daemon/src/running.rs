@@ -225,6 +225,7 @@ fn answer_metrics(
     let sources = Sources {
         system: assembly.system().clone(),
         store: assembly.store().cloned(),
+        lock_waits: Arc::clone(assembly.lock_waits()),
         node_name: file.name.to_string(),
         cluster_name: file.cluster_name.to_string(),
     };

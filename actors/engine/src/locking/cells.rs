@@ -173,6 +173,8 @@ pub(super) struct Cells {
     levels: [Level; LockLevel::ALL.len()],
     /// Belongs to no level (L7): it implies no intent on the cluster's set.
     config: Cell,
+    /// How many locks are held, each counted once for every job that holds it.
+    n_held: usize,
 }
 
 impl Cells {
@@ -211,11 +213,18 @@ impl Cells {
     }
 
     pub(super) fn hold(&mut self, name: &LockName, mode: LockMode, job: JobId) {
+        self.n_held += 1;
         self.change(name, |cell| cell.held.add(mode, job));
     }
 
     pub(super) fn let_go(&mut self, name: &LockName, mode: LockMode, job: JobId) {
+        self.n_held -= 1;
         self.change(name, |cell| cell.held.remove(mode, job));
+    }
+
+    /// How many locks are held, each counted once for every job that holds it.
+    pub(super) fn n_held(&self) -> usize {
+        self.n_held
     }
 
     pub(super) fn want(&mut self, name: &LockName, mode: LockMode, turn: Turn) {

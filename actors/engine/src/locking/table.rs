@@ -111,6 +111,12 @@ impl LockTable {
         self.owners.is_empty()
     }
 
+    /// How many locks are held, each counted once for every job that holds it.
+    #[must_use]
+    pub fn n_held(&self) -> usize {
+        self.cells.n_held()
+    }
+
     /// All locks held or wanted, in the order in which they are acquired (L23, L74). Waiting jobs
     /// stand in the order of the queue, neighbours of one mode together.
     #[must_use]

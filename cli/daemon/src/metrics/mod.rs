@@ -3,11 +3,14 @@
 //! Nothing is collected ahead: each question looks at what there is, on a blocking pool. The
 //! address has to be local: whoever reaches it is answered.
 
+mod lock_waits;
 mod page;
 mod server;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use gantry_master::LockWaits;
 use gantry_runtime::System;
 use gantry_store::Store;
 
@@ -20,6 +23,7 @@ pub(crate) use server::MetricsServer;
 pub(crate) struct Sources {
     pub(crate) system: System,
     pub(crate) store: Option<Store>,
+    pub(crate) lock_waits: Arc<LockWaits>,
     pub(crate) node_name: String,
     pub(crate) cluster_name: String,
 }

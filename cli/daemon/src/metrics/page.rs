@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::Sources;
+use super::{Sources, lock_waits};
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -54,7 +54,7 @@ pub(super) fn page(sources: &Sources) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-fn gauge(registry: &mut Registry, (name, help): (&str, &str), value: u64) {
+pub(super) fn gauge(registry: &mut Registry, (name, help): (&str, &str), value: u64) {
     let gauge = Gauge::<i64>::default();
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     registry.register(name, help, gauge);
@@ -141,6 +141,7 @@ fn add_state(sources: &Sources, registry: &mut Registry) {
         state.revision.0,
     );
     add_flushes(store, registry);
+    lock_waits::add(&sources.lock_waits.seen(), registry);
     gauge(registry, ("instances", "Instances of the cluster"), state.instances.len() as u64);
     gauge(registry, ("nodes", "Nodes of the cluster"), state.nodes.len() as u64);
     let jobs = Family::<OfState, Gauge>::default();

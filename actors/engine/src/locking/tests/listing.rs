@@ -46,6 +46,24 @@ fn a_lock_that_nobody_holds_or_wants_has_no_row() {
     assert!(desk.rows().is_empty());
 }
 
+// covers: L23
+#[test]
+fn the_number_of_locks_held_is_that_of_the_rows() {
+    let mut desk = Desk::default();
+    desk.acquire(1, "node/a=s instance/web=x");
+    desk.acquire(2, "node/a=s");
+    desk.acquire(3, "node/a=x");
+    assert_eq!(desk.table.n_held(), 3, "{:?}", desk.rows());
+    desk.acquire(1, "node/a=-");
+    desk.release(2);
+    assert_eq!(desk.table.n_held(), 2, "{:?}", desk.rows());
+    desk.acquire(3, "node/a=s");
+    assert_eq!(desk.table.n_held(), 2, "a downgrade is no second lock");
+    desk.release(1);
+    desk.release(3);
+    assert_eq!(desk.table.n_held(), 0);
+}
+
 // covers: L23 L15
 #[test]
 fn an_upgrade_is_listed_as_owner_and_as_pending() {
