@@ -29,7 +29,8 @@ pub use command::{
 pub use inject::{CrashHook, CrashPoint, Injector, Verdict};
 pub use network::may_make_taps;
 pub use process::{
-    ProcessError, ProcessIdentity, command_line, find_by_arguments, may_execute, users_at_work,
+    ProcessError, ProcessIdentity, ProcessLimits, command_line, find_by_arguments, limits_of,
+    may_execute, users_at_work,
 };
 pub use recording::{Recorded, RecordingRunner};
 pub use records::{RecordStore, Records};

@@ -167,6 +167,40 @@ pub fn command_line(pid: u32) -> Result<Option<Vec<String>>, ProcessError> {
     Ok((n_args > 0).then(|| args[..n_args].to_vec()))
 }
 
+/// What a process may have, at most. `u64::MAX` is without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// Open files.
+    pub open_files: u64,
+    /// Bytes of memory that it may lock.
+    pub locked_memory_bytes: u64,
+}
+
+/// The limits that hold for a process, the soft ones. `None` if it is not there.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn limits_of(pid: u32) -> Result<Option<ProcessLimits>, ProcessError> {
+    let path = PathBuf::from(format!("/proc/{pid}/limits"));
+    let Some(text) = read_if_there(&path)? else { return Ok(None) };
+    match limits_in(&String::from_utf8_lossy(&text)) {
+        Some(limits) => Ok(Some(limits)),
+        None => Err(ProcessError::Malformed { path }),
+    }
+}
+
+fn limits_in(text: &str) -> Option<ProcessLimits> {
+    let soft = |name: &str| {
+        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        match rest.split_ascii_whitespace().next()? {
+            "unlimited" => Some(u64::MAX),
+            limit => limit.parse().ok(),
+        }
+    };
+    let open_files = soft("Max open files ")?;
+    Some(ProcessLimits { open_files, locked_memory_bytes: soft("Max locked memory ")? })
+}
+
 /// All processes of this machine, in order.
 fn pids() -> Result<Vec<u32>, ProcessError> {
     let root = PathBuf::from("/proc");
@@ -246,6 +280,20 @@ mod tests {
         assert_eq!(users_in("Name:\tqemu\n").count(), 0);
         let at_work = users_at_work().expect("read");
         assert!(at_work.contains(&crate::accounts::own_uid()), "{at_work:?}");
+    }
+
+    #[test]
+    fn the_limits_of_a_process_are_its_soft_ones() {
+        let text = "Limit                     Soft Limit    Hard Limit    Units\n\
+                    Max open files            1024          524288        files\n\
+                    Max locked memory         unlimited     unlimited     bytes\n";
+        let expected = ProcessLimits { open_files: 1024, locked_memory_bytes: u64::MAX };
+        assert_eq!(limits_in(text), Some(expected));
+        assert_eq!(limits_in("Max open files            1024\n"), None);
+        let ours = limits_of(std::process::id()).expect("read").expect("we live");
+        let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+            .expect("a limit");
+        assert_eq!(ours.open_files, soft);
     }
 
     #[test]

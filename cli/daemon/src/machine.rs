@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gantry_commands::machine::{
@@ -52,7 +53,7 @@ impl Machine for LocalMachine {
     ) -> BoxFuture<'a, Result<(), MachineError>> {
         Box::pin(async move {
             let state_dir = absolute(state_dir).map_err(refused("examine this machine"))?;
-            let patient = Patient::here(StateDir::new(state_dir), now_unix_s());
+            let patient = Patient::here(StateDir::new(state_dir), wall_clock);
             examine(&patient, say).await;
             Ok(())
         })
@@ -144,9 +145,8 @@ async fn join_cluster(args: JoinArgs) -> Result<Joined, DaemonError> {
 
 /// Certificates are compared with the real time, whatever clock a node has.
 #[expect(clippy::disallowed_methods, reason = "a check of this machine, no part of a node")]
-fn now_unix_s() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs())
+fn wall_clock() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Guests are found again by paths, which must not depend on where a daemon is started.

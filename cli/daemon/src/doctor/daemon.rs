@@ -1,8 +1,11 @@
 //! The node in the state directory, its certificates and its daemon.
 
 use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_client::{Client, LocalTransport};
 use gantry_commands::machine::Finding;
 use gantry_link::local::{LocalClient, LocalDialError};
 use gantry_wire::{BootId, ErrorChain, Role};
@@ -65,7 +68,7 @@ pub(super) fn certificates(patient: &Patient) -> Finding {
         }
     }
     match soonest {
-        Some((role, until)) => judge_expiry(role, until, patient.now_unix_s, renew),
+        Some((role, until)) => judge_expiry(role, until, (patient.clock)().as_secs(), renew),
         None => failed(CHECK, "there are none", renew),
     }
 }
@@ -82,23 +85,62 @@ fn judge_expiry(role: Role, until_unix_s: u64, now_unix_s: u64, renew: &str) -> 
     }
 }
 
-/// Whether the daemon runs and talks to this user.
-pub(super) async fn socket(patient: &Patient) -> Finding {
-    const CHECK: &str = "daemon";
-    let path = patient.state_dir.socket();
-    let start = "`systemctl start gantry`, or `gantry daemon`";
-    match LocalClient::connect(&path, BootId(Uuid::new_v4()), HELLO_TIME_MAX).await {
-        Ok(_) => ok(CHECK, format!("answers on {}", show(&path))),
-        Err(LocalDialError::Absent { .. }) if patient.node.is_none() => {
-            warning(CHECK, "does not run", BECOME_NODE)
+/// The daemon of the state directory, as far as it answers this user.
+pub(super) struct Reached {
+    path: PathBuf,
+    hello: Result<Answers, LocalDialError>,
+}
+
+/// A daemon that answers.
+struct Answers {
+    pid: Option<u32>,
+    client: Option<Client>,
+}
+
+impl Reached {
+    /// Connects.
+    pub(super) async fn of(patient: &Patient) -> Self {
+        let path = patient.state_dir.socket();
+        let hello = LocalClient::connect(&path, BootId(Uuid::new_v4()), HELLO_TIME_MAX).await;
+        let hello = match hello {
+            Ok(socket) => {
+                // A second connection, on which questions can be asked.
+                let transport = LocalTransport::connect(patient.state_dir.path()).await;
+                let client = transport.ok().flatten().map(|found| Client::over(Arc::new(found)));
+                Ok(Answers { pid: socket.daemon_pid(), client })
+            }
+            Err(error) => Err(error),
+        };
+        Self { path, hello }
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.hello.as_ref().ok()?.pid
+    }
+
+    /// To ask it.
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.hello.as_ref().ok()?.client.as_ref()
+    }
+
+    /// Whether it runs and talks to this user.
+    pub(super) fn judged(&self, patient: &Patient) -> Finding {
+        const CHECK: &str = "daemon";
+        let start = "`systemctl start gantry`, or `gantry daemon`";
+        match &self.hello {
+            Ok(_) => ok(CHECK, format!("answers on {}", show(&self.path))),
+            Err(LocalDialError::Absent { .. }) if patient.node.is_none() => {
+                warning(CHECK, "does not run", BECOME_NODE)
+            }
+            Err(LocalDialError::Absent { .. }) => failed(CHECK, "does not run", start),
+            Err(error @ LocalDialError::Refused { .. }) => warning(
+                CHECK,
+                error.to_string(),
+                "`gpasswd -a USER GROUP` adds a user to one of the groups",
+            ),
+            Err(error) => failed(CHECK, ErrorChain(error).to_string(), "see the log of the daemon"),
         }
-        Err(LocalDialError::Absent { .. }) => failed(CHECK, "does not run", start),
-        Err(error @ LocalDialError::Refused { .. }) => warning(
-            CHECK,
-            error.to_string(),
-            "`gpasswd -a USER GROUP` adds a user to one of the groups",
-        ),
-        Err(error) => failed(CHECK, ErrorChain(&error).to_string(), "see the log of the daemon"),
     }
 }
 

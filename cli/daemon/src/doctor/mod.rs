@@ -4,6 +4,7 @@
 //! lasts. What is looked at is below a root directory and asked through a runner, so that a test
 //! can have a machine of its own.
 
+mod clock;
 mod daemon;
 mod devices;
 mod disks;
@@ -12,6 +13,7 @@ mod programs;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -19,6 +21,7 @@ use gantry_commands::machine::{Finding, Verdict};
 use gantry_host::{CommandRunner, RealRunner};
 use gantry_hv::kvm::try_kvm;
 
+use self::limits::Limits;
 use crate::state_dir::{NodeFile, StateDir};
 
 /// Lets a guest execute under KVM; says what happened in place of that.
@@ -32,13 +35,14 @@ pub(crate) struct Patient {
     state_dir: StateDir,
     /// Who the node is, if it is one.
     node: Option<NodeFile>,
-    now_unix_s: u64,
+    /// The wall clock, since 1970.
+    clock: fn() -> Duration,
     kvm_trial: KvmTrial,
 }
 
 impl Patient {
     /// This machine.
-    pub(crate) fn here(state_dir: StateDir, now_unix_s: u64) -> Self {
+    pub(crate) fn here(state_dir: StateDir, clock: fn() -> Duration) -> Self {
         // A damaged file is found by a check of its own.
         let node = state_dir.load_node().ok().flatten();
         let (root, runner) = ("/".into(), Arc::new(RealRunner));
@@ -48,7 +52,7 @@ impl Patient {
             let (runner, program) = (patient.runner.clone(), Path::new(programs::QEMU));
             async move { try_kvm(&*runner, program, &scratch).await }.boxed()
         };
-        Self { root, runner, state_dir, node, now_unix_s, kvm_trial }
+        Self { root, runner, state_dir, node, clock, kvm_trial }
     }
 
     /// A file of the machine by its absolute path.
@@ -58,6 +62,10 @@ impl Patient {
 
     fn is_there(&self, path: &str) -> bool {
         self.file(path).exists()
+    }
+
+    fn is_node(&self, name: &str) -> bool {
+        self.node.as_ref().is_some_and(|node| node.name.as_str() == name)
     }
 }
 
@@ -86,8 +94,10 @@ pub(crate) async fn examine(patient: &Patient, say: &mut (dyn FnMut(Finding) + S
     say(devices::vhost_net(patient));
     say(devices::bridges(patient));
     say(devices::cgroup(patient));
-    say(limits::open_files());
-    say(limits::locked_memory());
+    let daemon = daemon::Reached::of(patient).await;
+    let limits = Limits::of(daemon.pid());
+    say(limits.open_files());
+    say(limits.locked_memory());
     say(disks::state_dir(patient));
     say(disks::space(patient));
     say(disks::speed(patient));
@@ -95,9 +105,10 @@ pub(crate) async fn examine(patient: &Patient, say: &mut (dyn FnMut(Finding) + S
     say(disks::allowed_paths(patient));
     say(daemon::identity(patient));
     say(daemon::certificates(patient));
-    say(daemon::socket(patient).await);
+    say(daemon.judged(patient));
     say(daemon::port(patient).await);
-    say(programs::clock(patient).await);
+    say(clock::kept(patient).await);
+    say(clock::of_master(patient, daemon.client()).await);
 }
 
 #[cfg(test)]

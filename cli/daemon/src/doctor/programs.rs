@@ -1,4 +1,4 @@
-//! Programs: the emulator, and whatever keeps the clock.
+//! Programs: the emulator.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const QEMU_MAJOR_MIN: u32 = 5;
 
 /// How long a program may take to say its version. It reads a few libraries; longer is a disk that
 /// hangs.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Whether the emulator is there, and new enough.
 pub(super) async fn qemu(patient: &Patient) -> Finding {
@@ -37,21 +37,5 @@ pub(super) async fn qemu(patient: &Patient) -> Finding {
         Some(major) if major >= QEMU_MAJOR_MIN => ok(CHECK, first),
         Some(_) => failed(CHECK, first, format!("version {QEMU_MAJOR_MIN} is needed at least")),
         None => warning(CHECK, format!("{QEMU} says {first:?}"), "its version is not known"),
-    }
-}
-
-/// Whether something keeps the clock.
-pub(super) async fn clock(patient: &Patient) -> Finding {
-    const CHECK: &str = "clock";
-    let install = "install chrony or systemd-timesyncd: times of jobs and the validity of \
-                   certificates are compared between machines";
-    let command = Command::new("/usr/bin/timedatectl")
-        .args(["show", "--property=NTPSynchronized", "--value"])
-        .timeout(ANSWER_TIME_MAX);
-    match patient.runner.run(command).await {
-        Ok(output) if output.text().trim() == "yes" => ok(CHECK, "kept by a time service"),
-        Ok(_) => warning(CHECK, "no time service keeps it", install),
-        // Without systemd another may keep it; nothing says so.
-        Err(_) => warning(CHECK, "nobody says whether it is kept", install),
     }
 }

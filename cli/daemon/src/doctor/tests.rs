@@ -11,7 +11,14 @@ fn patient(root: &Path, script: ScriptedRunner) -> Patient {
     let state_dir = StateDir::new(root.join("state"));
     let (root, runner) = (root.to_owned(), Arc::new(script));
     let kvm_trial: KvmTrial = |_| std::future::ready(Ok(())).boxed();
-    Patient { root, runner, state_dir, node: None, now_unix_s: 1_000_000, kvm_trial }
+    Patient {
+        root,
+        runner,
+        state_dir,
+        node: None,
+        clock: || Duration::from_secs(1_000_000),
+        kvm_trial,
+    }
 }
 
 fn make(root: &Path, file: &str) {

@@ -58,9 +58,12 @@ fn the_doctor_of_a_running_node_finds_its_daemon() {
         found["verdict"].as_str().expect("a word").to_owned()
     };
     let seen = cluster.run(&words);
-    for check in ["daemon", "node", "certificates", "state directory", "address"] {
+    let asked = ["daemon", "node", "certificates", "state directory", "address", "clock of master"];
+    for check in asked {
         assert_eq!(verdict(&seen.stdout, check), "ok", "{check}: {seen}");
     }
+    // Of the daemon, which has the limits of this test, and not of the command.
+    assert!(seen.stdout.contains("of the daemon"), "{seen}");
     cluster.stop(1).success();
     let seen = cluster.run(&words);
     assert_eq!(verdict(&seen.stdout, "daemon"), "failed", "{seen}");

@@ -62,6 +62,7 @@ pub enum LocalDialError {
 /// A connection to the daemon of this machine. Dropped, it ends.
 pub struct LocalClient {
     path: PathBuf,
+    daemon_pid: Option<u32>,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -97,16 +98,24 @@ impl LocalClient {
         let (stream, rest) = timeout(patience, dial(path, boot))
             .await
             .map_err(|_| no_hello(format!("none within {} ms", patience.as_millis())))??;
+        let pid = stream.peer_cred().ok().and_then(|cred| cred.pid());
+        let daemon_pid = pid.and_then(|pid| u32::try_from(pid).ok());
         let shared = Arc::new(Shared::default());
         shared.lock().writer = Some(FrameWriter::new());
         let task = tokio::spawn(run(shared.clone(), stream, rest));
-        Ok(Self { path: path.to_owned(), shared, task })
+        Ok(Self { path: path.to_owned(), daemon_pid, shared, task })
     }
 
     /// The socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The process that listens, as the kernel knows it: whoever bound the socket.
+    #[must_use]
+    pub fn daemon_pid(&self) -> Option<u32> {
+        self.daemon_pid
     }
 
     /// Whether the connection stands, as far as is known.
