@@ -40,6 +40,8 @@ pub(crate) struct NodeEnv {
     pub(crate) crash_points: CrashPoints,
     /// Number of the next event of the feed; outlives the actor that owns the feed.
     pub(crate) feed_next: AtomicU64,
+    /// Whether the leader has taken a report of this run.
+    pub(crate) reported: watch::Sender<bool>,
     /// Told when an effect has changed what the node has left.
     pub(crate) resources_changed: Notify,
     /// Sockets at which delays wait.
@@ -68,6 +70,7 @@ impl NodeEnv {
             membership,
             crash_points,
             feed_next: AtomicU64::new(0),
+            reported: watch::Sender::new(false),
             resources_changed: Notify::new(),
             delays: DelaySockets::default(),
             journal,

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::actors::{NodeActor, Readiness, activator};
 use crate::config::NodeConfig;
 use crate::env::NodeEnv;
+use crate::feed::FeedEvent;
 use crate::journal::{Journal, JournalError, Medium};
 
 /// How long the node may take to find its guests. A thousand of them are asked in some seconds.
@@ -80,6 +81,17 @@ impl NodeSide {
         }
         system.set_activator("instance", activator(Arc::clone(&env)));
         Ok(Self { system: system.clone(), env })
+    }
+
+    /// Reports to the leader at once, whoever it is now, and waits at most `patience` until it has
+    /// taken a report; says whether it has. Before that, lists show the guests of this node as
+    /// those of one that does not answer.
+    pub async fn report(&self, patience: Duration) -> bool {
+        let mut reported = self.env.reported.subscribe();
+        let Some(actor) = self.env.node_actor.get() else { return false };
+        // Refused only by an actor that ends; then there is nothing to wait for.
+        let asked = actor.act(|node, ctx| node.feed(FeedEvent::Reconnected, ctx)).is_ok();
+        asked && tokio::time::timeout(patience, reported.wait_for(|done| *done)).await.is_ok()
     }
 
     /// Begins no call any more, waits for those at work, at most `grace`, and stops the actors of

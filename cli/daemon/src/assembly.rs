@@ -30,6 +30,11 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// takeover are over in a second.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// How long a starting node waits until the leader has its report before it says that it is up. The
+/// report is one message; lower shows guests as lost in lists right after a restart under load,
+/// higher delays a node whose leader is away.
+const REPORT: Duration = Duration::from_secs(3);
+
 /// Pause before a leader that could not begin its reign tries again.
 const REIGN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -152,6 +157,12 @@ impl Assembly {
     pub async fn settle(&self) -> bool {
         let mut settled = self.settled.subscribe();
         tokio::time::timeout(SETTLE, becomes_true(&mut settled)).await.is_ok()
+    }
+
+    /// Waits, for some seconds at most, until the leader knows what runs on this node; says whether
+    /// it does. Whoever lists instances then sees those of this node as they are.
+    pub async fn report(&self) -> bool {
+        self.node_side.report(REPORT).await
     }
 
     /// Its actors.

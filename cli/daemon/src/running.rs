@@ -148,6 +148,8 @@ impl RunningNode {
         // Whoever reads the endpoint wants answers; with a master that is a moment later.
         if !assembly.settle().await {
             tracing::warn!("no master is known yet; commands will wait");
+        } else if !assembly.report().await {
+            tracing::warn!("the master has not taken a report yet; lists show none of this node");
         }
         let local = local_access::listen(&state_dir, &file, groups, assembly.system()).await?;
         state_dir.save_endpoint(&bound.to_string())?;

@@ -8,14 +8,17 @@
 use std::path::{Path, PathBuf};
 
 use gantry_host::Command;
-use gantry_model::ids::InstanceUuid;
-use gantry_model::ids::RunEpoch;
+use gantry_model::objects::GuestSpec;
 
 /// There where systemd is the first process.
 const SYSTEMD_RUNS: &str = "/run/systemd/system";
 
 /// What makes scopes.
 const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
+
+/// An emulator that gets no thread for its disks ends, and its guest with it; the usual limit of a
+/// unit is a share of what the kernel has, and small on a small machine.
+const TASKS: &str = "TasksMax=infinity";
 
 /// All guests are below it, so that they can be limited together.
 const SLICE: &str = "gantry.slice";
@@ -46,17 +49,16 @@ impl GuestScopes {
     }
 
     /// The command that does the same in the scope of this start of a guest.
-    pub(super) fn wrap(
-        &self,
-        command: Command,
-        instance: InstanceUuid,
-        epoch: RunEpoch,
-    ) -> Command {
+    pub(super) fn wrap(&self, command: Command, spec: &GuestSpec) -> Command {
         let Self::Systemd { program } = self else { return command };
         // The epoch, because what is left of an earlier start may still hold its name.
-        let unit = format!("gantry-guest-{instance}-{epoch}.scope");
+        let unit = format!("gantry-guest-{}-{}.scope", spec.instance, spec.epoch);
+        // Otherwise it is the whole command line, in every line that systemd writes of the scope.
+        let description = format!("Gantry guest {}", spec.name);
         let mut wrapped = Command::new(program)
-            .args(["--scope", "--quiet", "--collect", "--slice", SLICE, "--unit", &unit, "--"])
+            .args(["--scope", "--quiet", "--collect", "--slice", SLICE])
+            .args(["--unit", &unit, "--description", &description])
+            .args(["--property", TASKS, "--"])
             .arg(command.program())
             .args(command.arguments().iter().cloned())
             .cwd(command.directory())
@@ -72,6 +74,10 @@ impl GuestScopes {
 mod tests {
     use std::time::Duration;
 
+    use gantry_model::ids::{InstanceUuid, RunEpoch};
+    use gantry_model::names::InstanceName;
+    use gantry_model::params::KvmParams;
+    use gantry_model::units::MiB;
     use uuid::Uuid;
 
     use super::*;
@@ -81,7 +87,20 @@ mod tests {
     }
 
     fn wrapped(scopes: &GuestScopes) -> Command {
-        scopes.wrap(qemu(), InstanceUuid(Uuid::from_u128(0xa1)), RunEpoch(3))
+        let spec = GuestSpec {
+            instance: InstanceUuid(Uuid::from_u128(0xa1)),
+            name: InstanceName::new("web1.example").expect("a name"),
+            hvparams: KvmParams::default().into(),
+            memory: MiB(128),
+            vcpus: 1,
+            disks: Vec::new(),
+            nics: Vec::new(),
+            epoch: RunEpoch(3),
+            network_port: None,
+            tags: Vec::new(),
+            uid_pool: Vec::new(),
+        };
+        scopes.wrap(qemu(), &spec)
     }
 
     #[test]
@@ -90,7 +109,8 @@ mod tests {
         assert_eq!(
             command.line(),
             "/usr/bin/systemd-run --scope --quiet --collect --slice gantry.slice --unit \
-             gantry-guest-00000000-0000-0000-0000-0000000000a1-3.scope -- /usr/bin/qemu -name web1"
+             gantry-guest-00000000-0000-0000-0000-0000000000a1-3.scope --description \
+             'Gantry guest web1.example' --property TasksMax=infinity -- /usr/bin/qemu -name web1"
         );
         assert_eq!(command.deadline(), Duration::from_secs(7));
     }

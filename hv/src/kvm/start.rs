@@ -124,7 +124,7 @@ impl KvmHypervisor {
         let accelerator = record.accelerator;
         let plan = LaunchPlan { spec, params, disks, cables, display, dir, accelerator };
         let command = command(&plan).args(run_as.iter().cloned()).timeout(LAUNCH_TIME_MAX);
-        let command = self.config.scopes.wrap(command, spec.instance, spec.epoch);
+        let command = self.config.scopes.wrap(command, spec);
         match self.config.runner.run(command).await {
             Ok(_) => {}
             Err(CommandError::NotFound { program }) => {

@@ -37,7 +37,7 @@ impl NodeActor {
     }
 
     /// Tells the feed, and does what it wants.
-    pub(super) fn feed(&mut self, event: FeedEvent, ctx: &mut Context<Self>) {
+    pub(crate) fn feed(&mut self, event: FeedEvent, ctx: &mut Context<Self>) {
         let Some(feed) = &mut self.feed else { return };
         let effects = feed.step(event);
         self.env.feed_next.store(feed.next(), Ordering::Relaxed);
@@ -64,8 +64,12 @@ impl NodeActor {
         ctx.spawn_then(asked, move |actor, answer, ctx| {
             let event = match answer {
                 Ok(Ok(ack)) => {
-                    if ack == ReportAck::NotAMember {
-                        tracing::warn!("the leader says that this node is not in the cluster");
+                    match ack {
+                        ReportAck::NotAMember => {
+                            tracing::warn!("the leader says that this node is not in the cluster");
+                        }
+                        ReportAck::Next(_) => drop(actor.env.reported.send_replace(true)),
+                        ReportAck::Full => {}
                     }
                     FeedEvent::Answered { attempt, ack }
                 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::error::{CommandError, CommandErrorKind, Failure};
+use crate::exit_code::ExitCode;
 
 /// The unit.
 const UNIT: &str = "gantry.service";
@@ -100,6 +101,7 @@ fn word(path: &Path) -> Result<String, CommandError> {
 
 fn unit(program: &Path, state_dir: &Path) -> Result<String, CommandError> {
     let (program, state_dir) = (word(program)?, word(state_dir)?);
+    let no_cluster = ExitCode::NOT_A_CLUSTER.0;
     Ok(format!(
         "\
 # Written by `gantry install-units`.
@@ -114,6 +116,8 @@ Type=notify
 ExecStart={program} daemon --state-dir {state_dir}
 Restart=on-failure
 RestartSec=1
+# A machine that is in no cluster is in none a second later.
+RestartPreventExitStatus={no_cluster}
 WatchdogSec={WATCHDOG_S}
 TimeoutStopSec={STOP_S}
 

@@ -423,9 +423,7 @@ fn meaning_of(cause: &ConnectionError, goodbye_seen: bool) -> (Certainty, String
             (Certainty::Gone, "it said goodbye".to_owned())
         }
         _ if goodbye_seen => (Certainty::Gone, "it said goodbye".to_owned()),
-        ConnectionError::ApplicationClosed(close) => {
-            (Certainty::Silent, format!("it closed the connection: {}", said(close)))
-        }
+        ConnectionError::ApplicationClosed(close) => (Certainty::Silent, closed(&said(close))),
         ConnectionError::TimedOut => {
             (Certainty::Silent, format!("nothing came from it for {} ms", PEER_SILENCE.as_millis()))
         }
@@ -435,6 +433,13 @@ fn meaning_of(cause: &ConnectionError, goodbye_seen: bool) -> (Certainty, String
             (Certainty::Silent, "it does not know the connection any more".to_owned())
         }
         other => (Certainty::Silent, other.to_string()),
+    }
+}
+
+fn closed(why: &str) -> String {
+    match why.is_empty() {
+        true => "it closed the connection".to_owned(),
+        false => format!("it closed the connection: {why}"),
     }
 }
 
