@@ -63,7 +63,16 @@ impl SimCluster {
     /// # Panics
     /// When that fails, or outside of [`gantry_runtime::simulate`].
     pub async fn new(seed: u64, n_nodes: usize) -> Self {
-        Self::on_network(seed, n_nodes, SimConfig::default()).await
+        Self::build(seed, n_nodes, SimConfig::default(), 1).await
+    }
+
+    /// The same with a pool of so many candidates, which are to hold the log: the first machines.
+    /// They do after [`SimCluster::until_holders`].
+    ///
+    /// # Panics
+    /// The same.
+    pub async fn with_pool(seed: u64, n_nodes: usize, pool: u32) -> Self {
+        Self::build(seed, n_nodes, SimConfig::default(), pool).await
     }
 
     /// The same on a network that may lose and repeat packets.
@@ -71,6 +80,10 @@ impl SimCluster {
     /// # Panics
     /// The same.
     pub async fn on_network(seed: u64, n_nodes: usize, config: SimConfig) -> Self {
+        Self::build(seed, n_nodes, config, 1).await
+    }
+
+    async fn build(seed: u64, n_nodes: usize, config: SimConfig, pool: u32) -> Self {
         let schedule = CrashSchedule::default();
         let (guests, disks) = (FakeWorld::in_memory(), FakeStore::in_memory());
         let at_guests = schedule.clone();
@@ -83,7 +96,7 @@ impl SimCluster {
         })));
         let network = SimNetwork::new(seed, config);
         let begun = Instant::now();
-        let around = Surroundings { seed, begun, network, guests, disks, schedule };
+        let around = Surroundings { seed, pool, begun, network, guests, disks, schedule };
         let mut cluster = Self {
             around,
             machines: Vec::new(),
@@ -107,7 +120,8 @@ impl SimCluster {
         let address = self.around.network.addr(node.into()).to_string();
         let platform = first.platform(&self.around);
         let now = Timestamp(u64::try_from(platform.clock().wall_us()).unwrap_or_default());
-        let entry = first_entry(seed, node, name, address, now);
+        let mut entry = first_entry(seed, node, name, address, now);
+        entry.cluster.candidate_pool_size = self.around.pool;
         first.log_parts().bootstrap(node, &platform, entry).await.expect("a new log");
         self.machines.push(first);
         self.restart(number).await;
@@ -248,19 +262,34 @@ impl SimCluster {
         self.machine_mut(machine).levels = levels;
     }
 
-    /// Lets a machine hold the log too, with a vote. The present leader stays.
+    /// Starts machines again that are to hold the log, or no more, until so many vote, so many hold
+    /// it without a vote, and nobody has to change. A real daemon starts itself again.
     ///
     /// # Panics
-    /// When nobody leads, or it does not catch up.
-    pub async fn hold_log(&mut self, machine: MachineNumber) {
-        self.machine_mut(machine).holds_log = true;
-        self.restart(machine).await;
-        let node = self.node(machine);
-        let leader = self.leader().expect("somebody leads");
-        let store = self.store_of(leader).expect("the leader has power");
-        store.add_learner(node, SOON).await.expect("it catches up");
-        let voters = store.members().voters.into_iter().flatten().chain([node]).collect();
-        store.change_voters(voters, SOON).await.expect("it votes");
+    /// When that takes too long.
+    pub async fn until_holders(&mut self, n_voters: usize, n_learners: usize) {
+        let until = Instant::now() + SOON;
+        loop {
+            let running = self.machines.iter().filter(|machine| !machine.is_down());
+            let changes: Vec<_> = running.filter(|m| m.must_change()).map(|m| m.number).collect();
+            for number in &changes {
+                self.machine_mut(*number).change();
+                self.restart(*number).await;
+            }
+            let leader = self.leader().and_then(|leader| self.store_of(leader));
+            let is_so = leader.map(Store::members).is_some_and(|members| {
+                let votes: Vec<usize> = members.voters.iter().map(BTreeSet::len).collect();
+                votes == [n_voters] && members.learners.len() == n_learners
+            });
+            if is_so && changes.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "there are not {n_voters} voters and {n_learners} more"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn boot(

@@ -14,8 +14,9 @@ use gantry_hv::fake::{FakeHypervisor, FakeWorld};
 use gantry_link::Link;
 use gantry_link::sim::SimNetwork;
 use gantry_model::errors::Fault;
-use gantry_model::ids::NodeUuid;
+use gantry_model::ids::{KeyGeneration, NodeUuid};
 use gantry_model::levels::Levels;
+use gantry_model::messages::LogHeld;
 use gantry_model::names::NodeName;
 use gantry_model::units::Timestamp;
 use gantry_node::journal::Medium;
@@ -43,6 +44,8 @@ pub struct MachineNumber(pub usize);
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) seed: u64,
+    /// How many candidates the cluster wants.
+    pub(crate) pool: u32,
     pub(crate) begun: Instant,
     pub(crate) network: SimNetwork,
     pub(crate) guests: FakeWorld,
@@ -59,6 +62,8 @@ pub(crate) struct Machine {
     master: NodeUuid,
     /// Whether it holds the log.
     pub(crate) holds_log: bool,
+    /// Whether the leader wants it to, from the next start on.
+    wanted: Arc<AtomicBool>,
     /// Which state levels the program knows that is installed on it.
     pub(crate) levels: Levels,
     log: SimDisk,
@@ -98,6 +103,7 @@ impl Machine {
             name,
             master,
             holds_log: node == master,
+            wanted: Arc::new(AtomicBool::new(node == master)),
             levels: STATE_LEVELS,
             log: disk(DiskUse::Log),
             journal: disk(DiskUse::Journal),
@@ -159,13 +165,14 @@ impl Machine {
         let candidate = self
             .holds_log
             .then(|| CandidateParts { log: self.log_parts(), signer: Arc::new(SimAuthority) });
+        let master = watch::Sender::new(self.master);
         let parts = NodeParts {
             platform,
             node: self.node,
             boot,
-            master: self.master,
+            master: master.clone(),
             candidate,
-            node_config: self.node_config(around, &power, leave.clone()),
+            node_config: self.node_config(around, &power, leave.clone(), master),
             leave,
         };
         let assembly = Assembly::start(parts).await?;
@@ -185,6 +192,7 @@ impl Machine {
         around: &Surroundings,
         power: &Power,
         leave: watch::Sender<bool>,
+        master: watch::Sender<NodeUuid>,
     ) -> NodeConfig {
         let journal = self.journal.clone();
         let open = move || journal.open_log().expect("a medium in memory does not fail");
@@ -203,6 +211,9 @@ impl Machine {
                 ..NodeResources::default()
             })),
             membership: Arc::new(SimMembership {
+                holds_log: self.holds_log,
+                wanted: self.wanted.clone(),
+                master,
                 forgotten: self.forgotten.clone(),
                 believed: self.believed.clone(),
                 leave,
@@ -231,6 +242,19 @@ impl Machine {
 
     pub(crate) fn crash_agent_at(&self, spec: CrashSpec) {
         *self.agent_crash.lock().unwrap_or_else(PoisonError::into_inner) = Some(spec);
+    }
+
+    /// Whether it was told to hold the log, or no more, and has to start again for it.
+    pub(crate) fn must_change(&self) -> bool {
+        !self.is_forgotten() && self.wanted.load(Ordering::Acquire) != self.holds_log
+    }
+
+    /// From the next start on it is as the leader wants it.
+    pub(crate) fn change(&mut self) {
+        self.holds_log = self.wanted.load(Ordering::Acquire);
+        if !self.holds_log {
+            self.log.bytes = FaultyDisk::in_memory();
+        }
     }
 
     /// Cuts its power, if it runs, and clears away what is left of the daemon.
@@ -263,6 +287,10 @@ impl Machine {
 
 /// The membership of a machine: whether its identity is still there.
 struct SimMembership {
+    /// Of this run.
+    holds_log: bool,
+    wanted: Arc<AtomicBool>,
+    master: watch::Sender<NodeUuid>,
     forgotten: Arc<AtomicBool>,
     /// Authorities, as it was told.
     believed: Arc<Mutex<String>>,
@@ -295,6 +323,19 @@ impl Membership for SimMembership {
         _issued_from: Timestamp,
     ) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(std::future::ready(Ok(true)))
+    }
+
+    /// Every holder has the key at once: the simulated authority derives it from its generation.
+    fn follow_master<'a>(
+        &'a self,
+        master: NodeUuid,
+        _address: &'a str,
+        hold_log: bool,
+    ) -> BoxFuture<'a, Result<LogHeld, Fault>> {
+        self.master.send_replace(master);
+        self.wanted.store(hold_log, Ordering::Release);
+        let key = self.holds_log.then_some(KeyGeneration(u64::MAX));
+        Box::pin(std::future::ready(Ok(LogHeld { holds: self.holds_log, key })))
     }
 
     fn left(&self) {

@@ -15,6 +15,7 @@ use gantry_store::{ProposeError, Snapshot, Store};
 use gantry_wire::Role;
 use uuid::Uuid;
 
+use crate::holders::Leaving;
 use crate::lock_waits::LockWaits;
 
 /// How long a commit may take before its outcome counts as unknown. A commit is one flush of a
@@ -120,6 +121,7 @@ pub(crate) struct MasterContext {
     pub(crate) store: Store,
     pub(crate) reign: ReignId,
     pub(crate) config: MasterConfig,
+    pub(crate) leaving: Leaving,
 }
 
 impl MasterContext {

@@ -445,6 +445,11 @@ async fn call_node(
     message: CallNode,
     trace: Option<TraceId>,
 ) -> CallEnd {
+    if let NodeCall::NodeLeave(_) = message.call
+        && let Err(fault) = crate::holders::release(&context, node).await
+    {
+        return CallEnd::Failed(fault);
+    }
     if let Err(fault) = reach(&context, node).await {
         return CallEnd::NotSent(fault);
     }

@@ -8,6 +8,7 @@ mod cluster_actor;
 mod cluster_key;
 mod context;
 mod expected;
+mod holders;
 mod job_actor;
 mod lock_actor;
 mod lock_waits;

@@ -8,9 +8,11 @@ use gantry_model::ids::{KeyGeneration, ReignId};
 use gantry_model::messages::{cluster_path, job_path, locks_path};
 use gantry_runtime::{SpawnError, SpawnOptions, System, Thread};
 use gantry_store::{Store, StoreError};
+use tokio::sync::watch;
 
 use crate::cluster_actor::ClusterActor;
 use crate::context::{COMMIT_DEADLINE, MasterConfig, MasterContext};
+use crate::holders::{self, Leaving};
 use crate::lock_actor::LockActor;
 
 /// Why a leader could not begin its reign.
@@ -30,6 +32,8 @@ pub struct Master {
     store: Store,
     reign: ReignId,
     context: MasterContext,
+    /// Ends what is done besides the actors.
+    ends: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Master {
@@ -51,7 +55,9 @@ impl Master {
     ) -> Result<Self, StartError> {
         let reign = store.take_over(COMMIT_DEADLINE).await.map_err(StartError::TakeOver)?;
         tracing::info!(%reign, "reign begins");
-        let context = MasterContext { system: system.clone(), store: store.clone(), reign, config };
+        let leaving = Leaving::default();
+        let (of_system, of_store) = (system.clone(), store.clone());
+        let context = MasterContext { system: of_system, store: of_store, reign, config, leaving };
         crate::cluster_key::found(&context).await;
         let keys = context.clone();
         let control = || SpawnOptions { thread: Thread::Control, ..SpawnOptions::default() };
@@ -64,7 +70,9 @@ impl Master {
                 ClusterActor::new(context.clone(), locks.clone())
             })
             .map_err(StartError::Spawn)?;
-        Ok(Self { system, store, reign, context: keys })
+        let (ends, ended) = watch::channel(false);
+        drop(system.spawn_task(holders::keep(keys.clone(), ended)));
+        Ok(Self { system, store, reign, context: keys, ends })
     }
 
     /// The reign.
@@ -86,6 +94,7 @@ impl Master {
     /// next leader.
     pub async fn stop(self, grace: Duration) {
         tracing::info!(reign = %self.reign, "reign ends");
+        self.ends.send_replace(true);
         let stopped = self.system.stop_and_wait(cluster_path(), grace).await;
         let mut all = stopped;
         for id in &self.store.snapshot().unfinished {

@@ -8,6 +8,8 @@ use futures_util::future::BoxFuture;
 use gantry_host::{NodeResources, ResourceError};
 use gantry_hv::HypervisorRegistry;
 use gantry_model::errors::Fault;
+use gantry_model::ids::NodeUuid;
+use gantry_model::messages::LogHeld;
 use gantry_model::names::NodeName;
 use gantry_model::units::Timestamp;
 use gantry_storage::StorageRegistry;
@@ -122,6 +124,16 @@ pub trait Membership: Send + Sync + 'static {
         authority: &'a str,
         issued_from: Timestamp,
     ) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// Knows this master from now on, durably, and holds the log or does not: with the certificate
+    /// that goes with it, and by starting the daemon's actors anew. Done again, it changes nothing,
+    /// and says how far it has come.
+    fn follow_master<'a>(
+        &'a self,
+        master: NodeUuid,
+        address: &'a str,
+        hold_log: bool,
+    ) -> BoxFuture<'a, Result<LogHeld, Fault>>;
 
     /// The node has left, and whoever asked for it has been answered: the daemon is to stop.
     fn left(&self);

@@ -31,7 +31,7 @@ pub use config::{
     SNAPSHOT_TIMEOUT, StoreConfig, TransportError, WRITER_QUEUE_MAX,
 };
 pub use error::{OpenError, ProposeError, StoreError};
-pub use forms::{RaftReply, RaftRequest};
+pub use forms::{MembershipForm, RaftReply, RaftRequest};
 pub use handle::{
     BOOTSTRAP_WAIT, CommitMoment, CommitWatcher, Committed, SHUTDOWN_WAIT, Snapshot, Store,
 };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use gantry_link::Link;
 use gantry_master::{CertificateSigner, LockWaits, Master, MasterConfig};
 use gantry_model::ids::NodeUuid;
+use gantry_model::objects::Node;
 use gantry_node::{NodeConfig, NodeSide};
 use gantry_runtime::{Platform, System, SystemConfig};
 use gantry_store::{Leadership, Store};
@@ -46,8 +47,9 @@ pub struct NodeParts {
     pub node: NodeUuid,
     /// Which run of it.
     pub boot: BootId,
-    /// The master as this node last knew it.
-    pub master: NodeUuid,
+    /// The master as this node last knew it. A node that does not hold the log is told of others
+    /// through its [`gantry_node::Membership`], which is to send them here.
+    pub master: watch::Sender<NodeUuid>,
     /// What a holder of the log has besides.
     pub candidate: Option<CandidateParts>,
     /// What it does for the cluster.
@@ -100,7 +102,11 @@ impl Assembly {
             }
             None => (None, None),
         };
-        let router = ClusterRouter::new(node, store.clone(), master);
+        let router = ClusterRouter::new(node, store.clone(), *master.borrow());
+        if store.is_none() {
+            let following = follow_told(router.clone(), master.subscribe());
+            drop(system.spawn_task(following));
+        }
         system.set_router(router.clone());
         let node_side = NodeSide::start(&system, node_config)
             .await
@@ -126,8 +132,9 @@ impl Assembly {
 
     /// Attaches the link; a holder of the log begins to follow its leadership, on the platform.
     pub fn connect(&mut self, link: Arc<dyn Link>) {
-        self.system.attach(link);
+        self.system.attach(link.clone());
         let (Some(store), Some(signer)) = (&self.store, self.signer.take()) else { return };
+        drop(self.system.spawn_task(know_nodes(link, store.clone())));
         let config = MasterConfig {
             node: store.node(),
             signer,
@@ -204,6 +211,43 @@ impl Assembly {
     }
 }
 
+/// A node that does not hold the log believes who says that it leads.
+async fn follow_told(router: Arc<ClusterRouter>, mut master: watch::Receiver<NodeUuid>) {
+    while master.changed().await.is_ok() {
+        router.set_master(Some(*master.borrow_and_update()));
+    }
+}
+
+/// A holder of the log knows where all nodes are: any of them may vote, and it may come to lead.
+async fn know_nodes(link: Arc<dyn Link>, store: Store) {
+    let mut revision = store.revision_watch();
+    let mut known = store.snapshot().nodes.clone();
+    known.clear();
+    loop {
+        revision.borrow_and_update();
+        let nodes = store.snapshot().nodes.clone();
+        if !nodes.ptr_eq(&known) {
+            let moved = |node: &&Arc<Node>| {
+                node.uuid != store.node()
+                    && known.get(&node.uuid).is_none_or(|old| old.address != node.address)
+            };
+            for node in nodes.values().filter(moved) {
+                match tokio::net::lookup_host(&node.address).await {
+                    Ok(addrs) => link.know(node.uuid.into(), addrs.collect()),
+                    Err(error) => {
+                        tracing::warn!(node = %node.name, address = node.address, %error,
+                            "address of the node not found");
+                    }
+                }
+            }
+            known = nodes;
+        }
+        if revision.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Ends when the flag is set, or nobody is left who could set it.
 pub(crate) async fn becomes_true(flag: &mut watch::Receiver<bool>) {
     drop(flag.wait_for(|set| *set).await);
@@ -234,7 +278,10 @@ impl Leader {
                 (_, unchanged) => master = unchanged,
             }
             if let Leadership::Follower { leader } = now {
-                self.router.set_master(leader);
+                // One that has not heard of the log yet believes whom it was told of.
+                if leader.is_some() || *self.settled.borrow() {
+                    self.router.set_master(leader);
+                }
                 self.settled.send_replace(leader.is_some());
             } else if master.is_some() {
                 self.settled.send_replace(true);

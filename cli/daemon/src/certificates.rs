@@ -12,13 +12,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use gantry_link::Link;
 use gantry_link::identity::{
     ClusterUuid as LinkCluster, Credentials, Fingerprint, IdentityDir, IdentityError, NodeKey,
     Trust,
 };
 use gantry_link::quic::{LinkIdentity, QuicLink};
 use gantry_model::errors::{Fault, FaultCode};
-use gantry_model::messages::{CertificateKind, CertificateRenew, QueryTrust, cluster_path};
+use gantry_model::ids::{KeyGeneration, NodeUuid};
+use gantry_model::messages::{
+    CertificateKind, CertificateRenew, ClusterKeyFetch, QueryTrust, cluster_path,
+};
 use gantry_model::trust::ClusterTrust;
 use gantry_model::units::Timestamp;
 use gantry_runtime::{BlockingClass, Platform, System};
@@ -26,6 +30,7 @@ use gantry_wire::{NodeId, Role};
 use uuid::Uuid;
 
 use crate::renewal::{Due, Looked, Renewer};
+use crate::signer::Keyring;
 
 /// How long the master may take to answer. It signs in a millisecond; this is for one that is just
 /// taking over. Lower fails renewals in a change of leader, higher makes a node call wait for a
@@ -193,7 +198,25 @@ impl Certificates {
         Ok(looked)
     }
 
+    /// Has the node's own certificate made for another role, for the next start of the daemon.
+    pub(crate) async fn certify_as(self: &Arc<Self>, role: Role) -> Result<(), Fault> {
+        self.certify(CertificateKind::Own, &[role]).await
+    }
+
     async fn renew_one(self: &Arc<Self>, kind: CertificateKind) -> Result<(), Fault> {
+        match kind {
+            // What it is to be is told by the leader, soon; either certificate serves until then.
+            CertificateKind::Own => {
+                self.certify(kind, &[Role::Candidate, Role::Node]).await?;
+                self.put_into_link().await
+            }
+            CertificateKind::Admin | CertificateKind::Reader => {
+                self.certify(kind, &[self.role_of(kind)]).await
+            }
+        }
+    }
+
+    async fn certify(self: &Arc<Self>, kind: CertificateKind, roles: &[Role]) -> Result<(), Fault> {
         let attempted = "have a certificate made";
         let failed = |error: IdentityError| identity_fault(attempted, &error);
         let key = NodeKey::generate().map_err(failed)?;
@@ -201,18 +224,43 @@ impl Certificates {
         let issued = self.ask(CertificateRenew { kind, csr }, attempted).await?;
         let credentials = key.certified(issued.chain).map_err(failed)?;
         let name = credentials.name();
-        if name.cluster != self.cluster || name.id != self.node || name.role != self.role_of(kind) {
+        if name.cluster != self.cluster || name.id != self.node || !roles.contains(&name.role) {
             let text = format!("the cluster sent a certificate for {name}");
             return Err(Fault::new(FaultCode::InternalError, text));
         }
         let _changing = self.changing.lock().await;
         self.store_trust(issued.trust.bundle).await?;
         let dir = self.dir.clone();
-        self.on_disk("store a certificate", move || dir.save_credentials(&credentials)).await?;
-        match kind {
-            CertificateKind::Own => self.put_into_link().await,
-            CertificateKind::Admin | CertificateKind::Reader => Ok(()),
+        self.on_disk("store a certificate", move || dir.save_credentials(&credentials)).await
+    }
+
+    /// The link finds that node there from now on.
+    pub(crate) async fn know(&self, node: NodeUuid, address: &str) {
+        let Some(ends) = self.ends.get().filter(|_| node.0 != self.node) else { return };
+        match tokio::net::lookup_host(address).await {
+            Ok(addrs) => ends.link.know(node.into(), addrs.collect()),
+            Err(error) => {
+                tracing::warn!(%node, address, %error, "address of the master not found");
+            }
         }
+    }
+
+    /// Has the cluster key of that generation handed over, if it is not here.
+    pub(crate) async fn fetch_key(
+        &self,
+        keyring: &Keyring,
+        present: KeyGeneration,
+    ) -> Result<(), Fault> {
+        if keyring.newest() >= Some(present) {
+            return Ok(());
+        }
+        let handed = self.ask(ClusterKeyFetch {}, "ask for the cluster key").await?;
+        let generation = handed.generation;
+        keyring.accept_key(&handed).map_err(|error| {
+            Fault::from_error(FaultCode::EnvironmentError, "keep the cluster key", &error)
+        })?;
+        tracing::info!(%generation, "the cluster key is here");
+        Ok(())
     }
 
     /// Whether that was another bundle than the one stored.

@@ -60,7 +60,7 @@ pub async fn join(
         levels: Some(STATE_LEVELS),
     };
     let joined = present(token, &request).await?;
-    let Joined { cluster, node, node_name, chain, master } = joined;
+    let Joined { cluster, node, node_name, chain, master, hold_log } = joined;
     state_dir.check_outside(&cluster.shared_file_storage_dir)?;
     let credentials = key.certified(chain).map_err(failed)?;
     check_node(&credentials, node)?;
@@ -80,7 +80,7 @@ pub async fn join(
         file_storage_dir: cluster.file_storage_dir,
         shared_file_storage_dir: cluster.shared_file_storage_dir,
         storage_paths_written: true,
-        holds_log: false,
+        holds_log: hold_log,
         master: master.uuid,
         master_address: master.address,
     };

@@ -18,7 +18,7 @@ use crate::error::DaemonError;
 use crate::init::{InitOptions, init};
 use crate::join::join;
 use crate::local_access::LocalGroups;
-use crate::running::{NodeOptions, RunningNode};
+use crate::running::{Ending, NodeOptions, RunningNode};
 use crate::service;
 use crate::state_dir::{StateDir, StateDirError};
 
@@ -84,19 +84,23 @@ async fn run(args: DaemonArgs) -> Result<(), DaemonError> {
         groups: LocalGroups { admin: args.admin_group, reader: args.reader_group },
         crash_at: std::env::var(CRASH_AT_VARIABLE).ok(),
     };
-    let node = RunningNode::start(options).await?;
-    let file = node.file();
-    service::ready(&format!("node {} of cluster {}", file.name, file.cluster_name));
-    service::keep_alive(node.system());
-    let stop = async move {
-        tokio::select! {
-            biased;
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+    loop {
+        let node = RunningNode::start(options.clone()).await?;
+        let file = node.file();
+        service::ready(&format!("node {} of cluster {}", file.name, file.cluster_name));
+        service::keep_alive(node.system());
+        let stop = async {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            service::stopping();
+        };
+        if node.run(stop).await? != Ending::Changed {
+            return Ok(());
         }
-        service::stopping();
-    };
-    node.run(stop).await.map(drop)
+    }
 }
 
 async fn initialise(args: InitArgs) -> Result<Initialised, DaemonError> {

@@ -12,10 +12,9 @@ use gantry_link::identity::ClusterUuid as LinkCluster;
 use gantry_link::local::LocalListener;
 use gantry_link::quic::{QuicConfig, QuicLink};
 use gantry_link::{Link, PeerEvent};
-use gantry_master::CertificateSigner;
 use gantry_node::NodeConfig;
 use gantry_runtime::{Platform, RealConfig, System};
-use gantry_store::Store;
+use gantry_store::{Leadership, Store};
 use gantry_wire::{BootId, Role};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, watch};
@@ -36,6 +35,13 @@ use crate::state_dir::{NodeFile, StateDir};
 /// How long a destroyed cluster, or a node that was told to leave, goes on answering, so that the
 /// client which waits for the job hears its end.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long a node that is to hold the log, or no more, goes on answering, so that the leader hears
+/// that it has understood. Lower and the leader guesses and asks again, higher delays the change.
+const CHANGE_GRACE: Duration = Duration::from_millis(200);
+
+/// How long a holder without the cluster key waits before it asks again.
+const KEY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -69,6 +75,8 @@ pub enum Ending {
     Stopped,
     /// It left its cluster, or the cluster was destroyed.
     Left,
+    /// It is to hold the log from now on, or no more: start it again.
+    Changed,
 }
 
 /// A running node.
@@ -80,6 +88,7 @@ pub struct RunningNode {
     local: Option<LocalListener>,
     metrics: Option<MetricsServer>,
     left: watch::Receiver<bool>,
+    changed: watch::Receiver<bool>,
     /// Ends the renewal of certificates.
     keeping: watch::Sender<bool>,
     _lock: FileLock,
@@ -98,40 +107,33 @@ impl RunningNode {
         };
         let lock = state_dir.lock()?;
         let file = state_dir.with_storage_paths(file)?;
-        let crash_at = crash_at.map(|text| {
-            tracing::warn!(at = text, "this daemon will kill itself, for a test");
-            text.parse::<CrashPoint>().map_err(DaemonError::part("read the crash point"))
-        });
-        let crash_at = crash_at.transpose()?;
+        let crash_at = crash_at.as_deref().map(read_crash_point).transpose()?;
         let platform = Platform::real(RealConfig::default())
             .map_err(DaemonError::part("start the threads"))?;
         let boot = BootId(platform.random_uuid());
         let (leave, left) = watch::channel(false);
-        let candidate = match file.holds_log {
-            true => Some(CandidateParts {
-                log: LogParts::real(state_dir.log()),
-                signer: load_signer(&state_dir, &file, &platform)?,
-            }),
-            false => None,
-        };
+        let (change, changed) = watch::channel(false);
+        let keyring = load_keys(&state_dir, &file, &platform)?;
         let certificates = load_certificates(&state_dir, &file, &platform)?;
+        let membership = NodeMembership {
+            state_dir: state_dir.clone(),
+            cluster: file.cluster,
+            leave: leave.clone(),
+            certificates: certificates.clone(),
+            master: watch::Sender::new(file.master),
+            keyring: keyring.clone(),
+            change,
+            changing: tokio::sync::Mutex::default(),
+        };
         let parts = NodeParts {
             platform: platform.clone(),
             node: file.node,
             boot,
-            master: file.master,
-            candidate,
-            node_config: node_config(
-                &state_dir,
-                &file,
-                crash_at,
-                NodeMembership {
-                    state_dir: state_dir.clone(),
-                    cluster: file.cluster,
-                    leave: leave.clone(),
-                    certificates: certificates.clone(),
-                },
-            )?,
+            master: membership.master.clone(),
+            candidate: keyring
+                .clone()
+                .map(|signer| CandidateParts { log: LogParts::real(state_dir.log()), signer }),
+            node_config: node_config(&state_dir, &file, crash_at, membership)?,
             leave,
         };
         let mut assembly = Assembly::start(parts).await?;
@@ -142,22 +144,29 @@ impl RunningNode {
             start_link(&state_dir, &file, &certificates, assembly.system(), (boot, listen)).await?;
         certificates.connect(assembly.system().clone(), link.clone());
         assembly.connect(link.clone());
-        let keeping = keep_certificates(&certificates, &assembly, &link, &platform);
+        let keeping = keep_certificates(&certificates, keyring, &assembly, &link, &platform);
         let bound = link.local_addr();
         tracing::info!(node = %file.name, cluster = %file.cluster_name, %bound, "node is up");
         // Whoever reads the endpoint wants answers; with a master that is a moment later.
-        if !assembly.settle().await {
-            tracing::warn!("no master is known yet; commands will wait");
-        } else if !assembly.report().await {
-            tracing::warn!("the master has not taken a report yet; lists show none of this node");
-        }
+        until_known(&assembly).await;
         let local = local_access::listen(&state_dir, &file, groups, assembly.system()).await?;
         state_dir.save_endpoint(&bound.to_string())?;
         let metrics = match metrics {
             Some(address) => Some(answer_metrics(address, &file, &assembly)?),
             None => None,
         };
-        Ok(Self { file, state_dir, assembly, link, local, metrics, left, keeping, _lock: lock })
+        Ok(Self {
+            file,
+            state_dir,
+            assembly,
+            link,
+            local,
+            metrics,
+            left,
+            changed,
+            keeping,
+            _lock: lock,
+        })
     }
 
     /// Who this node is.
@@ -184,7 +193,8 @@ impl RunningNode {
         self.assembly.system()
     }
 
-    /// Runs until `stop` ends or the node has left its cluster; then stops it in order.
+    /// Runs until `stop` ends, the node has left its cluster, or has to be started again; then
+    /// stops it in order.
     ///
     /// # Errors
     /// When the directory of a node that left cannot be cleared.
@@ -196,9 +206,12 @@ impl RunningNode {
             biased;
             () = stop => Ending::Stopped,
             () = becomes_true(&mut self.left) => Ending::Left,
+            () = becomes_true(&mut self.changed) => Ending::Changed,
         };
-        if ending == Ending::Left {
-            tokio::time::sleep(FAREWELL).await;
+        match ending {
+            Ending::Left => tokio::time::sleep(FAREWELL).await,
+            Ending::Changed => tokio::time::sleep(CHANGE_GRACE).await,
+            Ending::Stopped => {}
         }
         self.stop(ending).await
     }
@@ -217,6 +230,20 @@ impl RunningNode {
         }
         Ok(ending)
     }
+}
+
+/// Waits a moment until it is known who leads, and until the leader knows of this node.
+async fn until_known(assembly: &Assembly) {
+    if !assembly.settle().await {
+        tracing::warn!("no master is known yet; commands will wait");
+    } else if !assembly.report().await {
+        tracing::warn!("the master has not taken a report yet; lists show none of this node");
+    }
+}
+
+fn read_crash_point(text: &str) -> Result<CrashPoint, DaemonError> {
+    tracing::warn!(at = text, "this daemon will kill itself, for a test");
+    text.parse().map_err(DaemonError::part("read the crash point"))
 }
 
 fn answer_metrics(
@@ -264,15 +291,18 @@ fn load_certificates(
 /// Renews certificates, and on a holder of the log follows what it says of authorities.
 fn keep_certificates(
     certificates: &Arc<Certificates>,
+    keyring: Option<Arc<Keyring>>,
     assembly: &Assembly,
     link: &Arc<QuicLink>,
     platform: &Platform,
 ) -> watch::Sender<bool> {
     let (ends, stop) = watch::channel(false);
     let nudge = Arc::new(Notify::new());
-    if let Some(store) = assembly.store() {
+    if let (Some(store), Some(keyring)) = (assembly.store(), keyring) {
         let following = follow_trust(certificates.clone(), store.clone(), stop.clone());
         drop(assembly.system().spawn_task(following));
+        let keeping = keep_key(certificates.clone(), keyring, store.clone(), stop.clone());
+        drop(assembly.system().spawn_task(keeping));
     }
     let nudging = nudge_when_connected(link.events(), nudge.clone(), stop.clone());
     drop(assembly.system().spawn_task(nudging));
@@ -309,6 +339,35 @@ async fn follow_trust(
         tokio::select! {
             biased;
             () = becomes_true(&mut stop) => return,
+            changed = revision.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// A holder of the log has the key that its secrets are sealed with, or asks for it.
+async fn keep_key(
+    certificates: Arc<Certificates>,
+    keyring: Arc<Keyring>,
+    store: Store,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut revision = store.revision_watch();
+    loop {
+        revision.borrow_and_update();
+        let present = store.snapshot().trust.key_generation;
+        // The leader makes keys, and has them before the log does.
+        let leads = matches!(*store.leadership().borrow(), Leadership::Leader);
+        let fetched = match leads {
+            true => Ok(()),
+            false => certificates.fetch_key(&keyring, present).await,
+        };
+        if let Err(fault) = &fetched {
+            tracing::debug!(fault = fault.one_line(), "the cluster key is not here yet");
+        }
+        tokio::select! {
+            biased;
+            () = becomes_true(&mut stop) => return,
+            () = tokio::time::sleep(KEY_AGAIN), if fetched.is_err() => {}
             changed = revision.changed() => if changed.is_err() { return },
         }
     }
@@ -373,12 +432,17 @@ async fn lookup(address: &str) -> Result<SocketAddr, DaemonError> {
     addrs.next().ok_or_else(|| DaemonError::Input(format!("{address} has no address")))
 }
 
-fn load_signer(
+/// The cluster's keys, on a holder of the log. A node that is none (any more) has no log either.
+fn load_keys(
     state_dir: &StateDir,
     file: &NodeFile,
     platform: &Platform,
-) -> Result<Arc<dyn CertificateSigner>, DaemonError> {
+) -> Result<Option<Arc<Keyring>>, DaemonError> {
+    if !file.holds_log {
+        state_dir.put_log_away()?;
+        return Ok(None);
+    }
     let (cluster, dir) = (LinkCluster(file.cluster.0), state_dir.identity()?);
     let keyring = Keyring::open(cluster, dir, platform.clone());
-    Ok(Arc::new(keyring.map_err(|source| state_dir.identity_error(source))?))
+    Ok(Some(Arc::new(keyring.map_err(|source| state_dir.identity_error(source))?)))
 }

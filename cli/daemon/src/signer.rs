@@ -43,7 +43,15 @@ impl Keyring {
         Ok(Self { cluster, dir, platform, keys })
     }
 
-    /// Keeps a cluster key that the leader has handed over, durably.
+    /// The newest cluster key that is here.
+    #[must_use]
+    pub fn newest(&self) -> Option<KeyGeneration> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.keys().next_back().copied().map(KeyGeneration)
+    }
+
+    /// Keeps a cluster key that the leader has handed over, durably, in the place of older ones: it
+    /// is the one that the log is sealed with.
     ///
     /// # Errors
     /// When it is no key, or the disk refuses.
@@ -51,6 +59,7 @@ impl Keyring {
         let key = ClusterKey::from_bytes(&handed.key).map_err(|error| refused(&error))?;
         self.keep(|keys| {
             keys.insert(handed.generation.0, key);
+            keys.retain(|generation, _| *generation >= handed.generation.0);
         })
     }
 

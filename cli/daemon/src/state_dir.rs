@@ -16,6 +16,7 @@
 //! fake/            the world of the fake hypervisor and storage
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gantry_host::durable;
@@ -367,6 +368,25 @@ impl StateDir {
             }
         }
         Ok(aside)
+    }
+
+    /// Puts the log of a node aside that holds it no more, in the place of one that was put aside
+    /// before, and removes its cluster keys. Nothing happens where there is none.
+    ///
+    /// # Errors
+    /// When a file cannot be moved or removed.
+    pub fn put_log_away(&self) -> Result<(), StateDirError> {
+        let (log, aside) = (self.log(), self.0.join("log-of-before"));
+        if !log.exists() {
+            return Ok(());
+        }
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside)
+                .map_err(|source| self.failed("remove", &aside, source))?;
+        }
+        durable::rename(&log, &aside).map_err(|source| self.failed("move aside", &log, source))?;
+        let identity = self.identity()?;
+        identity.save_cluster_keys(&BTreeMap::new()).map_err(|error| self.identity_error(error))
     }
 
     /// Whether it is that of a node.

@@ -33,9 +33,8 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Three holders of the log, all of this version.
 async fn three_holders(seed: u64) -> SimCluster {
-    let mut cluster = SimCluster::new(seed, 3).await;
-    cluster.hold_log(SECOND).await;
-    cluster.hold_log(THIRD).await;
+    let mut cluster = SimCluster::with_pool(seed, 3, 3).await;
+    cluster.until_holders(3, 0).await;
     cluster
 }
 

@@ -6,6 +6,7 @@ mod canceling;
 mod certificates;
 mod clients;
 mod determinism;
+mod holders;
 mod joining;
 mod leader_crashes;
 mod level_crashes;

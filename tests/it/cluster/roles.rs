@@ -9,10 +9,10 @@ use gantry_engine::state::ClusterState;
 use gantry_model::ids::{InstanceUuid, JobId, NodeUuid};
 use gantry_model::messages::{
     AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateIssue,
-    CertificateRenew, ChangeJobPriority, ClusterKeyFetch, GatherFacts, InstallReign, JobTouched,
-    Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks,
-    QueryLocks, QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SearchTags, SubmitJobs,
-    TokenIssue, WaitJob, WriteConsole, cluster_path, job_path, locks_path,
+    CertificateRenew, ChangeJobPriority, ClusterKeyFetch, FollowMaster, GatherFacts, InstallReign,
+    JobTouched, Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs,
+    QueryLinks, QueryLocks, QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SearchTags,
+    SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_model::opcodes::{
@@ -71,6 +71,7 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
         entry::<CallNode>(&node),
         entry::<CallNode>(&guest),
         entry::<InstallReign>(&node),
+        entry::<FollowMaster>(&node),
         entry::<GatherFacts>(&node),
         entry::<QueryActors>(&node),
         entry::<QueryFlight>(&node),

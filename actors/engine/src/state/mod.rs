@@ -15,6 +15,7 @@ mod config;
 mod difference;
 mod find;
 mod history;
+mod holders;
 mod journal;
 pub mod level;
 mod tags;
@@ -27,6 +28,7 @@ pub(crate) use find::{not_found, unknown};
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
+pub use holders::{HolderStep, Holding, Membership, VOTERS_MAX};
 #[cfg(feature = "next-version")]
 pub use level::{NEXT_LEVEL, NEXT_LEVELS};
 pub use level::{NotPermitted, Rule, STATE_LEVEL, STATE_LEVEL_LOWEST, STATE_LEVELS};

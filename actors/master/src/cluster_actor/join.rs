@@ -163,8 +163,10 @@ async fn welcome(
     if let Some(fault) = failure {
         return Err(fault);
     }
+    let candidate = context.state().nodes.get(&node).is_some_and(|node| node.master_candidate);
+    let role = if candidate { Role::Candidate } else { Role::Node };
     let sign = move |keys: &dyn CertificateSigner, state: &ClusterState| {
-        keys.sign(state, Role::Node, node.0, &csr)
+        keys.sign(state, role, node.0, &csr)
     };
     let chain = context.keys("sign the node's certificate", sign).await?;
     let state = context.state();
@@ -179,6 +181,7 @@ async fn welcome(
         node,
         node_name: member.name.clone(),
         chain,
+        hold_log: candidate,
         master: master.as_ref().clone(),
     })
 }

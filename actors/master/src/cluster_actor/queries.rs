@@ -218,6 +218,7 @@ impl ClusterActor {
                     vcs: self.context.config.vcs_version.clone(),
                 },
                 level: self.level_standing(&state),
+                holders: crate::holders::shown(&self.context, &state),
             }),
             _ => Err(Fault::new(FaultCode::WrongState, "there is no cluster")),
         }

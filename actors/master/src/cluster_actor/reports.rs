@@ -7,6 +7,7 @@ use gantry_model::errors::Fault;
 use gantry_model::ids::NodeUuid;
 use gantry_model::messages::{Report, ReportAck};
 use gantry_runtime::{Context, Handler, Reply, Sender};
+use gantry_wire::Role;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ClusterActor;
@@ -73,7 +74,7 @@ impl ClusterActor {
             .peers()
             .into_iter()
             .filter(|peer| !state.nodes.contains_key(&NodeUuid::from(peer.node)))
-            .filter(|peer| matches!(peer.role, gantry_wire::Role::Node))
+            .filter(|peer| matches!(peer.role, Role::Node | Role::Candidate))
             .map(|peer| peer.node)
             .collect();
         for node in gone {

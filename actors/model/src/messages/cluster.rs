@@ -283,6 +283,18 @@ pub struct ClusterInfo {
     /// Where the state level is, and who keeps it there.
     #[serde(default)]
     pub level: LevelStanding,
+    /// Who holds the log.
+    #[serde(default)]
+    pub holders: LogHolders,
+}
+
+/// Who holds the log, by name; one that the configuration does not know (any more) by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogHolders {
+    /// Those that vote: the cluster works while more than half of them do.
+    pub voters: Vec<String>,
+    /// Those that get the log and do not vote.
+    pub learners: Vec<String>,
 }
 
 impl ClusterInfo {
@@ -404,6 +416,9 @@ pub struct Joined {
     pub chain: Vec<Vec<u8>>,
     /// The master, to report to.
     pub master: Node,
+    /// It is a candidate: it holds the log from its first start on.
+    #[serde(default)]
+    pub hold_log: bool,
 }
 
 /// What happened on a node.

@@ -9,18 +9,18 @@ mod trust;
 
 pub use cluster::{
     ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
-    ChangeJobPriority, ClusterInfo, Fields, FoundTag, JobChange, JobTouched, Join, Joined, NewJob,
-    PlanJob, PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable,
-    Report, ReportAck, SearchTags, SubmitJobs, TokenIssue, TokenIssued, Versions, WAIT_MAX,
-    WaitJob,
+    ChangeJobPriority, ClusterInfo, Fields, FoundTag, JobChange, JobTouched, Join, Joined,
+    LogHolders, NewJob, PlanJob, PriorityChanged, QueryActors, QueryCluster, QueryFields,
+    QueryJobs, QueryTable, Report, ReportAck, SearchTags, SubmitJobs, TokenIssue, TokenIssued,
+    Versions, WAIT_MAX, WaitJob,
 };
 pub use inspect::{
     FLIGHT_ROWS_MAX, FlightRow, LinkCounts, LinkRow, LinkTable, QueryFlight, QueryLinks,
 };
 pub use locks::{AcquireLocks, LocksGranted, QueryLocks, ReleaseLocks};
 pub use node::{
-    ActorRow, CallNode, ConsoleChunk, GatherFacts, InstallReign, ReadConsole, ReignInstalled,
-    StallRow, WriteConsole,
+    ActorRow, CallNode, ConsoleChunk, FollowMaster, GatherFacts, InstallReign, LogHeld,
+    ReadConsole, ReignInstalled, StallRow, WriteConsole,
 };
 pub use trust::{
     CertificateIssue, CertificateIssued, CertificateKind, CertificateRenew, ClusterKeyFetch,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::Fault;
 use crate::facts::{Fact, FactQuery};
-use crate::ids::{JobAttempt, JobId, ReignId};
+use crate::ids::{JobAttempt, JobId, KeyGeneration, NodeUuid, ReignId};
 use crate::node_calls::{CallOutcome, NodeCall};
 use crate::steps::{StepId, StepResult};
 use crate::units::{Millis, Timestamp};
@@ -42,6 +42,30 @@ pub struct InstallReign {
 pub struct ReignInstalled {
     /// What the journal knows of the steps: the result, or `None` if it is not over.
     pub results: Vec<(StepId, Option<StepResult>)>,
+}
+
+/// The leader makes itself known, and says whether the node is to hold the log. Asked again, the
+/// node says how far it has come: one that has to change starts its actors anew, and answers
+/// nothing meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FollowMaster {
+    /// Its reign; one older than the highest seen is refused.
+    pub reign: ReignId,
+    /// Who leads.
+    pub master: NodeUuid,
+    /// Where its daemon listens, `host:port`.
+    pub address: String,
+    /// Whether the node is to hold the log.
+    pub hold_log: bool,
+}
+
+/// How far a node has come with what [`FollowMaster`] wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogHeld {
+    /// It holds the log now.
+    pub holds: bool,
+    /// The newest cluster key that it has.
+    pub key: Option<KeyGeneration>,
 }
 
 /// Asks for facts.
@@ -121,6 +145,7 @@ pub struct StallRow {
 super::messages! {
     CallNode = "node.call", Peer, Result<CallOutcome, Fault>;
     InstallReign = "node.install-reign", Peer, Result<ReignInstalled, Fault>;
+    FollowMaster = "node.follow-master", Consensus, Result<LogHeld, Fault>;
     GatherFacts = "node.gather-facts", Peer, Result<Vec<Fact>, Fault>;
     ReadConsole = "instance.read-console", Read, Result<ConsoleChunk, Fault>;
     WriteConsole = "instance.write-console", Operate, Result<(), Fault>;

@@ -8,8 +8,8 @@ use gantry_hv::HvEvent;
 use gantry_model::errors::Fault;
 use gantry_model::facts::Fact;
 use gantry_model::messages::{
-    ActorRow, CallNode, GatherFacts, InstallReign, QueryActors, QueryFlight, QueryLinks,
-    ReignInstalled, StallRow,
+    ActorRow, CallNode, FollowMaster, GatherFacts, InstallReign, LogHeld, QueryActors, QueryFlight,
+    QueryLinks, ReignInstalled, StallRow,
 };
 use gantry_model::node_calls::{CallTarget, NodeCall};
 use gantry_model::params::HypervisorKind;
@@ -154,6 +154,7 @@ impl Actor for NodeActor {
         Protocol::new()
             .on::<CallNode>()
             .on::<InstallReign>()
+            .on::<FollowMaster>()
             .on::<GatherFacts>()
             .on::<QueryActors>()
             .on::<QueryFlight>()
@@ -220,6 +221,28 @@ impl Handler<InstallReign> for NodeActor {
             };
             reply.send(answer);
         });
+    }
+}
+
+impl Handler<FollowMaster> for NodeActor {
+    fn handle(
+        &mut self,
+        message: FollowMaster,
+        reply: Reply<Result<LogHeld, Fault>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let env = Arc::clone(&self.env);
+        let following = async move {
+            let FollowMaster { reign, master, address, hold_log } = message;
+            // Whoever led before may still say so; the journal knows better.
+            let install =
+                move |journal: &crate::journal::Journal| journal.install_reign(reign, &[]);
+            let installed = env.journal("install a reign", install).await;
+            installed
+                .map_err(|error| error.fault(&format!("follow the master of reign {reign}")))?;
+            env.membership.follow_master(master, &address, hold_log).await
+        };
+        ctx.spawn_then(following, move |_, held, _| reply.send(held));
     }
 }
 

@@ -13,7 +13,7 @@ use gantry_hv::HypervisorRegistry;
 use gantry_hv::fake::{FakeHypervisor, FakeWorld};
 use gantry_model::errors::Fault;
 use gantry_model::ids::{DiskUuid, InstanceUuid, JobAttempt, JobId, NodeUuid, ReignId, RunEpoch};
-use gantry_model::messages::{CallNode, Report, ReportAck, cluster_path};
+use gantry_model::messages::{CallNode, LogHeld, Report, ReportAck, cluster_path};
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::node_calls::{
     CallOutcome, DiskCreate, DiskRemove, DiskWipe, DiskWriteImage, InstanceReboot, InstanceStart,
@@ -269,6 +269,15 @@ impl Membership for FakeMembership {
     ) -> BoxFuture<'a, Result<bool, Fault>> {
         let is_renewed = authority == AUTHORITY && self.times_renewed() > 0;
         async move { Ok(is_renewed) }.boxed()
+    }
+
+    fn follow_master<'a>(
+        &'a self,
+        _master: NodeUuid,
+        _address: &'a str,
+        hold_log: bool,
+    ) -> BoxFuture<'a, Result<LogHeld, Fault>> {
+        async move { Ok(LogHeld { holds: hold_log, key: None }) }.boxed()
     }
 
     fn left(&self) {

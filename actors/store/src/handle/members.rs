@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gantry_model::ids::NodeUuid;
-use openraft::EmptyNode;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{ChangeMembers, EmptyNode};
 use tokio::time::Instant;
 
 use super::{Inner, Store};
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// Makes these the voters. New ones must have been added as learners before; old ones that are
-    /// not among them hold the log no more.
+    /// not among them go on holding the log.
     ///
     /// # Errors
     /// When this node does not lead, a node is no learner, or no quorum answers in time. After a
@@ -55,8 +55,23 @@ impl Store {
         voters: BTreeSet<NodeUuid>,
         deadline: Duration,
     ) -> Result<(), StoreError> {
-        let changing = self.inner.raft.change_membership(voters, false);
+        let changing = self.inner.raft.change_membership(voters, true);
         self.change(async { changing.await.map(drop) }, "the change of voters", deadline).await
+    }
+
+    /// Sends the log to a node no more.
+    ///
+    /// # Errors
+    /// When this node does not lead, the node votes, or no quorum answers in time. After a time-out
+    /// the change may still happen.
+    pub async fn remove_learner(
+        &self,
+        node: NodeUuid,
+        deadline: Duration,
+    ) -> Result<(), StoreError> {
+        let removed = ChangeMembers::RemoveNodes(BTreeSet::from([node]));
+        let changing = self.inner.raft.change_membership(removed, true);
+        self.change(async { changing.await.map(drop) }, "the removal of a holder", deadline).await
     }
 
     /// Hands leadership to another voter; returns when it leads.

@@ -133,6 +133,7 @@ async fn restored(cluster: &mut TestCluster, leader: &Store, reign: ReignId, bad
     let all: BTreeSet<NodeUuid> = cluster.ids().into_iter().collect();
     let rest: BTreeSet<NodeUuid> = all.iter().copied().filter(|id| *id != bad).collect();
     leader.change_voters(rest, SOON).await.expect("it votes no more");
+    leader.remove_learner(bad, SOON).await.expect("it gets no log");
     cluster.network.leave_alone(bad);
     cluster.start_anew(bad).await;
     leader.add_learner(bad, SOON).await.expect("gets a snapshot");

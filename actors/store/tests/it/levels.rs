@@ -216,7 +216,8 @@ async fn a_node_whose_program_does_not_know_the_level_gets_no_log() {
     let (mut cluster, reign) = TestCluster::at_level(3, 6, OFTEN, BEFORE, BTreeMap::new()).await;
     let leader = cluster.leader_but(&[node(3)]).await;
     let rest = BTreeSet::from([node(1), node(2)]);
-    leader.change_voters(rest, SOON).await.expect("the third leaves");
+    leader.change_voters(rest, SOON).await.expect("the third votes no more");
+    leader.remove_learner(node(3), SOON).await.expect("the third leaves");
     raise(&leader, reign).await;
     cluster.levels = third_is_old();
     cluster.kill(node(3));

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_model::levels::LevelStanding;
-use gantry_model::messages::ClusterInfo;
+use gantry_model::messages::{ClusterInfo, LogHolders};
 use gantry_model::objects::{
     Cluster, ClusterSettings, DISK_PARAMETERS, DiskTemplate, InstancePolicy, InstanceSpec,
     NicParams, SpecBounds,
@@ -53,6 +53,7 @@ fn document(info: &ClusterInfo) -> Value {
         "architecture": info.architecture,
         "versions": info.versions,
         "level": info.level,
+        "holders": info.holders,
     })
 }
 
@@ -94,7 +95,12 @@ fn tree(info: &ClusterInfo, zone: &TimeZone) -> Info {
             .map(|policy| ("Instance policy - limits for instances", instance_policy(policy))),
     );
     rows.push(("Data collectors", none()));
-    // Ganeti has nothing like it, so it is there only when there is something to do.
+    // Ganeti has nothing like these, so they are there only when they say something.
+    let LogHolders { voters, learners } = &info.holders;
+    if voters.len() + learners.len() > 1 {
+        rows.push(("Nodes that vote on the log", Info::words(voters)));
+        rows.push(("Nodes that hold the log without a vote", Info::words(learners)));
+    }
     if let Some(held_back) = held_back(&info.level) {
         rows.push(("State level", Info::text(held_back)));
     }

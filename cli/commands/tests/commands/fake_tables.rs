@@ -4,7 +4,7 @@ use gantry_engine::query::{Asked, CompareAs, FilterCheck, FilterField};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{ClusterUuid, GroupUuid, NodeUuid, ReignId, Revision};
 use gantry_model::levels::LevelStanding;
-use gantry_model::messages::{ClusterInfo, QueryTable, Versions};
+use gantry_model::messages::{ClusterInfo, LogHolders, QueryTable, Versions};
 use gantry_model::names::{ClusterName, GroupName, NodeName};
 use gantry_model::objects::{
     Cluster, ClusterSettings, DiskTemplate, InstancePolicy, Node, NodeGroup,
@@ -381,5 +381,9 @@ pub(crate) fn cluster() -> ClusterInfo {
         architecture: "x86_64".to_owned(),
         versions: Versions { protocol: 1, configuration: 1, ..Versions::default() },
         level: LevelStanding { level: 4, newest: 4, held_by: Vec::new() },
+        holders: LogHolders {
+            voters: vec!["node1.example".to_owned()],
+            learners: vec!["node2.example".to_owned()],
+        },
     }
 }

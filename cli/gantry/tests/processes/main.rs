@@ -21,4 +21,5 @@ mod refusals;
 mod rig;
 mod routing;
 mod service;
+mod takeover;
 mod tracing;

@@ -88,7 +88,7 @@ fn a_command_without_a_daemon_says_how_to_start_it() {
 #[test]
 fn a_directory_without_a_cluster_is_exit_code_5() {
     let place = Place::new();
-    let cluster = Cluster { nodes: Vec::new(), place };
+    let cluster = Cluster { nodes: Vec::new(), pool: 1, place };
     let nowhere = cluster.place.join("nothing");
     let nowhere = nowhere.to_str().expect("text");
     let command = cluster.run(&["instance", "list", "--state-dir", nowhere]);

@@ -6,7 +6,7 @@ use gantry_model::ids::{JobId, ReignId, Revision};
 use gantry_model::jobs::{JobStatus, LogKind};
 use gantry_model::levels::LevelStanding;
 use gantry_model::locks::{LockMode, LockName, LockRow};
-use gantry_model::messages::{ClusterInfo, Fields, Versions};
+use gantry_model::messages::{ClusterInfo, Fields, LogHolders, Versions};
 use gantry_model::objects::Node;
 use gantry_model::query::{Cell, FieldKind, Resource};
 use gantry_model::report::GuestState;
@@ -327,6 +327,7 @@ fn every_column_of_the_cluster() {
         architecture: "x86_64".into(),
         versions: Versions { protocol: 3, configuration: 6, os_api: 0, export: 0, vcs: "".into() },
         level: LevelStanding::default(),
+        holders: LogHolders::default(),
     });
     let expected = json!({
         "architecture": ["64bit", "x86_64"],

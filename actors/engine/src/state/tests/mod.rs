@@ -6,6 +6,7 @@ mod config;
 mod difference;
 mod find;
 mod history;
+mod holders;
 mod jobs;
 mod level;
 mod replicas;

@@ -50,6 +50,8 @@ pub(crate) struct Node {
 /// Nodes are counted from 1, as in their names.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
+    /// How many of them are to hold the log.
+    pub(crate) pool: usize,
     /// The last to go: ends what is left.
     pub(crate) place: Place,
 }
@@ -61,9 +63,26 @@ impl Cluster {
     }
 
     pub(crate) fn made_in(place: Place) -> Self {
-        let mut cluster = Self { nodes: Vec::new(), place };
+        Self::made_with(place, 1)
+    }
+
+    fn made_with(place: Place, pool: usize) -> Self {
+        let mut cluster = Self { nodes: Vec::new(), place, pool };
         cluster.add_place_for_node();
         cluster.init().success();
+        cluster
+    }
+
+    /// A cluster of so many nodes, all of which vote; running.
+    pub(crate) fn of_voters(n_nodes: usize) -> Self {
+        let mut cluster = Self::made_with(Place::new(), n_nodes);
+        cluster.start(1);
+        cluster.add_nodes(n_nodes);
+        eventually("all nodes vote", || {
+            let info = cluster.json(&["cluster", "info"]);
+            let voters = info["holders"]["voters"].as_array().expect("a list");
+            (voters.len() == n_nodes).then_some(())
+        });
         cluster
     }
 
@@ -77,14 +96,19 @@ impl Cluster {
     /// A cluster of so many nodes, running.
     pub(crate) fn of(n_nodes: usize) -> Self {
         let mut cluster = Self::of_one();
-        for node in 2..=n_nodes {
-            cluster.add_place_for_node();
-            let token = cluster.token_for(node);
-            cluster.join(node, &token).success();
-            cluster.start(node);
-        }
-        cluster.wait_for_reports();
+        cluster.add_nodes(n_nodes);
         cluster
+    }
+
+    /// Until there are so many.
+    fn add_nodes(&mut self, n_nodes: usize) {
+        for node in 2..=n_nodes {
+            self.add_place_for_node();
+            let token = self.token_for(node);
+            self.join(node, &token).success();
+            self.start(node);
+        }
+        self.wait_for_reports();
     }
 
     /// The directory and the address of one more node.
@@ -102,9 +126,12 @@ impl Cluster {
     pub(crate) fn init(&self) -> Finished {
         let node = self.node(1);
         let (disks, shared) = (self.disks(), self.shared_disks());
+        let pool = self.pool.to_string();
         let words = [
             "cluster",
             "init",
+            "--candidate-pool-size",
+            &pool,
             "--state-dir",
             path(&node.state_dir),
             "--node-name",

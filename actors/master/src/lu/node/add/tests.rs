@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::FaultCode;
@@ -76,9 +77,23 @@ fn the_node_is_a_member_and_the_token_is_used() {
     let added = rig.state.node_by_name(&node_name(9)).expect("a member");
     assert_eq!((added.uuid, added.address.as_str()), (node_id(9), "192.0.2.9:1811"));
     assert_eq!(added.group, node(1).group);
-    assert!(!added.master_candidate && !added.offline && added.vm_capable);
+    assert!(added.master_candidate && !added.offline && added.vm_capable);
     let key = rig.state.tokens["secret"].redeemed_by.clone();
     assert_eq!(key.as_deref(), Some("key"));
+}
+
+// covers: P31 P32
+#[test]
+fn a_node_is_a_candidate_if_it_may_be_one_and_the_pool_has_room() {
+    let is_candidate = |mut rig: Rig| {
+        rig.run(add_node());
+        rig.state.node_by_name(&node_name(9)).expect("a member").master_candidate
+    };
+    assert!(is_candidate(with_token()));
+    assert!(!is_candidate(with_changed_token(|token| token.terms.master_capable = false)));
+    let mut full = with_token();
+    Arc::make_mut(full.state.cluster.as_mut().expect("a cluster")).candidate_pool_size = 1;
+    assert!(!is_candidate(full));
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! Who is to hold the log, and the next thing to do about it (rows P30–P33, Q20; design.md 6).
+//!
+//! The configuration says which nodes are candidates; the log's own membership says who holds it
+//! and who votes. The leader compares the two every second and does one thing at a time, so that
+//! every state in between is one that a crash may leave behind. Deliberately absent: asking nodes
+//! and changing the membership, which the master does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gantry_model::ids::{KeyGeneration, NodeUuid};
+
+use super::ClusterState;
+
+/// Most voters. Five survive the loss of two at once, and each one more makes every commit wait for
+/// a larger majority; candidates beyond them hold the log without a vote and take the place of a
+/// voter that is taken out.
+pub const VOTERS_MAX: usize = 5;
+
+/// What a node says of itself: whether it holds the log, and with which cluster key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// It has a log and takes entries.
+    pub holds: bool,
+    /// The cluster key that it has; a leader without it could certify nobody.
+    pub key: Option<KeyGeneration>,
+}
+
+/// The log's membership.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Whose votes count.
+    pub voters: BTreeSet<NodeUuid>,
+    /// Who holds it besides.
+    pub learners: BTreeSet<NodeUuid>,
+    /// Two sets of voters count, because a change was begun and not ended: `voters` has both.
+    pub is_joint: bool,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HolderStep {
+    /// The log is sent to a node that waits for it.
+    Add(NodeUuid),
+    /// These vote from now on; others that did hold the log without a vote.
+    Vote(BTreeSet<NodeUuid>),
+    /// The log is sent to a node no more; it is then told to put it away, and the cluster key
+    /// changes.
+    Remove(NodeUuid),
+}
+
+impl ClusterState {
+    /// Which nodes are to hold the log: the candidates that are in use and do not leave, and
+    /// whoever leads.
+    #[must_use]
+    pub fn wanted_holders(
+        &self,
+        leader: NodeUuid,
+        leaving: &BTreeSet<NodeUuid>,
+    ) -> BTreeSet<NodeUuid> {
+        let candidates = self.nodes.values().filter(|node| node.master_candidate);
+        let in_use = candidates.filter(|node| !node.offline && !leaving.contains(&node.uuid));
+        in_use.map(|node| node.uuid).chain([leader]).collect()
+    }
+
+    /// The next step towards that; `None` when nothing can be done at present.
+    ///
+    /// `said` has what nodes have said of themselves lately; one that is not in it cannot be asked.
+    #[must_use]
+    pub fn next_holder_step(
+        &self,
+        leader: NodeUuid,
+        leaving: &BTreeSet<NodeUuid>,
+        membership: &Membership,
+        said: &BTreeMap<NodeUuid, Holding>,
+    ) -> Option<HolderStep> {
+        let wanted = self.wanted_holders(leader, leaving);
+        let voters = self.wanted_voters(leader, &wanted, membership, said);
+        if membership.is_joint || voters != membership.voters {
+            return Some(HolderStep::Vote(voters));
+        }
+        if let Some(node) = membership.learners.difference(&wanted).next() {
+            return Some(HolderStep::Remove(*node));
+        }
+        let is_in = |node: &NodeUuid| {
+            membership.voters.contains(node) || membership.learners.contains(node)
+        };
+        let waits = |node: &NodeUuid| said.get(node).is_some_and(|said| said.holds);
+        wanted.into_iter().find(|node| !is_in(node) && waits(node)).map(HolderStep::Add)
+    }
+
+    /// An odd number: with an even one a further loss is not survived, and every commit waits for
+    /// one more. The leader stays, then who votes already, so that votes do not wander.
+    fn wanted_voters(
+        &self,
+        leader: NodeUuid,
+        wanted: &BTreeSet<NodeUuid>,
+        membership: &Membership,
+        said: &BTreeMap<NodeUuid, Holding>,
+    ) -> BTreeSet<NodeUuid> {
+        let present = self.trust.key_generation;
+        let votes = |node: &NodeUuid| membership.voters.contains(node) && wanted.contains(node);
+        let may_vote = |node: &NodeUuid| {
+            let has_key = said.get(node).is_some_and(|said| said.key >= Some(present));
+            membership.learners.contains(node) && wanted.contains(node) && has_key
+        };
+        let mut ranked = vec![leader];
+        ranked.extend(membership.voters.iter().filter(|node| **node != leader && votes(node)));
+        ranked.extend(wanted.iter().filter(|node| **node != leader && may_vote(node)));
+        let n_voters = ranked.len().min(VOTERS_MAX);
+        ranked.truncate(if n_voters % 2 == 0 { n_voters - 1 } else { n_voters });
+        ranked.into_iter().collect()
+    }
+}

@@ -1,0 +1,136 @@
+//! Who is to hold the log, step by step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gantry_model::deltas::ConfigDelta;
+use gantry_model::ids::{KeyGeneration, NodeUuid};
+use gantry_model::objects::Node;
+use proptest::prelude::*;
+
+use super::sample::{Log, node, node_id};
+use crate::state::{HolderStep, Holding, Membership, VOTERS_MAX};
+
+const LEADER: u8 = 1;
+
+/// So many candidates; the first one leads.
+fn candidates(n_nodes: u8) -> Log {
+    let mut log = Log::new();
+    // Those that every log of these tests begins with are no candidates.
+    let first = [2, 3].map(|number| ConfigDelta::NodeRemove { node: node_id(number) });
+    log.config(first.to_vec());
+    for number in 2..=n_nodes {
+        let node = Node { master_candidate: true, ..node(number) };
+        log.config(vec![ConfigDelta::NodeAdd(Box::new(node))]);
+    }
+    log
+}
+
+fn ids(numbers: &[u8]) -> BTreeSet<NodeUuid> {
+    numbers.iter().copied().map(node_id).collect()
+}
+
+fn members(voters: &[u8], learners: &[u8]) -> Membership {
+    Membership { voters: ids(voters), learners: ids(learners), is_joint: false }
+}
+
+fn ready() -> Holding {
+    Holding { holds: true, key: Some(KeyGeneration(0)) }
+}
+
+/// All these hold the log and have the key.
+fn said(numbers: &[u8]) -> BTreeMap<NodeUuid, Holding> {
+    numbers.iter().map(|number| (node_id(*number), ready())).collect()
+}
+
+fn next(log: &Log, members: &Membership, said: &BTreeMap<NodeUuid, Holding>) -> Option<HolderStep> {
+    log.state.next_holder_step(node_id(LEADER), &BTreeSet::new(), members, said)
+}
+
+/// Steps until there is nothing to do, all of which succeed.
+fn settle(log: &Log, leaving: &BTreeSet<NodeUuid>, mut members: Membership) -> Membership {
+    let said: BTreeMap<_, _> = log.state.nodes.keys().map(|node| (*node, ready())).collect();
+    for _ in 0..100 {
+        let step = log.state.next_holder_step(node_id(LEADER), leaving, &members, &said);
+        let Some(step) = step else { return members };
+        match step {
+            HolderStep::Add(node) => {
+                assert!(!members.voters.contains(&node) && members.learners.insert(node));
+            }
+            HolderStep::Vote(voters) => {
+                let all: BTreeSet<_> = members.voters.union(&members.learners).copied().collect();
+                assert!(voters.is_subset(&all), "who does not hold the log cannot vote");
+                assert!(voters.len() % 2 == 1 && voters.contains(&node_id(LEADER)));
+                let learners = all.difference(&voters).copied().collect();
+                members = Membership { voters, learners, is_joint: false };
+            }
+            HolderStep::Remove(node) => assert!(members.learners.remove(&node)),
+        }
+    }
+    panic!("it never settles");
+}
+
+// covers: P30 P32
+#[test]
+fn a_candidate_holds_the_log_first_and_votes_then() {
+    let log = candidates(3);
+    let alone = members(&[1], &[]);
+    assert_eq!(next(&log, &alone, &said(&[])), None, "nobody is ready");
+    assert_eq!(next(&log, &alone, &said(&[2])), Some(HolderStep::Add(node_id(2))));
+    assert_eq!(next(&log, &members(&[1], &[2]), &said(&[2])), None, "two votes are no gain");
+    let three = members(&[1], &[2, 3]);
+    assert_eq!(next(&log, &three, &said(&[2, 3])), Some(HolderStep::Vote(ids(&[1, 2, 3]))));
+}
+
+#[test]
+fn who_has_no_key_does_not_vote() {
+    let log = candidates(3);
+    let mut said = said(&[2, 3]);
+    said.insert(node_id(3), Holding { holds: true, key: None });
+    assert_eq!(next(&log, &members(&[1], &[2, 3]), &said), None);
+}
+
+#[test]
+fn a_voter_that_does_not_answer_stays_one() {
+    let log = candidates(3);
+    assert_eq!(next(&log, &members(&[1, 2, 3], &[]), &said(&[2])), None);
+}
+
+#[test]
+fn a_change_that_was_begun_is_ended() {
+    let log = candidates(3);
+    let joint = Membership { is_joint: true, ..members(&[1, 2, 3], &[]) };
+    assert_eq!(next(&log, &joint, &said(&[])), Some(HolderStep::Vote(ids(&[1, 2, 3]))));
+}
+
+// covers: P33
+#[test]
+fn who_leaves_loses_the_vote_then_the_log() {
+    let log = candidates(3);
+    let (all, leaving) = (members(&[1, 2, 3], &[]), ids(&[3]));
+    let step = |members: &Membership| {
+        log.state.next_holder_step(node_id(LEADER), &leaving, members, &said(&[2, 3]))
+    };
+    assert_eq!(step(&all), Some(HolderStep::Vote(ids(&[1]))));
+    assert_eq!(step(&members(&[1], &[2, 3])), Some(HolderStep::Remove(node_id(3))));
+    assert_eq!(step(&members(&[1], &[2])), None);
+}
+
+proptest! {
+    #[test]
+    fn it_settles_from_anywhere(
+        n_nodes in 1_u8..12,
+        voters in proptest::collection::btree_set(1_u8..14, 0..7),
+        learners in proptest::collection::btree_set(1_u8..14, 0..7),
+        leaving in proptest::collection::btree_set(2_u8..12, 0..4),
+    ) {
+        let log = candidates(n_nodes);
+        let voters: Vec<u8> = voters.into_iter().chain([LEADER]).collect();
+        let learners: Vec<u8> = learners.into_iter().filter(|n| !voters.contains(n)).collect();
+        let leaving = ids(&leaving.into_iter().collect::<Vec<_>>());
+        let settled = settle(&log, &leaving, members(&voters, &learners));
+        let held: BTreeSet<_> = settled.voters.union(&settled.learners).copied().collect();
+        prop_assert_eq!(&held, &log.state.wanted_holders(node_id(LEADER), &leaving));
+        let most = held.len().min(VOTERS_MAX);
+        prop_assert_eq!(settled.voters.len(), if most % 2 == 0 { most - 1 } else { most });
+    }
+}
