@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gantry_engine::state::{ClusterState, HolderStep, Holding, Membership};
+use gantry_engine::state::{ClusterState, HolderStep, Membership};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::NodeUuid;
 use gantry_model::messages::{FollowMaster, LogHeld, LogHolders};
@@ -69,10 +69,7 @@ impl Leaving {
 /// Waits until a node that is about to leave does not hold the log: its disks are then needed for
 /// nothing.
 pub(crate) async fn release(context: &MasterContext, node: NodeUuid) -> Result<(), Fault> {
-    let is_out = || {
-        let members = membership(&context.store.members());
-        !members.voters.contains(&node) && !members.learners.contains(&node)
-    };
+    let is_out = || !membership(&context.store.members()).has(&node);
     let until = Instant::now() + RELEASE;
     context.leaving.set(node, true);
     while !is_out() {
@@ -135,7 +132,7 @@ pub(crate) async fn keep(context: MasterContext, mut ends: watch::Receiver<bool>
 struct Asked {
     at: Instant,
     hold: bool,
-    said: Option<Holding>,
+    said: Option<LogHeld>,
 }
 
 struct Keeper {
@@ -172,7 +169,6 @@ impl Keeper {
         let leader = self.context.config.node;
         let leaving = self.context.leaving.all();
         let wanted = state.wanted_holders(leader, &leaving);
-        let is_in = |node| members.voters.contains(node) || members.learners.contains(node);
         self.asked.retain(|node, _| state.nodes.contains_key(node));
         let Some(master) = state.nodes.get(&leader) else { return };
         let mut asking = Vec::new();
@@ -182,7 +178,7 @@ impl Keeper {
         };
         for node in state.nodes.values().filter(is_asked) {
             // Whoever is in the membership must not be told to put the log away.
-            let hold = wanted.contains(&node.uuid) || is_in(&node.uuid);
+            let hold = wanted.contains(&node.uuid) || members.has(&node.uuid);
             if self.is_known(node, hold, members, state) {
                 continue;
             }
@@ -199,7 +195,7 @@ impl Keeper {
         }
         for (node, hold, answer) in futures_util::future::join_all(asking).await {
             let said = match answer {
-                Ok(Ok(LogHeld { holds, key })) => Some(Holding { holds, key }),
+                Ok(Ok(held)) => Some(held),
                 Ok(Err(fault)) => {
                     tracing::warn!(%node, fault = fault.one_line(), "a node does not follow");
                     None
@@ -222,7 +218,7 @@ impl Keeper {
             return false;
         };
         let present = Some(state.trust.key_generation);
-        let has_all = |said: Holding| said.holds == hold && (!hold || said.key >= present);
+        let has_all = |said: LogHeld| said.holds == hold && (!hold || said.key >= present);
         let settled = asked.said.is_some_and(has_all) || members.voters.contains(&node.uuid);
         (settled && asked.said.is_some()) || asked.at.elapsed() < self.patience(asked)
     }

@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gantry_model::ids::{KeyGeneration, NodeUuid};
+use gantry_model::ids::NodeUuid;
+use gantry_model::messages::LogHeld;
 
 use super::ClusterState;
 
@@ -15,15 +16,6 @@ use super::ClusterState;
 /// a larger majority; candidates beyond them hold the log without a vote and take the place of a
 /// voter that is taken out.
 pub const VOTERS_MAX: usize = 5;
-
-/// What a node says of itself: whether it holds the log, and with which cluster key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
-    /// It has a log and takes entries.
-    pub holds: bool,
-    /// The cluster key that it has; a leader without it could certify nobody.
-    pub key: Option<KeyGeneration>,
-}
 
 /// The log's membership.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +26,14 @@ pub struct Membership {
     pub learners: BTreeSet<NodeUuid>,
     /// Two sets of voters count, because a change was begun and not ended: `voters` has both.
     pub is_joint: bool,
+}
+
+impl Membership {
+    /// Whether a node gets the log, with a vote or without.
+    #[must_use]
+    pub fn has(&self, node: &NodeUuid) -> bool {
+        self.voters.contains(node) || self.learners.contains(node)
+    }
 }
 
 /// What is to be done next.
@@ -71,7 +71,7 @@ impl ClusterState {
         leader: NodeUuid,
         leaving: &BTreeSet<NodeUuid>,
         membership: &Membership,
-        said: &BTreeMap<NodeUuid, Holding>,
+        said: &BTreeMap<NodeUuid, LogHeld>,
     ) -> Option<HolderStep> {
         let wanted = self.wanted_holders(leader, leaving);
         let voters = self.wanted_voters(leader, &wanted, membership, said);
@@ -81,11 +81,8 @@ impl ClusterState {
         if let Some(node) = membership.learners.difference(&wanted).next() {
             return Some(HolderStep::Remove(*node));
         }
-        let is_in = |node: &NodeUuid| {
-            membership.voters.contains(node) || membership.learners.contains(node)
-        };
         let waits = |node: &NodeUuid| said.get(node).is_some_and(|said| said.holds);
-        wanted.into_iter().find(|node| !is_in(node) && waits(node)).map(HolderStep::Add)
+        wanted.into_iter().find(|node| !membership.has(node) && waits(node)).map(HolderStep::Add)
     }
 
     /// An odd number: with an even one a further loss is not survived, and every commit waits for
@@ -95,10 +92,11 @@ impl ClusterState {
         leader: NodeUuid,
         wanted: &BTreeSet<NodeUuid>,
         membership: &Membership,
-        said: &BTreeMap<NodeUuid, Holding>,
+        said: &BTreeMap<NodeUuid, LogHeld>,
     ) -> BTreeSet<NodeUuid> {
         let present = self.trust.key_generation;
         let votes = |node: &NodeUuid| membership.voters.contains(node) && wanted.contains(node);
+        // A leader without the cluster key could certify nobody.
         let may_vote = |node: &NodeUuid| {
             let has_key = said.get(node).is_some_and(|said| said.key >= Some(present));
             membership.learners.contains(node) && wanted.contains(node) && has_key

@@ -28,7 +28,7 @@ pub(crate) use find::{not_found, unknown};
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
-pub use holders::{HolderStep, Holding, Membership, VOTERS_MAX};
+pub use holders::{HolderStep, Membership, VOTERS_MAX};
 #[cfg(feature = "next-version")]
 pub use level::{NEXT_LEVEL, NEXT_LEVELS};
 pub use level::{NotPermitted, Rule, STATE_LEVEL, STATE_LEVEL_LOWEST, STATE_LEVELS};

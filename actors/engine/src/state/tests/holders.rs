@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::ids::{KeyGeneration, NodeUuid};
+use gantry_model::messages::LogHeld;
 use gantry_model::objects::Node;
 use proptest::prelude::*;
 
 use super::sample::{Log, node, node_id};
-use crate::state::{HolderStep, Holding, Membership, VOTERS_MAX};
+use crate::state::{HolderStep, Membership, VOTERS_MAX};
 
 const LEADER: u8 = 1;
 
@@ -33,16 +34,16 @@ fn members(voters: &[u8], learners: &[u8]) -> Membership {
     Membership { voters: ids(voters), learners: ids(learners), is_joint: false }
 }
 
-fn ready() -> Holding {
-    Holding { holds: true, key: Some(KeyGeneration(0)) }
+fn ready() -> LogHeld {
+    LogHeld { holds: true, key: Some(KeyGeneration(0)) }
 }
 
 /// All these hold the log and have the key.
-fn said(numbers: &[u8]) -> BTreeMap<NodeUuid, Holding> {
+fn said(numbers: &[u8]) -> BTreeMap<NodeUuid, LogHeld> {
     numbers.iter().map(|number| (node_id(*number), ready())).collect()
 }
 
-fn next(log: &Log, members: &Membership, said: &BTreeMap<NodeUuid, Holding>) -> Option<HolderStep> {
+fn next(log: &Log, members: &Membership, said: &BTreeMap<NodeUuid, LogHeld>) -> Option<HolderStep> {
     log.state.next_holder_step(node_id(LEADER), &BTreeSet::new(), members, said)
 }
 
@@ -85,7 +86,7 @@ fn a_candidate_holds_the_log_first_and_votes_then() {
 fn who_has_no_key_does_not_vote() {
     let log = candidates(3);
     let mut said = said(&[2, 3]);
-    said.insert(node_id(3), Holding { holds: true, key: None });
+    said.insert(node_id(3), LogHeld { holds: true, key: None });
     assert_eq!(next(&log, &members(&[1], &[2, 3]), &said), None);
 }
 
