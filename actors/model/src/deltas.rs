@@ -90,7 +90,7 @@ impl ConfigDelta {
             }
             Self::InstanceAdd(instance) => instance.level(),
             Self::NodeAdd(node) => node.level(),
-            Self::TokenIssue(token) => token.terms.level(),
+            Self::TokenIssue(token) => token.level(),
         }
     }
 

@@ -140,9 +140,9 @@ impl<'a> Context<'a> {
         self.typed.clone()
     }
 
-    /// An opcode with what its options say, and who asked for it (O96, Q42).
+    /// Who asks and why (O96, Q42).
     #[must_use]
-    pub(crate) fn request(&self, op: impl Into<OpRequest>, options: &OpOptions) -> OpRequest {
+    pub(crate) fn reason(&self) -> Vec<Reason> {
         let at_ns = (self.io.now)().0.saturating_mul(1000);
         let mut reason = Vec::new();
         if let Some(text) = &self.globals.reason {
@@ -150,10 +150,16 @@ impl<'a> Context<'a> {
         }
         let source = format!("gnt:client:gnt-{}", self.noun);
         reason.push(Reason { source, text: self.verb.clone(), at_ns });
+        reason
+    }
+
+    /// An opcode with what its options say, and who asked for it.
+    #[must_use]
+    pub(crate) fn request(&self, op: impl Into<OpRequest>, options: &OpOptions) -> OpRequest {
         let common = OpCommon {
             dry_run: options.dry_run,
             priority: options.priority,
-            reason,
+            reason: self.reason(),
             debug_level: self.globals.debug.into(),
             ..OpCommon::default()
         };

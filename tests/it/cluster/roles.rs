@@ -15,6 +15,7 @@ use gantry_model::messages::{
     SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
+use gantry_model::objects::NodeTerms;
 use gantry_model::opcodes::{
     ClusterDestroy, ClusterRenewCrypto, InstanceReinstall, NodeAdd, OpCode, RebootType, TagsDel,
     TagsSet,
@@ -166,6 +167,7 @@ fn every_opcode() -> Vec<OpCode> {
         address: "node3.example:1811".to_owned(),
         secret_hash: "0".repeat(64),
         key_hash: "0".repeat(64),
+        terms: NodeTerms::default(),
     };
     let renew = ClusterRenewCrypto { node_certificates: true, ..ClusterRenewCrypto::default() };
     let reinstall = InstanceReinstall {

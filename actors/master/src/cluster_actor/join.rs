@@ -8,7 +8,7 @@ use gantry_model::ids::NodeUuid;
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::messages::{Join, Joined, NewJob, TokenIssue, TokenIssued};
 use gantry_model::objects::JoinTokenRecord;
-use gantry_model::opcodes::NodeAdd;
+use gantry_model::opcodes::{NodeAdd, OpCommon, OpRequest, PRIORITIES_SUBMITTED};
 use gantry_model::units::{Millis, Timestamp};
 use gantry_runtime::{Context, Handler, Reply};
 use gantry_wire::{RequestId, Role};
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::ClusterActor;
 use super::level::check_joiner;
+use super::submit::no_priority;
 use crate::context::{CertificateSigner, MasterContext};
 use crate::lu::check_terms;
 
@@ -30,10 +31,14 @@ impl Handler<TokenIssue> for ClusterActor {
         reply: Reply<Result<TokenIssued, Fault>>,
         ctx: &mut Context<Self>,
     ) {
-        let TokenIssue { node_name, valid, terms } = message;
+        let TokenIssue { node_name, valid, terms, priority, reason } = message;
         if valid.0 == 0 || valid > TOKEN_VALID_MAX {
             let text = format!("validity must be 1 ms to {} s", TOKEN_VALID_MAX.0 / 1000);
             reply.send(Err(Fault::new(FaultCode::WrongInput, text)));
+            return;
+        }
+        if !PRIORITIES_SUBMITTED.contains(&priority) {
+            reply.send(Err(no_priority(priority)));
             return;
         }
         let state = self.context.state();
@@ -49,14 +54,20 @@ impl Handler<TokenIssue> for ClusterActor {
         let mut secret = [0; 32];
         platform.fill_random(&mut secret);
         let expires = Timestamp(self.context.now().0 + valid.0 * 1000);
-        let record = JoinTokenRecord {
+        let mut record = JoinTokenRecord {
             secret_hash: hex(&Sha256::digest(secret)),
             node_name,
             node: NodeUuid(platform.random_uuid()),
             expires,
             redeemed_by: None,
             terms,
+            priority,
+            reason,
         };
+        if state.level < record.level() {
+            // Who asked is no reason to refuse a token that older programs could make.
+            record.reason.clear();
+        }
         let (context, address) = (self.context.clone(), master.address.clone());
         ctx.spawn_then(issue(context, record, secret, address), move |_, issued, _| {
             reply.send(issued);
@@ -118,13 +129,17 @@ impl Handler<Join> for ClusterActor {
             address,
             secret_hash,
             key_hash,
+            terms: token.terms.clone(),
         };
         if let Err(fault) = crate::lu::arguments(&op.clone().into()) {
             reply.send(Err(fault));
             return;
         }
+        let (priority, reason) = (token.priority, token.reason.clone());
+        let common = OpCommon { priority, reason, ..OpCommon::default() };
         let request = RequestId(ctx.system().platform().random_uuid());
-        let (node, job) = (op.node_uuid, NewJob { ops: vec![op.into()] });
+        let node = op.node_uuid;
+        let job = NewJob { ops: vec![OpRequest { op: op.into(), common }] };
         self.submit(request, vec![job], ctx, move |actor, submitted, _| {
             match submitted.map(|ids| ids.first().copied()) {
                 Ok(Some(job)) => actor.on_job_end(

@@ -147,6 +147,12 @@ fn close_gaps(jobs: &mut [NewJob], checks: &mut [Result<(), Fault>]) {
     }
 }
 
+/// An urgency that nobody may submit.
+pub(super) fn no_priority(priority: i8) -> Fault {
+    let text = format!("priority {priority} is not one of -10, 0, 10");
+    Fault::new(FaultCode::WrongInput, text)
+}
+
 /// What can be said of a job by the level of the state alone.
 pub(super) fn check(job: &NewJob, level: u32) -> Result<(), Fault> {
     let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
@@ -157,7 +163,7 @@ pub(super) fn check(job: &NewJob, level: u32) -> Result<(), Fault> {
     for request in &job.ops {
         let priority = request.common.priority;
         if !PRIORITIES_SUBMITTED.contains(&priority) {
-            return refuse(format!("priority {priority} is not one of -10, 0, 10"));
+            return Err(no_priority(priority));
         }
         let (what, needs) = (request.op.op_id(), request.level());
         if needs > level {

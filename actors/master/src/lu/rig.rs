@@ -101,6 +101,8 @@ pub(super) fn token() -> JoinTokenRecord {
         expires: Timestamp(NOW.0 + 1),
         redeemed_by: None,
         terms: NodeTerms::default(),
+        priority: 0,
+        reason: Vec::new(),
     }
 }
 

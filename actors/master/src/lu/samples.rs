@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::ids::RunEpoch;
-use gantry_model::objects::{AdminState, DiskMode, DiskTemplate};
+use gantry_model::objects::{AdminState, DiskMode, DiskTemplate, NodeTerms};
 use gantry_model::opcodes::{
     ClusterDestroy, ClusterRenewCrypto, DiskRequest, InstanceCreate, InstanceReboot,
     InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd, NodeRemove,
@@ -98,6 +98,7 @@ pub(super) fn add_node() -> NodeAdd {
         address: "192.0.2.9:1811".into(),
         secret_hash: token().secret_hash,
         key_hash: "key".into(),
+        terms: NodeTerms::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::levels::{LevelStanding, Levels};
 use crate::messages::node::ActorRow;
 use crate::names::NodeName;
 use crate::objects::{Cluster, Node, NodeGroup, NodeTerms};
-use crate::opcodes::OpRequest;
+use crate::opcodes::{OpRequest, Reason};
 use crate::plan::JobPlan;
 use crate::query::{FieldDef, Filter, Pattern, Resource, Table};
 use crate::report::ReportEvent;
@@ -366,13 +366,20 @@ pub struct TokenIssue {
     /// What the node is to be like.
     #[serde(default, skip_serializing_if = "NodeTerms::is_default")]
     pub terms: NodeTerms,
+    /// Urgency of the job that will add the node.
+    #[serde(default)]
+    pub priority: i8,
+    /// Who asks for the node and why: goes into that job.
+    #[serde(default)]
+    pub reason: Vec<Reason>,
 }
 
 impl TokenIssue {
     /// For a node of which nothing else is said.
     #[must_use]
     pub fn new(node_name: NodeName, valid: Millis) -> Self {
-        Self { node_name, valid, terms: NodeTerms::default() }
+        let (terms, reason) = (NodeTerms::default(), Vec::new());
+        Self { node_name, valid, terms, priority: 0, reason }
     }
 }
 

@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterUuid, NodeUuid, Serial};
+use crate::levels::{LEVEL_FIRST, LEVEL_NODE_TERMS};
 use crate::names::{ClusterName, NodeName};
 use crate::objects::{ClusterSettings, DiskTemplate, InstancePolicy, NicParams, NodeTerms};
+use crate::opcodes::Reason;
 use crate::params::{BackendParams, HypervisorDefaults, HypervisorKind};
 use crate::units::Timestamp;
 
@@ -105,4 +107,24 @@ pub struct JoinTokenRecord {
     /// What the node is to be like.
     #[serde(default, skip_serializing_if = "NodeTerms::is_default")]
     pub terms: NodeTerms,
+    /// Urgency of the job that will add the node; 0 is left out.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub priority: i8,
+    /// Who asked for the node and why: goes into that job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reason: Vec<Reason>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual(priority: &i8) -> bool {
+    *priority == 0
+}
+
+impl JoinTokenRecord {
+    /// From which state level on it may be in the log as it is.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        let later = self.priority != 0 || !self.reason.is_empty();
+        self.terms.level().max(if later { LEVEL_NODE_TERMS } else { LEVEL_FIRST })
+    }
 }

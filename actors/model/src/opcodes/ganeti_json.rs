@@ -9,7 +9,6 @@
 //! Deliberately absent: whether what is named exists, and whether values make sense; the master
 //! looks at that when an opcode is submitted, however it was written.
 
-use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -260,17 +259,6 @@ impl GanetiFields {
         expected: &str,
     ) -> Read<T> {
         T::deserialize_value(&document).ok_or_else(|| self.bad(field, &document, expected))
-    }
-
-    /// An opcode whose fields are those of the model.
-    pub(super) fn plain<T: DeserializeOwned + JsonSchema>(&mut self, expected: &str) -> Read<T> {
-        let schema = schema_for!(T);
-        let names = schema.get("properties").and_then(Value::as_object);
-        let names: Vec<String> =
-            names.into_iter().flatten().map(|(name, _)| name.clone()).collect();
-        let own = names.iter().filter_map(|name| self.given.remove_entry(name)).collect();
-        self.known.extend(names);
-        self.object("OP_ID", Value::Object(own), expected)
     }
 
     /// The name of an instance that exists, and the id that it must then have (O97).

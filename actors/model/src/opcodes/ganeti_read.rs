@@ -12,7 +12,7 @@ use super::{
     InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup, NicRequest, NodeAdd,
     NodeRemove, TagsDel, TagsSet, TestDelay,
 };
-use crate::objects::{DiskMode, NicMode};
+use crate::objects::{DiskMode, NicMode, NodeTerms, host_of};
 use crate::params::{BackendOverrides, HvOverrides, HypervisorKind, PrivateParams, REDACTED};
 use crate::tags::TagObject;
 use crate::units::Millis;
@@ -100,7 +100,27 @@ impl ClusterRenewCrypto {
 impl NodeAdd {
     /// Never from outside: it is submitted by the master, for whoever holds a join token.
     pub(super) fn from_fields(fields: &mut GanetiFields) -> Read<Self> {
-        fields.plain("what a join token brings")
+        fields.only_all(&[("node_setup", json!(false)), ("readd", json!(false))])?;
+        let address: String = fields.required("address", "the host:port of a daemon")?;
+        fields.only("primary_ip", &json!(host_of(&address)))?;
+        let states = "an object of objects of numbers";
+        let terms = NodeTerms {
+            group: fields.optional("group", "the id of a node group")?,
+            master_capable: fields.flag("master_capable", true)?,
+            vm_capable: fields.flag("vm_capable", true)?,
+            secondary_ip: fields.optional("secondary_ip", "an IP address")?,
+            ndparams: fields.optional("ndparams", "an object of texts")?.unwrap_or_default(),
+            hv_state: fields.optional("hv_state", states)?.unwrap_or_default(),
+            disk_state: fields.optional("disk_state", states)?.unwrap_or_default(),
+        };
+        Ok(Self {
+            node_name: fields.required("node_name", "the name of a node")?,
+            node_uuid: fields.required("node_uuid", "the id of a node")?,
+            address,
+            secret_hash: fields.required("secret_hash", "what a join token brings")?,
+            key_hash: fields.required("key_hash", "what a join token brings")?,
+            terms,
+        })
     }
 }
 

@@ -2,11 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Parameters;
 use super::ganeti_json::{GanetiFields, OpJsonError};
 use crate::ids::NodeUuid;
 use crate::names::NodeName;
+use crate::objects::NodeTerms;
 
 /// Adds a node that has presented its join token (O22). Submitted by the cluster actor when that
 /// happens, never by a client.
@@ -22,11 +24,22 @@ pub struct NodeAdd {
     pub secret_hash: String,
     /// SHA-256 of its certificate request, hexadecimal.
     pub key_hash: String,
+    /// What it is to be like, as in the token.
+    #[serde(default, skip_serializing_if = "NodeTerms::is_default")]
+    pub terms: NodeTerms,
 }
 
 impl Parameters for NodeAdd {
     fn summary_detail(&self) -> Option<String> {
         Some(self.node_name.to_string())
+    }
+
+    fn level(&self) -> u32 {
+        self.terms.level()
+    }
+
+    fn shown(&self) -> Option<Map<String, Value>> {
+        Some(self.in_ganeti())
     }
 
     fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {

@@ -13,8 +13,9 @@ use super::instance::{
     DiskRequest, InstanceCreate, InstanceReboot, InstanceReinstall, InstanceRemove,
     InstanceShutdown, InstanceStartup, NicRequest,
 };
+use super::node::NodeAdd;
 use super::test::TestDelay;
-use crate::objects::DiskMode;
+use crate::objects::{DiskMode, NodeTerms, host_of};
 use crate::params::{BackendOverrides, HvOverrides};
 use crate::units::Millis;
 
@@ -194,6 +195,45 @@ impl InstanceReboot {
             "reboot_type": self.reboot_type.as_str(),
             "shutdown_timeout": seconds(self.shutdown_timeout),
         }))
+    }
+}
+
+impl NodeAdd {
+    /// Beside Ganeti's fields those of the token: Ganeti sets the node up before there is a job,
+    /// here the node comes with them.
+    pub(super) fn in_ganeti(&self) -> Fields {
+        let NodeTerms {
+            group,
+            master_capable,
+            vm_capable,
+            secondary_ip,
+            ndparams,
+            hv_state,
+            disk_state,
+        } = &self.terms;
+        let mut shown = fields(json!({
+            "address": self.address,
+            "disk_state": disk_state,
+            "hv_state": hv_state,
+            "key_hash": self.key_hash,
+            "master_capable": master_capable,
+            "ndparams": ndparams,
+            "node_name": self.node_name,
+            "node_setup": false,
+            "node_uuid": self.node_uuid,
+            "primary_ip": host_of(&self.address),
+            "readd": false,
+            "secret_hash": self.secret_hash,
+            "vm_capable": vm_capable,
+        }));
+        let optional = [
+            ("group", group.map(|group| json!(group))),
+            ("secondary_ip", secondary_ip.map(|address| json!(address))),
+        ];
+        for (name, value) in optional {
+            shown.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        shown
     }
 }
 

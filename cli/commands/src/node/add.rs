@@ -68,7 +68,7 @@ pub(crate) struct Args {
     /// Without effect: all there is to say is said
     #[arg(short, long)]
     verbose: bool,
-    /// Without effect: the node is added when it comes
+    /// Say how urgent the job is that adds the node when it comes
     #[arg(long, value_enum, default_value_t = Priority::Normal, hide_default_value = true)]
     priority: Priority,
     /// Take a node again that is in the cluster (not available yet, refused)
@@ -92,8 +92,10 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         ctx.warn("Note: ssh is not used: nodes talk with certificates.")?;
     }
     let terms = terms(ctx, &args).await?;
+    let reason = ctx.reason();
     let name = args.node_name;
-    let wanted = TokenIssue { node_name: name.clone(), valid: args.valid, terms };
+    let (valid, priority) = (args.valid, args.priority.number());
+    let wanted = TokenIssue { node_name: name.clone(), valid, terms, priority, reason };
     let issued = ctx.client().await?.issue_token(&wanted).await;
     let issued = issued.map_err(|error| match error.fault() {
         Some(fault) if fault.code == FaultCode::AlreadyExists => already(&name),

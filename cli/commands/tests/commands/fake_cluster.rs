@@ -20,7 +20,6 @@ use gantry_model::messages::{
     SearchTags, StallRow, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
-use gantry_model::objects::NodeTerms;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
 use gantry_model::plan::{JobPlan, OpPlan, PlannedChange, PlannedLock, PlannedStep};
 use gantry_model::query::{Cell, FieldKind, Resource, Table};
@@ -82,8 +81,8 @@ struct State {
     console: VecDeque<ConsoleChunk>,
     typed: Vec<u8>,
     queue_is_full: bool,
-    /// What the node is to be like that a token was asked for.
-    terms: Option<NodeTerms>,
+    /// How a token was asked for.
+    token: Option<TokenIssue>,
 }
 
 fn name(text: &str) -> InstanceName {
@@ -220,8 +219,8 @@ impl FakeCluster {
         self.0.lock().expect("not poisoned").submitted.values().cloned().collect()
     }
 
-    pub(crate) fn terms(&self) -> Option<NodeTerms> {
-        self.0.lock().expect("not poisoned").terms.clone()
+    pub(crate) fn token(&self) -> Option<TokenIssue> {
+        self.0.lock().expect("not poisoned").token.clone()
     }
 
     /// From now on.
@@ -495,7 +494,7 @@ fn issue(state: &mut State, asked: &TokenIssue) -> Result<TokenIssued, Fault> {
         let text = "node node1.example is already in the cluster";
         return Err(Fault::new(FaultCode::AlreadyExists, text));
     }
-    state.terms = Some(asked.terms.clone());
+    state.token = Some(asked.clone());
     let expires = Timestamp(NOW.0 + asked.valid.0 * 1000);
     Ok(TokenIssued { token: "gantry-join-1.0123456789abcdef".to_owned(), expires })
 }

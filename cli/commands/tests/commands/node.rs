@@ -37,7 +37,7 @@ async fn add_takes_what_the_node_is_to_be_like() {
         "gnt-node add -g default --master-capable no --vm-capable=no -s 192.0.2.103 \
          --node-parameters ssh_port=22 --hypervisor-state kvm:mem_node=512 \
          --disk-state plain/xenvg:disk_reserved=10 --no-ssh-key-check --no-node-setup \
-         --force-join --priority low -v node3.example",
+         --force-join --priority low --reason room -v node3.example",
         "gnt-node add node1.example",
         "gnt-node add --readd node1.example",
         "gnt-node add -g defalt node3.example",
@@ -54,7 +54,11 @@ async fn add_takes_what_the_node_is_to_be_like() {
         "gnt-node add --disk-state plain/xenvg:colour=1 node3.example",
     ];
     session.check("node-add-terms", &lines).await;
-    let terms = session.cluster.terms().expect("it was asked for a token");
+    let asked = session.cluster.token().expect("it was asked for a token");
+    let why: Vec<_> = asked.reason.iter().map(|one| (&*one.source, &*one.text)).collect();
+    assert_eq!(why, [("gnt:user", "room"), ("gnt:client:gnt-node", "add")]);
+    assert_eq!(asked.priority, 10);
+    let terms = asked.terms;
     assert!(!terms.master_capable && !terms.vm_capable && terms.group.is_some());
     assert_eq!(terms.secondary_ip, Some("192.0.2.103".parse().expect("an address")));
     assert_eq!(terms.ndparams["ssh_port"], "22");

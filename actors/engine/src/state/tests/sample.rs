@@ -125,6 +125,8 @@ pub(crate) fn token(secret_hash: &str, expires: Timestamp) -> JoinTokenRecord {
         expires,
         redeemed_by: None,
         terms: NodeTerms::default(),
+        priority: 0,
+        reason: Vec::new(),
     }
 }
 

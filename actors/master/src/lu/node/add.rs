@@ -50,6 +50,9 @@ impl LogicalUnit for NodeAdd {
         if token.node_name != self.node_name || token.node != self.node_uuid {
             return refuse("the join token is for another node");
         }
+        if token.terms != self.terms {
+            return refuse("the join token is for a node of which something else was said");
+        }
         if token.expires <= facts.now {
             return refuse("the join token has expired");
         }
@@ -62,7 +65,7 @@ impl LogicalUnit for NodeAdd {
             }
             _ => {}
         }
-        let terms = &token.terms;
+        let terms = &self.terms;
         let group = check_terms(state, terms)?;
         let (uuid, name) = (self.node_uuid, self.node_name.clone());
         let node = Node {

@@ -105,6 +105,28 @@ fn what_was_said_of_an_instance_is_read_again() {
     assert_eq!(read(&shown), read(&document));
 }
 
+// covers: O22 C106
+#[test]
+fn what_was_said_of_a_node_is_shown_and_read_again() {
+    let terms = json!({
+        "group": ID, "master_capable": false, "vm_capable": false, "secondary_ip": "192.0.2.7",
+        "ndparams": { "ssh_port": "2222" }, "hv_state": { "kvm": { "mem_node": 512 } },
+        "disk_state": { "plain/xenvg": { "disk_reserved": 10 } },
+    });
+    let mut document = smallest().remove(2);
+    let given = document.as_object_mut().expect("an object");
+    given.extend(terms.as_object().expect("an object").clone());
+    let request = read(&document);
+    let shown = request.input_fields();
+    for (field, value) in terms.as_object().expect("an object") {
+        assert_eq!(shown[field], *value, "{field}");
+    }
+    assert_eq!((&shown["primary_ip"], &shown["readd"]), (&json!("n"), &json!(false)));
+    assert_eq!((request.level(), read(&shown)), (6, request));
+    let elsewhere = refused(&with(&document, "primary_ip", json!("192.0.2.8")));
+    assert!(matches!(elsewhere, OpJsonError::NotAvailable { field: "primary_ip", .. }));
+}
+
 // covers: O90
 #[test]
 fn every_opcode_refuses_a_field_that_it_does_not_have() {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::errors::FaultCode;
-use gantry_model::objects::{NodeGroup, NodeTerms};
-use gantry_model::opcodes::NodeAdd;
+use gantry_model::objects::{JoinTokenRecord, NodeGroup, NodeTerms};
+use gantry_model::opcodes::{NodeAdd, OpCode};
 
 use super::check_terms;
 use crate::lu;
 use crate::lu::rig::{NOW, Rig, node, node_id, node_name, token};
 use crate::lu::samples::{add_node, with_token};
 
-fn with_changed_token(change: impl FnOnce(&mut gantry_model::objects::JoinTokenRecord)) -> Rig {
+fn with_changed_token(change: impl FnOnce(&mut JoinTokenRecord)) -> Rig {
     let mut rig = Rig::new();
     let mut token = token();
     change(&mut token);
@@ -86,7 +86,8 @@ fn the_node_is_a_member_and_the_token_is_used() {
 #[test]
 fn a_node_is_a_candidate_if_it_may_be_one_and_the_pool_has_room() {
     let is_candidate = |mut rig: Rig| {
-        rig.run(add_node());
+        let terms = rig.state.tokens["secret"].terms.clone();
+        rig.run(NodeAdd { terms, ..add_node() });
         rig.state.node_by_name(&node_name(9)).expect("a member").master_candidate
     };
     assert!(is_candidate(with_token()));
@@ -135,7 +136,9 @@ fn the_node_is_as_whoever_added_it_has_said() {
     let mut rig = two_homed(with_changed_token(|token| token.terms = terms.clone()));
     let issued = ConfigDelta::TokenIssue(rig.state.tokens["secret"].as_ref().clone());
     assert_eq!(issued.level(), 6);
-    rig.run(add_node());
+    let op = NodeAdd { terms: terms.clone(), ..add_node() };
+    assert_eq!(OpCode::from(op.clone()).level(), 6);
+    rig.run(op);
     let added = rig.state.node_by_name(&node_name(9)).expect("a member").as_ref().clone();
     assert_eq!(ConfigDelta::NodeAdd(Box::new(added.clone())).level(), 6);
     let like = NodeTerms {
@@ -155,7 +158,10 @@ fn a_node_of_which_nothing_is_said_may_be_added_under_the_first_level() {
     let mut rig = with_token();
     rig.run(add_node());
     let added = rig.state.node_by_name(&node_name(9)).expect("a member").as_ref().clone();
+    assert_eq!(OpCode::from(add_node()).level(), 1);
     assert_eq!(ConfigDelta::TokenIssue(token()).level(), 1);
+    let urgent = JoinTokenRecord { priority: -10, ..token() };
+    assert_eq!(ConfigDelta::TokenIssue(urgent).level(), 6);
     assert_eq!(ConfigDelta::NodeAdd(Box::new(added)).level(), 1);
 }
 
@@ -192,8 +198,17 @@ fn what_cannot_be_is_refused_before_and_when_the_node_comes() {
         let rig = two_homed(with_changed_token(|token| token.terms = terms.clone()));
         let early = check_terms(&rig.state, &terms).expect_err(text);
         assert_eq!((early.code, early.message.as_str()), (code, text));
-        assert_eq!(rig.refusal(add_node()), (code, text.into()));
+        assert_eq!(rig.refusal(NodeAdd { terms, ..add_node() }), (code, text.into()));
     }
+}
+
+// covers: C106
+#[test]
+fn nobody_becomes_another_node_than_was_wanted() {
+    let terms = NodeTerms { vm_capable: false, ..NodeTerms::default() };
+    let text = "the join token is for a node of which something else was said";
+    let refused = with_token().refusal(NodeAdd { terms, ..add_node() });
+    assert_eq!(refused, (FaultCode::Forbidden, text.into()));
 }
 
 // covers: C106
@@ -202,9 +217,13 @@ fn addresses_that_only_the_node_knows_are_looked_at_when_it_comes() {
     let one_homed =
         |secondary| with_changed_token(|token| token.terms.secondary_ip = address(secondary));
     let text = "The master has no secondary ip but the new node has one";
-    let refused = one_homed("198.51.100.9").refusal(add_node());
+    let coming = |secondary| {
+        let terms = NodeTerms { secondary_ip: address(secondary), ..NodeTerms::default() };
+        NodeAdd { terms, ..add_node() }
+    };
+    let refused = one_homed("198.51.100.9").refusal(coming("198.51.100.9"));
     assert_eq!(refused, (FaultCode::WrongInput, text.into()));
-    one_homed("192.0.2.9").run(add_node());
+    one_homed("192.0.2.9").run(coming("192.0.2.9"));
     let taken = NodeAdd { address: node(1).address, ..add_node() };
     let text = "New node ip address(es) conflict with existing node node1";
     assert_eq!(with_token().refusal(taken), (FaultCode::ResourceNotUnique, text.into()));
