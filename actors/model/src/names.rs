@@ -15,6 +15,20 @@ pub const NAME_BYTES_MAX: usize = 253;
 /// Longest label of a name (RFC 1035).
 pub const LABEL_BYTES_MAX: usize = 63;
 
+/// Longest name of a disk or an interface, in bytes. Less than a name of DNS has would refuse one
+/// that is made of it; more stands in every list and in the log for nothing.
+const DEVICE_NAME_BYTES_MAX: usize = 255;
+
+/// What a name of a disk or an interface is.
+pub const DEVICE_NAME: &str = "a name of at most 255 bytes, or none";
+
+/// Whether a disk or an interface may be called so.
+#[must_use]
+pub fn is_device_name(text: &str) -> bool {
+    let is_short = text.len() <= DEVICE_NAME_BYTES_MAX;
+    is_short && !text.is_empty() && !text.chars().any(char::is_control)
+}
+
 /// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {what} {name:?}: {reason}")]

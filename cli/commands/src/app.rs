@@ -284,8 +284,8 @@ fn no_command(program: Program, args: &[OsString], error: &clap::Error, io: &Io)
     }
     let rendered = error.render();
     let text = |coloured: bool| match coloured {
-        true => rendered.ansi().to_string(),
-        false => rendered.to_string(),
+        true => program.in_words_of(&rendered.ansi().to_string()),
+        false => program.in_words_of(&rendered.to_string()),
     };
     match error.kind() {
         ErrorKind::DisplayHelp => {

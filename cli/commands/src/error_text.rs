@@ -207,7 +207,9 @@ fn params_text(error: &ParamsError) -> String {
             format!("Parameter Error: {error}. error: it is not {}", source.expected)
         }
         ParamsError::NoValue(_) | ParamsError::Removed(_) => format!("Parameter Error: {error}"),
-        ParamsError::Hypervisor { .. } => wrong_input(&error.to_string()),
+        ParamsError::Hypervisor { .. } | ParamsError::LaterHypervisor { .. } => {
+            wrong_input(&error.to_string())
+        }
     }
 }
 

@@ -49,6 +49,22 @@ impl Program {
         found.unwrap_or(Self::Gantry)
     }
 
+    /// A text for people in which commands stand as `gantry <noun> <verb>`, with the links in
+    /// their place for whoever uses one.
+    #[must_use]
+    pub(crate) fn in_words_of(self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if self == Self::Gantry {
+            return text;
+        }
+        for link in Self::ALL {
+            if let Some(noun) = link.name().strip_prefix("gnt-") {
+                text = text.replace(&format!("{GANTRY} {noun} "), &format!("gnt-{noun} "));
+            }
+        }
+        text
+    }
+
     /// What `--version` prints (C224). The links print it in the form that Ganeti's tools have,
     /// because scripts cut it apart.
     #[must_use]
@@ -77,6 +93,14 @@ mod tests {
         ] {
             assert_eq!(Program::of_path(OsStr::new(path)), program, "{path}");
         }
+    }
+
+    #[test]
+    fn whoever_uses_a_link_reads_of_links() {
+        let text = "see `gantry job info 7`, then `gantry daemon`; gantry instance-like";
+        assert_eq!(Program::Gantry.in_words_of(text), text);
+        let expected = "see `gnt-job info 7`, then `gantry daemon`; gantry instance-like";
+        assert_eq!(Program::Instance.in_words_of(text), expected);
     }
 
     // covers: C224

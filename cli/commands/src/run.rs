@@ -17,6 +17,7 @@ use crate::exit_code::ExitCode;
 use crate::io::Io;
 use crate::machine::Machine;
 use crate::output::json::fault_document;
+use crate::program::Program;
 use crate::suggest::suggest_names;
 
 /// How long a goodbye to the daemon may take. Without it the daemon holds the connection until it
@@ -52,18 +53,26 @@ pub async fn run(
             Err(CommandError::new(CommandErrorKind::Interrupted, Failure::Interrupted))
         }
     };
-    let code = finish(&mut ctx, result).await;
+    let program = args.first().map_or(Program::Gantry, |path| Program::of_path(path));
+    let code = finish(&mut ctx, program, result).await;
     if let Some(log) = log {
         log.end(&ctx, code);
     }
     code
 }
 
-async fn finish(ctx: &mut Context<'_>, result: Result<(), CommandError>) -> ExitCode {
-    let result = match result {
+async fn finish(
+    ctx: &mut Context<'_>,
+    program: Program,
+    result: Result<(), CommandError>,
+) -> ExitCode {
+    let mut result = match result {
         Ok(()) => Ok(()),
         Err(error) => Err(suggest_names(ctx.open_client(), ctx.typed_names(), error).await),
     };
+    for hint in result.as_mut().err().iter_mut().flat_map(|error| &mut error.hints) {
+        *hint = program.in_words_of(hint);
+    }
     if let Some(client) = ctx.open_client() {
         client.close(GOODBYE_GRACE).await;
     }

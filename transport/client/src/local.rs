@@ -40,8 +40,14 @@ impl LocalTransport {
             Err(LocalDialError::Absent { .. }) => return Ok(None),
             Err(error) => return Err(refused(error)),
         };
-        let shared = Shared { path, client: Mutex::new(Some(client)) };
-        Ok(Some(Self { shared: Arc::new(shared) }))
+        Ok(Some(Self::over(client)))
+    }
+
+    /// Over a connection that was made.
+    #[must_use]
+    pub fn over(client: LocalClient) -> Self {
+        let path = client.path().to_owned();
+        Self { shared: Arc::new(Shared { path, client: Mutex::new(Some(client)) }) }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::parse::nic::nic_defaults;
 use crate::parse::params::{
     ParamsError, backend_overrides, hypervisor, hypervisor_overrides, later_parameters,
 };
+use crate::parse::template::parse_template;
 
 /// Create a cluster with this machine as its first node
 ///
@@ -48,7 +49,7 @@ pub(crate) struct Args {
         value_name = "NAMES",
         value_delimiter = ',',
         default_value = "file,diskless",
-        value_parser = template_argument
+        value_parser = parse_template
     )]
     enabled_disk_templates: Vec<DiskTemplate>,
     /// Keep the disks of template file below this directory on every node
@@ -94,14 +95,6 @@ pub(crate) fn hypervisor_help(summary: &str) -> String {
 /// Reads a key=value list for clap.
 pub(crate) fn key_values_argument(text: &str) -> Result<KeyValuesArgument, ParseError> {
     parse_key_values(text).map(KeyValuesArgument)
-}
-
-/// Reads a disk template for clap.
-pub(crate) fn template_argument(text: &str) -> Result<DiskTemplate, String> {
-    DiskTemplate::from_word(text).ok_or_else(|| {
-        let known = DiskTemplate::ALL.map(DiskTemplate::as_str).join(", ");
-        format!("unknown disk template, known are: {known}")
-    })
 }
 
 /// Reads `host:port` for clap; that the host exists is not checked here.

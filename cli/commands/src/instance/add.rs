@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::names::InstanceName;
 use gantry_model::objects::DiskTemplate;
 use gantry_model::opcodes::InstanceCreate;
@@ -9,9 +10,7 @@ use gantry_model::params::{BackendOverrides, HvOverrides, PrivateParams};
 use gantry_model::query::Resource;
 use gantry_model::units::MiB;
 
-use crate::cluster::init::{
-    KeyValuesArgument, hypervisor_help, key_values_argument, template_argument,
-};
+use crate::cluster::init::{KeyValuesArgument, hypervisor_help, key_values_argument};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::jobs::run_one;
@@ -22,6 +21,7 @@ use crate::parse::keyval::{KeyValue, KeyValues, parse_named_key_values};
 use crate::parse::nic::{NicOption, collect_nics, parse_nic};
 use crate::parse::node_pair::{NodePair, parse_node_pair};
 use crate::parse::params::{backend_overrides, hypervisor_overrides};
+use crate::parse::template::{TemplateWord, parse_template_word};
 
 /// Create an instance
 ///
@@ -35,16 +35,18 @@ use crate::parse::params::{backend_overrides, hypervisor_overrides};
 pub(crate) struct Args {
     /// Name of the instance
     instance_name: InstanceName,
-    /// Store its disks in this way; the default is the first that the cluster has enabled
-    #[arg(short = 't', long, value_name = "NAME", value_parser = template_argument)]
-    disk_template: Option<DiskTemplate>,
+    /// Store its disks in this way: diskless, file, sharedfile or fake
+    ///
+    /// The default is the first that the cluster has enabled.
+    #[arg(short = 't', long, value_name = "NAME", value_parser = parse_template_word)]
+    disk_template: Option<TemplateWord>,
     /// Make one disk of this size, such as 512, 1.5G or 2T
     #[arg(short = 's', long, value_name = "SIZE", value_parser = size_argument)]
     os_size: Option<MiB>,
     /// Make disk N, with size=SIZE and if wanted mode=ro|rw and name=TEXT
     #[arg(long = "disk", value_name = "N:KEY=VALUE,...", value_parser = parse_disk)]
     disks: Vec<DiskOption>,
-    /// Run it on this node
+    /// Run it on this node; needed, nothing chooses one yet
     ///
     /// A secondary node may stand behind a colon. None of the disk templates is mirrored yet, so it
     /// is not used, which is said.
@@ -209,7 +211,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     let secret = os_parameters(args.os_parameters_secret.as_ref())?;
     let osparams = (osparams, private.into_iter().collect(), secret.into_iter().collect());
     let disk_template = match args.disk_template {
-        Some(template) => template,
+        Some(TemplateWord::Known(template)) => template,
+        Some(TemplateWord::Later(word)) => return Err(later_template(ctx, word).await?),
         None => default_template(ctx).await?,
     };
     let op = create(args.clone(), disk_template, hvparams, beparams, osparams)?;
@@ -256,6 +259,20 @@ fn create(
         start: !args.no_start,
         tags: args.tags,
     })
+}
+
+/// In the words that Ganeti has where a template is not enabled, which one that is not there yet
+/// never is.
+async fn later_template(ctx: &mut Context<'_>, word: &str) -> Result<CommandError, CommandError> {
+    let info = ctx.client().await?.cluster().await?;
+    let enabled: Vec<&str> =
+        info.cluster.enabled_disk_templates.iter().map(|template| template.as_str()).collect();
+    let text = format!(
+        "Disk template '{word}' is not enabled in cluster. Enabled disk templates are: {}",
+        enabled.join(",")
+    );
+    let error = CommandError::from(Fault::new(FaultCode::WrongState, text));
+    Ok(error.hint(format!("{word} is not available yet: choose one that is enabled")))
 }
 
 async fn default_template(ctx: &mut Context<'_>) -> Result<DiskTemplate, CommandError> {

@@ -1,6 +1,7 @@
 //! `gantry instance console` (C62)
 
 use gantry_model::errors::{Fault, FaultCode};
+use gantry_model::ids::InstanceUuid;
 use gantry_model::names::InstanceName;
 use gantry_model::query::Resource;
 use serde_json::json;
@@ -31,6 +32,7 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
     let name = args.instance_name;
     ctx.typed(Resource::Instance, &[name.to_string()]);
     if args.show_cmd {
+        find(ctx, &name).await?;
         let command = command_line(ctx, &name);
         ctx.set_document(json!({"command": command}));
         return if ctx.json() { Ok(()) } else { ctx.say(&command.join(" ")) };
@@ -39,10 +41,8 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         let text = "a console is no document: --json goes with --show-cmd only";
         return Err(CommandError::argument(text));
     }
+    let instance = find(ctx, &name).await?;
     let client = ctx.client().await?;
-    let instance = client.instance_uuid(name.as_str()).await;
-    let instance =
-        instance.map_err(|error| in_words(error, &[name.to_string()], "does not exist"))?;
     let raw = match ctx.io.stdin_is_terminal {
         true => {
             ctx.warn(&format!("Connected to the console of {name}, Ctrl-] ends it."))?;
@@ -67,6 +67,11 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
             Err(error.hint(format!("start it with `gantry instance startup {name}`")))
         }
     }
+}
+
+async fn find(ctx: &mut Context<'_>, name: &InstanceName) -> Result<InstanceUuid, CommandError> {
+    let found = ctx.client().await?.instance_uuid(name.as_str()).await;
+    found.map_err(|error| in_words(error, &[name.to_string()], "does not exist"))
 }
 
 /// The command for the same console, each word as a shell needs it.

@@ -12,6 +12,9 @@ const DEFAULT_FIELDS: [&str; 6] = ["name", "hypervisor", "os", "pnode", "status"
 
 /// List instances and what they do
 ///
+/// The fields are name, hypervisor, os, pnode, status and oper_ram, unless -o says otherwise;
+/// `gantry instance list-fields` has all.
+///
 /// Example: gantry instance list -o name,disk_usage 'status == "running" and be/vcpus > 2'
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {

@@ -11,7 +11,7 @@ use crate::error::CommandError;
 /// Jobs in the queue and jobs that wait for locks end at once. A job that acts goes on; of its
 /// opcodes none begins after the present one.
 ///
-/// Example: gantry job cancel --pending --force
+/// Example: gantry job cancel 7
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

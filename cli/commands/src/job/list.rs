@@ -13,13 +13,16 @@ pub(super) const DEFAULT_FIELDS: [&str; 3] = ["id", "status", "summary"];
 
 /// List jobs and their states
 ///
+/// The fields are id, status and summary, unless -o says otherwise; `gantry job list-fields` has
+/// all.
+///
 /// Example: gantry job list --running -o +received_ts
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// List only these: numbers, or one filter
     #[arg(value_name = "JOB")]
     jobs: Vec<String>,
-    /// Archived jobs too, the newest of them (slow), and which of them are
+    /// List archived jobs too, the newest of them, and say which these are (slow)
     #[arg(long)]
     archived: bool,
     #[command(flatten)]

@@ -13,6 +13,9 @@ const DEFAULT_FIELDS: [&str; 8] =
 
 /// List nodes and their resources
 ///
+/// The fields are name, dtotal, dfree, mtotal, mnode, mfree, pinst_cnt and sinst_cnt, unless -o
+/// says otherwise; `gantry node list-fields` has all.
+///
 /// Example: gantry node list -o name,role,pinst_cnt
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use gantry_model::names::{DEVICE_NAME, is_device_name};
 use gantry_model::objects::{DiskMode, DiskTemplate};
 use gantry_model::opcodes::DiskRequest;
 use gantry_model::units::MiB;
 
+use super::ParseError;
 use super::keyval::{KeyValue, parse_named_key_values};
 use super::size::parse_size;
-use super::{LABEL, ParseError, is_label};
 
 /// Most disks of an instance: Ganeti's limit (constant MAX_DISKS), on which names such as
 /// `disk.size/15` rely. More would be refused by guests' buses anyway.
@@ -102,8 +103,8 @@ fn disk_mode(text: &str) -> Result<DiskMode, ParseError> {
 fn disk_name(text: &str) -> Result<Option<String>, ParseError> {
     match text {
         "none" => Ok(None),
-        name if is_label(name) => Ok(Some(name.to_owned())),
-        _ => Err(ParseError::new("disk name", text, LABEL)),
+        name if is_device_name(name) => Ok(Some(name.to_owned())),
+        _ => Err(ParseError::new("disk name", text, DEVICE_NAME)),
     }
 }
 

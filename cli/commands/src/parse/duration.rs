@@ -47,21 +47,34 @@ pub fn parse_duration(text: &str) -> Result<Millis, ParseError> {
         .ok_or_else(too_long)
 }
 
-/// Reads seconds with a fraction; more than 0.
+/// Reads seconds with a fraction, also with an exponent; more than 0.
 ///
 /// # Errors
 /// When the text is no such number, or finer than milliseconds.
 pub fn parse_seconds(text: &str) -> Result<Millis, ParseError> {
     let refuse = || ParseError::new("duration", text, EXPECTED_FRACTION);
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if !is_digits(whole) || !is_digits(fraction) || fraction.len() > FRACTION_DIGITS {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse().map_err(|_| refuse())?),
+        None => (text, 0_i16),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(refuse());
     }
-    let padded = format!("{whole}{fraction:0<FRACTION_DIGITS$}");
+    // Where the milliseconds end, counted from the first digit.
+    let Some(end) = (whole.len() + FRACTION_DIGITS).checked_add_signed(exponent.into()) else {
+        return Err(refuse());
+    };
+    let (millis, finer) = digits.split_at(end.min(digits.len()));
+    if finer.bytes().any(|b| b != b'0') {
+        return Err(refuse());
+    }
+    let padded = millis.to_owned() + &"0".repeat(end - millis.len());
     match padded.parse().map(Millis) {
         Ok(Millis(0)) => Err(refuse()),
         Ok(time) if time <= TIME_MAX => Ok(time),
+        _ if millis.is_empty() => Err(refuse()),
         // Digits alone, so there are too many.
         _ => Err(ParseError::new("duration", text, EXPECTED_FEWER)),
     }
@@ -94,10 +107,23 @@ mod tests {
 
     #[test]
     fn seconds_may_have_a_fraction_down_to_milliseconds() {
-        for (text, millis) in [("10", 10_000), ("0.001", 1), (".5", 500), ("1.25", 1250)] {
+        for (text, millis) in [
+            ("10", 10_000),
+            ("0.001", 1),
+            (".5", 500),
+            ("1.25", 1250),
+            ("0.2500", 250),
+            ("1e-2", 10),
+            ("1E3", 1_000_000),
+            ("2.5e+1", 25_000),
+            ("100e-5", 1),
+        ] {
             assert_eq!(parse_seconds(text), Ok(Millis(millis)), "{text}");
         }
-        for text in ["0", "0.0", "0.0001", "", ".", "-1", "1s", "1e3", "3144960000.001"] {
+        for text in ["0", "0.0", "0.0001", "", ".", "-1", "1s", "3144960000.001"] {
+            assert!(parse_seconds(text).is_err(), "{text:?}");
+        }
+        for text in ["1e", "e1", "1e-4", "1e-99", "1e10", "1e32767", "0e5", "1e1.5", "1e99999"] {
             assert!(parse_seconds(text).is_err(), "{text:?}");
         }
     }

@@ -12,19 +12,8 @@ pub mod node_pair;
 pub(crate) mod number;
 pub mod params;
 pub mod size;
+pub mod template;
 pub mod words;
-
-/// Longest name of a disk or an interface, in bytes. Less than a name of DNS has would refuse one
-/// that is made of it; more stands in every list and in the log for nothing.
-const NAME_BYTES_MAX: usize = 255;
-
-/// Whether a disk or an interface may be called so.
-fn is_label(text: &str) -> bool {
-    !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
-}
-
-/// What [`is_label`] is asked for.
-const LABEL: &str = "a name of at most 255 bytes, or none";
 
 /// Who notices in Ganeti that a value is wrong, which decides its exit code and first words (C200,
 /// C213).

@@ -1,10 +1,11 @@
 //! Interfaces of a new instance (C202, C221): `--net N:mac=…,ip=…,mode=…,link=…,vlan=…,name=…`.
 
+use gantry_model::names::{DEVICE_NAME, is_device_name};
 use gantry_model::objects::{NicMode, NicOverrides, NicParams, VLAN_MAX, parse_mac};
 use gantry_model::opcodes::NicRequest;
 
+use super::ParseError;
 use super::keyval::{KeyValue, KeyValues, parse_named_key_values};
-use super::{LABEL, ParseError, is_label};
 
 /// Most interfaces of an instance: Ganeti's limit (constant MAX_NICS), on which names such as
 /// `nic.mac/7` rely.
@@ -140,8 +141,8 @@ fn ip(text: &str) -> Result<Option<std::net::IpAddr>, ParseError> {
 fn name(text: &str) -> Result<Option<String>, ParseError> {
     match text {
         "none" => Ok(None),
-        name if is_label(name) => Ok(Some(name.into())),
-        _ => Err(ParseError::new("interface name", text, LABEL)),
+        name if is_device_name(name) => Ok(Some(name.into())),
+        _ => Err(ParseError::new("interface name", text, DEVICE_NAME)),
     }
 }
 

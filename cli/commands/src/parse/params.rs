@@ -11,6 +11,7 @@ use gantry_model::units::MiB;
 use super::ParseError;
 use super::keyval::{KeyValue, KeyValues};
 use super::size::parse_size;
+use super::template::is_later_hypervisor;
 
 /// The word that leaves a parameter at its default (C201).
 const DEFAULT: &str = "default";
@@ -36,6 +37,14 @@ pub enum ParamsError {
     /// No such hypervisor.
     #[error("unknown hypervisor {name:?}, known are: {known}")]
     Hypervisor {
+        /// What was given.
+        name: String,
+        /// All there are.
+        known: String,
+    },
+    /// One of Ganeti's that comes with later work.
+    #[error("hypervisor {name} is not available yet, there are: {known}")]
+    LaterHypervisor {
         /// What was given.
         name: String,
         /// All there are.
@@ -107,9 +116,13 @@ pub fn hypervisor_overrides(name: &str, pairs: &KeyValues) -> Result<HvOverrides
 /// # Errors
 /// When there is no such hypervisor.
 pub fn hypervisor(name: &str) -> Result<HypervisorKind, ParamsError> {
-    HypervisorKind::from_word(name).ok_or_else(|| ParamsError::Hypervisor {
-        name: name.to_owned(),
-        known: HypervisorKind::ALL.map(HypervisorKind::as_str).join(", "),
+    HypervisorKind::from_word(name).ok_or_else(|| {
+        let known = HypervisorKind::ALL.map(HypervisorKind::as_str).join(", ");
+        let name = name.to_owned();
+        match is_later_hypervisor(&name) {
+            true => ParamsError::LaterHypervisor { name, known },
+            false => ParamsError::Hypervisor { name, known },
+        }
     })
 }
 

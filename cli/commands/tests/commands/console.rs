@@ -43,6 +43,7 @@ async fn texts() {
     let session = Session::new();
     let lines = [
         "gnt-instance console --show-cmd web1",
+        "gnt-instance console --show-cmd nosuch",
         "gantry instance console --show-cmd --state-dir '/srv/my state' web1",
         "gnt-instance console web2",
         "gnt-instance console wep1",

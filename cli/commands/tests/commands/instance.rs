@@ -178,6 +178,8 @@ async fn add_refuses() {
         "gnt-instance add -t file -s 1G -B vcpus=two web3",
         "gnt-instance add -t file -s 1G -H xen-pvm web3",
         "gnt-instance add -t file -s 1G -O os-image web3",
+        "gnt-instance add -t drbd -s 1G web3",
+        "gnt-instance add -t file -s 1G -n node1: web3",
     ];
     session.check("instance-add-refused", &lines).await;
     assert_eq!(session.cluster.submitted(), [], "nothing was submitted");

@@ -94,7 +94,7 @@ pub(super) struct Reached {
 /// A daemon that answers.
 struct Answers {
     pid: Option<u32>,
-    client: Option<Client>,
+    client: Client,
 }
 
 impl Reached {
@@ -102,15 +102,10 @@ impl Reached {
     pub(super) async fn of(patient: &Patient) -> Self {
         let path = patient.state_dir.socket();
         let hello = LocalClient::connect(&path, BootId(Uuid::new_v4()), HELLO_TIME_MAX).await;
-        let hello = match hello {
-            Ok(socket) => {
-                // A second connection, on which questions can be asked.
-                let transport = LocalTransport::connect(patient.state_dir.path()).await;
-                let client = transport.ok().flatten().map(|found| Client::over(Arc::new(found)));
-                Ok(Answers { pid: socket.daemon_pid(), client })
-            }
-            Err(error) => Err(error),
-        };
+        let hello = hello.map(|socket| {
+            let pid = socket.daemon_pid();
+            Answers { pid, client: Client::over(Arc::new(LocalTransport::over(socket))) }
+        });
         Self { path, hello }
     }
 
@@ -121,7 +116,7 @@ impl Reached {
 
     /// To ask it.
     pub(super) fn client(&self) -> Option<&Client> {
-        self.hello.as_ref().ok()?.client.as_ref()
+        Some(&self.hello.as_ref().ok()?.client)
     }
 
     /// Whether it runs and talks to this user.

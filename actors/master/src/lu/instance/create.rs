@@ -11,6 +11,7 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::{Fact, FactQuery, Facts};
 use gantry_model::ids::{DiskUuid, InstanceUuid, NodeUuid, RunEpoch, Serial};
 use gantry_model::locks::{LockMode, LockName};
+use gantry_model::names::{DEVICE_NAME, is_device_name};
 use gantry_model::node_calls::{DiskCreate, DiskRemove, DiskWriteImage};
 use gantry_model::objects::{
     AdminState, Cluster, Disk, DiskLocation, DiskTemplate, GuestSpec, Instance, Node,
@@ -86,6 +87,9 @@ impl LogicalUnit for InstanceCreate {
             if disk.size.0 == 0 || disk.size > DISK_SIZE_MAX {
                 let text = format!("disk {idx}: size {} is not 1 to {DISK_SIZE_MAX}", disk.size);
                 return refuse(text);
+            }
+            if disk.name.as_ref().is_some_and(|name| !is_device_name(name)) {
+                return refuse(format!("disk {idx}: its name is not {DEVICE_NAME}"));
             }
         }
         let BackendOverrides { minmem, maxmem, .. } = self.beparams;
@@ -268,7 +272,8 @@ fn choose_hypervisor(op: &InstanceCreate, cluster: &Cluster) -> Result<HvOverrid
     }
     let enabled: Vec<&str> =
         cluster.enabled_hypervisors.iter().copied().map(HypervisorKind::as_str).collect();
-    let text = format!("hypervisor {kind} is not enabled, enabled: {}", enabled.join(", "));
+    let enabled = enabled.join(",");
+    let text = format!("Selected hypervisor ({kind}) not enabled in the cluster ({enabled})");
     Err(Fault::new(FaultCode::WrongState, text))
 }
 
@@ -279,9 +284,9 @@ fn check_template(op: &InstanceCreate, cluster: &Cluster) -> Result<(), Fault> {
     let enabled: Vec<&str> =
         cluster.enabled_disk_templates.iter().copied().map(DiskTemplate::as_str).collect();
     let text = format!(
-        "disk template {} is not enabled, enabled: {}",
+        "Disk template '{}' is not enabled in cluster. Enabled disk templates are: {}",
         op.disk_template,
-        enabled.join(", ")
+        enabled.join(",")
     );
     Err(Fault::new(FaultCode::WrongState, text))
 }

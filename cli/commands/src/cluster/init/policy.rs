@@ -2,11 +2,11 @@
 
 use gantry_model::objects::{DiskTemplate, InstancePolicy, InstanceSpec, Ratio, SpecBounds};
 
-use super::template_argument;
 use crate::error::CommandError;
 use crate::parse::ParseError;
 use crate::parse::keyval::{KeyValue, KeyValues, parse_key_values};
 use crate::parse::size::parse_size;
+use crate::parse::template::parse_template;
 
 /// What instances may be like.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -22,7 +22,7 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "KEY=VALUE,...")]
     ipolicy_std_specs: Option<String>,
     /// Let instances have these disk templates; the default is all that are enabled
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = template_argument)]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_template)]
     ipolicy_disk_templates: Vec<DiskTemplate>,
     /// Let a node have so many virtual CPUs for each of its own (not acted on yet)
     #[arg(long, value_name = "RATIO", value_parser = ratio_argument)]

@@ -8,6 +8,7 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::Facts;
 use gantry_model::ids::NicUuid;
 use gantry_model::levels::LEVEL_NETWORK;
+use gantry_model::names::{DEVICE_NAME, is_device_name};
 use gantry_model::objects::{Cluster, Instance, Nic, parse_mac};
 use gantry_model::opcodes::{InstanceCreate, NicRequest};
 use gantry_model::params::{HvParams, HypervisorKind};
@@ -39,6 +40,9 @@ pub(super) fn check_arguments(nics: &[NicRequest]) -> Result<(), Fault> {
     for (nic_idx, nic) in nics.iter().enumerate() {
         if let Some(mac) = &nic.mac {
             parse_mac(mac).map_err(|error| wrong(nic_idx, error))?;
+        }
+        if nic.name.as_ref().is_some_and(|name| !is_device_name(name)) {
+            return Err(wrong(nic_idx, format!("its name is not {DEVICE_NAME}")));
         }
     }
     Ok(())

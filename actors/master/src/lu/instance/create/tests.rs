@@ -7,7 +7,7 @@ use gantry_model::errors::FaultCode;
 use gantry_model::facts::Fact;
 use gantry_model::node_calls::NodeCall;
 use gantry_model::objects::{AdminState, DiskLocation, DiskTemplate};
-use gantry_model::opcodes::InstanceCreate;
+use gantry_model::opcodes::{InstanceCreate, NicRequest};
 use gantry_model::params::{HvOverrides, HypervisorKind, PrivateParams};
 use gantry_model::report::GuestState;
 use gantry_model::steps::Act;
@@ -60,6 +60,13 @@ fn arguments_that_are_wrong_whatever_the_state() {
     for size in [0, DISK_SIZE_MAX.0 + 1] {
         let text = refused_arguments(|op| op.disks[1].size = MiB(size));
         assert_eq!(text, format!("disk 1: size {size} MiB is not 1 to 67108864 MiB"));
+    }
+    for name in ["", "a\nb", &"a".repeat(256)] {
+        let text = refused_arguments(|op| op.disks[1].name = Some(name.into()));
+        assert_eq!(text, "disk 1: its name is not a name of at most 255 bytes, or none");
+        let nic = NicRequest { name: Some(name.into()), ..NicRequest::default() };
+        let text = refused_arguments(|op| op.nics = vec![nic]);
+        assert_eq!(text, "interface 0: its name is not a name of at most 255 bytes, or none");
     }
     for memory in [0, MEMORY_MAX + 1] {
         let text = refused_arguments(|op| op.beparams.maxmem = Some(memory));
@@ -211,14 +218,19 @@ fn hypervisor_and_template_must_be_enabled() {
     let kvm = Some(HvOverrides::none(HypervisorKind::Kvm));
     assert_eq!(
         Rig::new().refusal(InstanceCreate { hvparams: kvm, ..create() }),
-        (FaultCode::WrongState, "hypervisor kvm is not enabled, enabled: fake".into())
+        (
+            FaultCode::WrongState,
+            "Selected hypervisor (kvm) not enabled in the cluster (fake)".into()
+        )
     );
     let fake = InstanceCreate { disk_template: DiskTemplate::Fake, ..create() };
     assert_eq!(
         Rig::new().refusal(fake),
         (
             FaultCode::WrongState,
-            "disk template fake is not enabled, enabled: file, diskless".into()
+            "Disk template 'fake' is not enabled in cluster. Enabled disk templates are: \
+             file,diskless"
+                .into()
         )
     );
     let mut rig = Rig::new();
@@ -438,7 +450,7 @@ fn files_that_nodes_share_are_in_the_directory_of_such_files() {
     let op = InstanceCreate { disk_template: DiskTemplate::SharedFile, ..create() };
     let (code, text) = rig.refusal(op.clone());
     assert_eq!(code, FaultCode::WrongState);
-    assert_eq!(text, "disk template sharedfile is not enabled, enabled: file, diskless");
+    assert!(text.starts_with("Disk template 'sharedfile' is not enabled in cluster."), "{text}");
     let cluster = Arc::make_mut(rig.state.cluster.as_mut().expect("there is one"));
     cluster.enabled_disk_templates.push(DiskTemplate::SharedFile);
     let text = "the cluster has no directory for template sharedfile".to_owned();
