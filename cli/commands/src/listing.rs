@@ -88,6 +88,7 @@ pub(crate) async fn list_fields(
     wanted: &FieldsArgs,
 ) -> Result<(), CommandError> {
     let FieldsArgs { fields: names, headers: args } = wanted;
+    ctx.typed(resource, &[]);
     let answer = ctx.client().await?.fields(resource, names).await?;
     warn_unknown(ctx, &answer.unknown_fields)?;
     let kind = |field: &FieldDef| match answer.unknown_fields.contains(&field.name) {

@@ -2,9 +2,9 @@
 
 use gantry_client::Client;
 use gantry_model::errors::FaultCode;
-use gantry_model::query::{Cell, Resource};
+use gantry_model::query::{Cell, Resource, UNKNOWN_FILTER_FIELD};
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Failure};
 
 /// Most changed characters between a name and its suggestion. Three find most typing errors; more
 /// suggest names that were not meant.
@@ -20,6 +20,11 @@ pub(crate) async fn suggest_names(
     typed: Option<(Resource, Vec<String>)>,
     error: CommandError,
 ) -> CommandError {
+    if let (Some(client), Some((resource, _))) = (&client, &typed)
+        && let Some(unknown) = unknown_fields(&error)
+    {
+        return suggest_fields(client, *resource, &unknown, error).await;
+    }
     let is_unknown = error.fault().is_some_and(|fault| fault.code == FaultCode::UnknownEntity);
     let (Some(client), Some((resource, typed)), true) = (client, typed, is_unknown) else {
         return error;
@@ -38,6 +43,29 @@ pub(crate) async fn suggest_names(
             Some(near) => error.hint(format!("did you mean '{near}' in place of '{name}'?")),
             None => error,
         }
+    })
+}
+
+/// The fields that do not exist, in a list of them or in a filter.
+fn unknown_fields(error: &CommandError) -> Option<Vec<String>> {
+    if let Failure::UnknownFields(names) = &*error.error {
+        return Some(names.clone());
+    }
+    let named = error.fault()?.message.strip_prefix(UNKNOWN_FILTER_FIELD)?;
+    Some(vec![named.trim_matches(|c| c == ' ' || c == '\'').to_owned()])
+}
+
+async fn suggest_fields(
+    client: &Client,
+    resource: Resource,
+    unknown: &[String],
+    error: CommandError,
+) -> CommandError {
+    let Ok(answer) = client.fields(resource, &[]).await else { return error };
+    let known: Vec<&str> = answer.fields.iter().map(|field| field.name.as_str()).collect();
+    unknown.iter().fold(error, |error, name| match nearest(name, &known) {
+        Some(near) => error.hint(format!("did you mean '{near}' in place of '{name}'?")),
+        None => error,
     })
 }
 

@@ -85,6 +85,9 @@ async fn names() {
         "gnt-instance remove -f wbe1",
         "gnt-instance console wbe1",
         "gnt-debug actors -n nodd1",
+        "gnt-instance list -o name,stauts,colour",
+        "gnt-instance list 'stauts == \"running\"'",
+        "gnt-node list-fields name drained_",
     ];
     Session::new().check("names", &lines).await;
 }
