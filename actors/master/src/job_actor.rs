@@ -450,8 +450,9 @@ async fn call_node(
     {
         return CallEnd::Failed(fault);
     }
+    let of_node = |fault| of_node(&context, node, fault);
     if let Err(fault) = reach(&context, node).await {
-        return CallEnd::NotSent(fault);
+        return CallEnd::NotSent(of_node(fault));
     }
     let path = message.call.target().path(node);
     let parent = SpanId(message.step.job.0);
@@ -462,15 +463,25 @@ async fn call_node(
     let asked = context.system.remote::<CallNode>(node.into(), path).ask_with(message, options);
     match asked.await {
         Ok(Ok(outcome)) => CallEnd::Done(outcome),
-        Ok(Err(fault)) => CallEnd::Failed(fault),
-        Err(error @ AskError::Unknown(_)) => CallEnd::Unknown(Fault::from_ask(&error)),
+        Ok(Err(fault)) => CallEnd::Failed(of_node(fault)),
+        Err(error @ AskError::Unknown(_)) => CallEnd::Unknown(of_node(Fault::from_ask(&error))),
         // It certainly was not begun, but the node is there: sending again is right.
         Err(AskError::NotDelivered(
             why @ (NotDelivered::MailboxFull(_) | NotDelivered::NoSuchActor(_)),
-        )) => CallEnd::Unknown(Fault::from_ask(&why.into())),
-        Err(error @ AskError::NotStarted(_)) => CallEnd::Unknown(Fault::from_ask(&error)),
-        Err(error @ AskError::NotDelivered(_)) => CallEnd::NotSent(Fault::from_ask(&error)),
+        )) => CallEnd::Unknown(of_node(Fault::from_ask(&why.into()))),
+        Err(error @ AskError::NotStarted(_)) => CallEnd::Unknown(of_node(Fault::from_ask(&error))),
+        Err(error @ AskError::NotDelivered(_)) => {
+            CallEnd::NotSent(of_node(Fault::from_ask(&error)))
+        }
     }
+}
+
+/// Says where it went wrong, which nobody sees from what the node says of itself.
+fn of_node(context: &MasterContext, node: NodeUuid, mut fault: Fault) -> Fault {
+    if let Some(node) = context.state().nodes.get(&node) {
+        fault.message = format!("node {}: {}", node.name, fault.message);
+    }
+    fault
 }
 
 /// Waits until a node answers, at most [`NODE_ANSWER`].
