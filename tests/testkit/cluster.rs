@@ -292,6 +292,12 @@ impl SimCluster {
         }
     }
 
+    /// Whether a machine waits to be started again, because it is to hold the log, or no more.
+    #[must_use]
+    pub fn must_change(&self, machine: MachineNumber) -> bool {
+        self.machine(machine).must_change()
+    }
+
     async fn boot(
         &mut self,
         machine: MachineNumber,
@@ -419,13 +425,14 @@ impl SimCluster {
         self.machine(machine).store()
     }
 
-    /// The log of the first machine, which leads where it is alone.
+    /// The log of the machine that leads; of the first one where none does.
     ///
     /// # Panics
     /// When it has no power.
     #[must_use]
     pub fn store(&self) -> &Store {
-        self.machine(MachineNumber(1)).store().expect("the leader has power")
+        let leader = self.leader().unwrap_or(MachineNumber(1));
+        self.machine(leader).store().expect("the leader has power")
     }
 
     /// The state as the leader has it.
@@ -469,7 +476,8 @@ impl SimCluster {
     /// The same.
     pub async fn wait_until_idle(&self) {
         self.wait_until("all jobs have ended", |cluster| {
-            let mut actors = cluster.system(MachineNumber(1)).actors().into_iter();
+            let leader = cluster.leader().unwrap_or(MachineNumber(1));
+            let mut actors = cluster.system(leader).actors().into_iter();
             cluster.state().unfinished.is_empty() && !actors.any(|actor| actor.kind == "job")
         })
         .await;

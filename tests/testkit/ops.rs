@@ -6,8 +6,8 @@ use std::path::Path;
 use gantry_model::names::{InstanceName, NodeName};
 use gantry_model::objects::{DiskMode, DiskTemplate};
 use gantry_model::opcodes::{
-    DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove, InstanceShutdown, InstanceStartup,
-    NodeRemove, RebootType, TestDelay,
+    ClusterSetParams, DiskRequest, InstanceCreate, InstanceReboot, InstanceRemove,
+    InstanceShutdown, InstanceStartup, NodeRemove, NodeSetParams, RebootType, TestDelay,
 };
 use gantry_model::params::{BackendOverrides, PrivateParams, SecretParams};
 use gantry_model::units::{MiB, Millis};
@@ -104,6 +104,18 @@ pub fn remove(name: &str) -> InstanceRemove {
 #[must_use]
 pub fn remove_node(machine: MachineNumber) -> NodeRemove {
     NodeRemove { node_name: node_name(machine) }
+}
+
+/// Changes nothing of a node yet.
+#[must_use]
+pub fn modify_node(machine: MachineNumber) -> NodeSetParams {
+    NodeSetParams::new(node_name(machine))
+}
+
+/// Changes the size of the candidate pool.
+#[must_use]
+pub fn pool_of(size: u32) -> ClusterSetParams {
+    ClusterSetParams { candidate_pool_size: Some(size) }
 }
 
 /// Waits on the master, without locks.

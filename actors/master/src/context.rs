@@ -15,8 +15,8 @@ use gantry_store::{ProposeError, Snapshot, Store};
 use gantry_wire::Role;
 use uuid::Uuid;
 
-use crate::holders::Leaving;
 use crate::lock_waits::LockWaits;
+use crate::wishes::Wishes;
 
 /// How long a commit may take before its outcome counts as unknown. A commit is one flush of a
 /// disk; a disk that needs longer than this is broken or buried under other work, and a job that
@@ -121,7 +121,7 @@ pub(crate) struct MasterContext {
     pub(crate) store: Store,
     pub(crate) reign: ReignId,
     pub(crate) config: MasterConfig,
-    pub(crate) leaving: Leaving,
+    pub(crate) wishes: Wishes,
 }
 
 impl MasterContext {

@@ -8,7 +8,7 @@
 //! nodes, which jobs change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_engine::state::{ClusterState, HolderStep, Membership};
@@ -18,7 +18,7 @@ use gantry_model::messages::{FollowMaster, LogHeld, LogHolders};
 use gantry_model::node_calls::node_path;
 use gantry_model::objects::Node;
 use gantry_store::MembershipForm;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cluster_key;
@@ -38,52 +38,14 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How long one change of the membership may take: a log is sent, or a majority writes an entry.
 const CHANGE: Duration = Duration::from_secs(120);
 
-/// How long a node that is to leave may go on holding the log. A change of voters needs a majority;
-/// without one nothing else is done either.
-const RELEASE: Duration = Duration::from_secs(60);
+/// How long a voter may take to lead. An election takes a second at most.
+const HAND_OVER: Duration = Duration::from_secs(10);
 
-/// Nodes that are about to leave the cluster: they are to hold the log no more, whatever their
-/// flags say. Shared by the jobs that make them leave and the task that takes the log from them.
-#[derive(Clone, Default)]
-pub(crate) struct Leaving {
-    nodes: Arc<Mutex<BTreeSet<NodeUuid>>>,
-    changed: Arc<Notify>,
-}
+/// How often a leader that is no candidate tries to hand over. Each attempt that fails costs the
+/// cluster the moment in which nobody may write.
+const HAND_OVER_AGAIN: Duration = Duration::from_secs(30);
 
-impl Leaving {
-    fn all(&self) -> BTreeSet<NodeUuid> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, node: NodeUuid, leaves: bool) {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if leaves {
-            nodes.insert(node)
-        } else {
-            nodes.remove(&node)
-        };
-        self.changed.notify_waiters();
-    }
-}
-
-/// Waits until a node that is about to leave does not hold the log: its disks are then needed for
-/// nothing.
-pub(crate) async fn release(context: &MasterContext, node: NodeUuid) -> Result<(), Fault> {
-    let is_out = || !membership(&context.store.members()).has(&node);
-    let until = Instant::now() + RELEASE;
-    context.leaving.set(node, true);
-    while !is_out() {
-        if Instant::now() >= until {
-            context.leaving.set(node, false);
-            let text = format!("node {node} still holds the log, which no majority changes");
-            return Err(Fault::new(FaultCode::TempInsufficientResources, text).retry_later());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Ok(())
-}
-
-fn membership(form: &MembershipForm) -> Membership {
+pub(crate) fn membership(form: &MembershipForm) -> Membership {
     Membership {
         voters: form.voters.iter().flatten().copied().collect(),
         learners: form.learners.clone(),
@@ -108,7 +70,7 @@ pub(crate) fn shown(context: &MasterContext, state: &ClusterState) -> LogHolders
 
 /// Looks after the holders of the log until the reign ends.
 pub(crate) async fn keep(context: MasterContext, mut ends: watch::Receiver<bool>) {
-    let mut keeper = Keeper { context, asked: BTreeMap::new() };
+    let mut keeper = Keeper { context, asked: BTreeMap::new(), handed_over: None };
     loop {
         let went_on = tokio::select! {
             biased;
@@ -118,11 +80,11 @@ pub(crate) async fn keep(context: MasterContext, mut ends: watch::Receiver<bool>
         if went_on {
             continue;
         }
-        let changed = Arc::clone(&keeper.context.leaving.changed);
+        let wishes = keeper.context.wishes.clone();
         tokio::select! {
             biased;
             _ = ends.wait_for(|ends| *ends) => return,
-            () = changed.notified() => {}
+            () = wishes.changed() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
@@ -138,6 +100,8 @@ struct Asked {
 struct Keeper {
     context: MasterContext,
     asked: BTreeMap<NodeUuid, Asked>,
+    /// When it was tried last.
+    handed_over: Option<Instant>,
 }
 
 impl Keeper {
@@ -150,12 +114,18 @@ impl Keeper {
         let members = membership(&self.context.store.members());
         self.ask(&state, &members).await;
         let said = self.asked.iter().filter_map(|(node, asked)| Some((*node, asked.said?)));
-        let leader = self.context.config.node;
-        let leaving = self.context.leaving.all();
-        let step = state.next_holder_step(leader, &leaving, &members, &said.collect());
+        let (leader, wishes) = (self.context.config.node, self.context.wishes.all());
+        let step = state.next_holder_step(leader, &wishes, &members, &said.collect());
         let Some(step) = step else { return false };
+        if let HolderStep::HandOver(_) = &step {
+            let lately = self.handed_over.is_some_and(|at| at.elapsed() < HAND_OVER_AGAIN);
+            if wishes.next.is_none() && lately {
+                return false;
+            }
+            self.handed_over = Some(Instant::now());
+        }
         match self.act(&step).await {
-            Ok(()) => true,
+            Ok(()) => !matches!(step, HolderStep::HandOver(_)),
             Err(fault) => {
                 let fault = fault.one_line();
                 tracing::warn!(?step, fault, "the holders of the log were not changed");
@@ -167,14 +137,14 @@ impl Keeper {
     /// Asks the nodes of which something is not known, all at once.
     async fn ask(&mut self, state: &ClusterState, members: &Membership) {
         let leader = self.context.config.node;
-        let leaving = self.context.leaving.all();
-        let wanted = state.wanted_holders(leader, &leaving);
+        let wishes = self.context.wishes.all();
+        let wanted = state.wanted_holders(leader, &wishes);
         self.asked.retain(|node, _| state.nodes.contains_key(node));
         let Some(master) = state.nodes.get(&leader) else { return };
         let mut asking = Vec::new();
         // Who is about to leave puts everything away with that.
         let is_asked = |node: &&Arc<Node>| {
-            node.uuid != leader && !node.offline && !leaving.contains(&node.uuid)
+            node.uuid != leader && !node.offline && !wishes.leaving.contains(&node.uuid)
         };
         for node in state.nodes.values().filter(is_asked) {
             // Whoever is in the membership must not be told to put the log away.
@@ -247,6 +217,10 @@ impl Keeper {
                 tracing::info!(%node, "a node holds the log no more");
                 // It has the old key for as long as it likes.
                 cluster_key::rotate(&self.context).await?;
+            }
+            HolderStep::HandOver(node) => {
+                tracing::info!(%node, "another node is to lead");
+                store.transfer_leadership(*node, HAND_OVER).await.map_err(failed)?;
             }
         }
         Ok(())

@@ -210,6 +210,7 @@ impl JobActor {
                 let wait = tokio::time::sleep(wait.into());
                 self.later(ctx, wait, |_, ()| JobEvent::Elapsed);
             }
+            JobEffect::AwaitHolder(node) => self.await_holder(node, ctx),
             JobEffect::Waits(what) => {
                 let id = self.id;
                 let _refused = self.cluster.act(move |cluster, _| cluster.job_waits(id, what));
@@ -226,6 +227,18 @@ impl JobActor {
             JobEffect::Ended => self.ended(ctx),
             JobEffect::Abandon(fault) => self.abandon(&fault, ctx),
         }
+    }
+
+    /// Waits until a node holds the log, or does not, as its flags say.
+    fn await_holder(&self, node: NodeUuid, ctx: &mut Context<Self>) {
+        let context = self.context.clone();
+        let held = async move { crate::wishes::await_holder(&context, node).await };
+        self.later(ctx, held, |_, held| {
+            JobEvent::CallEnded(match held {
+                Ok(()) => CallEnd::Done(Default::default()),
+                Err(fault) => CallEnd::Failed(fault),
+            })
+        });
     }
 
     fn release(&self) {
@@ -446,7 +459,7 @@ async fn call_node(
     trace: Option<TraceId>,
 ) -> CallEnd {
     if let NodeCall::NodeLeave(_) = message.call
-        && let Err(fault) = crate::holders::release(&context, node).await
+        && let Err(fault) = crate::wishes::release(&context, node).await
     {
         return CallEnd::Failed(fault);
     }

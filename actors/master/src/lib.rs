@@ -14,6 +14,7 @@ mod lock_actor;
 mod lock_waits;
 pub mod lu;
 mod reign;
+mod wishes;
 
 pub use context::{CertificateSigner, MasterConfig, SignError};
 pub use lock_waits::{LockWaits, LockWaitsSeen};

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use crate::cluster_actor::ClusterActor;
 use crate::context::{COMMIT_DEADLINE, MasterConfig, MasterContext};
-use crate::holders::{self, Leaving};
+use crate::holders;
 use crate::lock_actor::LockActor;
+use crate::wishes::Wishes;
 
 /// Why a leader could not begin its reign.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +56,9 @@ impl Master {
     ) -> Result<Self, StartError> {
         let reign = store.take_over(COMMIT_DEADLINE).await.map_err(StartError::TakeOver)?;
         tracing::info!(%reign, "reign begins");
-        let leaving = Leaving::default();
+        let wishes = Wishes::default();
         let (of_system, of_store) = (system.clone(), store.clone());
-        let context = MasterContext { system: of_system, store: of_store, reign, config, leaving };
+        let context = MasterContext { system: of_system, store: of_store, reign, config, wishes };
         crate::cluster_key::found(&context).await;
         let keys = context.clone();
         let control = || SpawnOptions { thread: Thread::Control, ..SpawnOptions::default() };

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{InstanceUuid, NodeUuid, RunEpoch, Serial};
-use crate::levels::LEVEL_FIRST;
-use crate::objects::{AdminState, Instance, JoinTokenRecord, Node};
+use crate::levels::{LEVEL_FIRST, LEVEL_NODE_CHANGES};
+use crate::objects::{AdminState, Instance, JoinTokenRecord, Node, NodeChange};
 use crate::params::PrivateParams;
 use crate::tags::Tagged;
 use crate::trust::TrustChange;
@@ -30,6 +30,22 @@ pub enum ConfigDelta {
     NodeRemove {
         /// Which.
         node: NodeUuid,
+    },
+    /// A node changes. Refused if the master would be no candidate.
+    NodeChange {
+        /// Which.
+        node: NodeUuid,
+        /// The serial that the decision read; `None` where it read nothing.
+        expected: Option<Serial>,
+        /// What changes.
+        change: Box<NodeChange>,
+    },
+    /// The cluster's own fields change.
+    ClusterChange {
+        /// The serial that the decision read.
+        expected: Option<Serial>,
+        /// What changes.
+        change: ClusterChange,
     },
     /// A join token is issued.
     TokenIssue(JoinTokenRecord),
@@ -88,6 +104,7 @@ impl ConfigDelta {
             Self::InstanceChange { change: InstanceChange::Os { .. }, .. } | Self::Tags { .. } => {
                 LATER_CHANGES
             }
+            Self::NodeChange { .. } | Self::ClusterChange { .. } => LEVEL_NODE_CHANGES,
             Self::InstanceAdd(instance) => instance.level(),
             Self::NodeAdd(node) => node.level(),
             Self::TokenIssue(token) => token.level(),
@@ -108,6 +125,14 @@ impl ConfigDelta {
             other => other.clone(),
         }
     }
+}
+
+/// What changes of the cluster; what is not said stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterChange {
+    /// How many nodes should hold the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_pool_size: Option<u32>,
 }
 
 /// What changes of an instance.

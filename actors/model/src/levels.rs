@@ -24,6 +24,9 @@ pub const LEVEL_SHARED_FILES: u32 = 6;
 /// The level of what is said of a node when it is added.
 pub const LEVEL_NODE_TERMS: u32 = 6;
 
+/// The level of changes of nodes and of the candidate pool.
+pub const LEVEL_NODE_CHANGES: u32 = 6;
+
 /// The level of delays that can be cut short.
 pub const LEVEL_INTERRUPTIBLE: u32 = 6;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::deltas::ConfigDelta;
 use crate::errors::Fault;
 use crate::ids::{JobId, NodeUuid};
-use crate::levels::{LEVEL_FIRST, LEVEL_INTERRUPTIBLE};
+use crate::levels::{LEVEL_FIRST, LEVEL_INTERRUPTIBLE, LEVEL_NODE_CHANGES};
 use crate::locks::{LockMode, LockName};
 use crate::node_calls::{CallOutcome, NodeCall};
 use crate::units::Millis;
@@ -68,6 +68,12 @@ pub enum Act {
         /// How long.
         duration: Millis,
     },
+    /// Waiting on the leader until a node holds the log, or does not, as its flags say: whoever
+    /// takes a candidate out of use may switch it off afterwards. Has no effect either.
+    AwaitHolder {
+        /// Which node.
+        node: NodeUuid,
+    },
 }
 
 impl Act {
@@ -90,7 +96,9 @@ impl Act {
             Self::Config(deltas) => {
                 Self::Config(deltas.iter().map(ConfigDelta::redacted).collect())
             }
-            other @ (Self::Call { .. } | Self::Wait { .. }) => other.clone(),
+            other @ (Self::Call { .. } | Self::Wait { .. } | Self::AwaitHolder { .. }) => {
+                other.clone()
+            }
         }
     }
 }
@@ -105,6 +113,7 @@ impl Act {
                 deltas.iter().map(ConfigDelta::level).max().unwrap_or(LEVEL_FIRST)
             }
             Self::Wait { .. } => LEVEL_FIRST,
+            Self::AwaitHolder { .. } => LEVEL_NODE_CHANGES,
         }
     }
 }

@@ -120,6 +120,14 @@ pub enum StoreError {
         /// What raft said.
         reason: String,
     },
+    /// A node is not fit to lead now. Nothing has changed.
+    #[error("node {node} cannot lead: {reason}")]
+    NotFit {
+        /// Which.
+        node: NodeUuid,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The history could not be read.
     #[error("cannot read the history")]
     History(#[source] DiskError),

@@ -203,6 +203,10 @@ pub trait Machine: Send + Sync {
         say: &'a mut (dyn FnMut(Finding) + Send),
     ) -> BoxFuture<'a, Result<(), MachineError>>;
 
+    /// The name of the node whose state this is; nothing where there is none, or it cannot be read
+    /// by this user.
+    fn node_name(&self, state_dir: &Path) -> Option<NodeName>;
+
     /// Appends a line to the log of commands of a state directory (C223); `false` where there is no
     /// cluster in it.
     ///

@@ -12,6 +12,8 @@ use gantry_model::objects::{
     PlainParam, disk_parameters_of,
 };
 
+use gantry_model::opcodes::PARAMETER_DEFAULT;
+
 use crate::cluster::init::KeyValuesArgument;
 use crate::error::{CommandError, CommandErrorKind, Failure};
 use crate::parse::keyval::{KeyValue, KeyValues};
@@ -20,7 +22,7 @@ use crate::parse::params::hypervisor;
 /// Values by name.
 pub(crate) type Plain = BTreeMap<String, String>;
 /// Numbers by name, by what has them.
-pub(crate) type States = BTreeMap<String, BTreeMap<String, u64>>;
+pub(crate) use gantry_model::objects::States;
 
 /// Reads an address for replication.
 ///
@@ -70,6 +72,29 @@ pub(crate) fn own_node_parameters(
 ) -> Result<Plain, CommandError> {
     let Some(KeyValuesArgument(pairs)) = given else { return Ok(Plain::new()) };
     let read = read_all("node parameter", NODE_PARAMETERS, pairs)?;
+    of_one_node(read)
+}
+
+/// Changes of parameters of one node: as [`own_node_parameters`], with the word for the cluster's
+/// value where that is wanted again.
+///
+/// # Errors
+/// As there.
+pub(crate) fn changed_node_parameters(given: &KeyValuesArgument) -> Result<Plain, CommandError> {
+    let mut read = Plain::new();
+    for (name, value) in &given.0 {
+        let value = match value {
+            KeyValue::Removed => KeyValue::Text(PARAMETER_DEFAULT.to_owned()),
+            other => other.clone(),
+        };
+        let one = read_all("node parameter", NODE_PARAMETERS, &vec![(name.clone(), value)])?;
+        let value = one.get(name).map_or(PARAMETER_DEFAULT, String::as_str);
+        read.insert(name.clone(), value.to_owned());
+    }
+    of_one_node(read)
+}
+
+fn of_one_node(read: Plain) -> Result<Plain, CommandError> {
     let global: Vec<&str> =
         CLUSTER_NODE_PARAMETERS.into_iter().filter(|name| read.contains_key(*name)).collect();
     if global.is_empty() {
@@ -151,7 +176,7 @@ fn read_all(what: &str, known: &[PlainParam], pairs: &KeyValues) -> Result<Plain
             return Err(parameter_error(&format!("unknown {what} '{name}', known are: {names}")));
         };
         let text = text_of(name, value)?;
-        if text == "default" {
+        if text == PARAMETER_DEFAULT {
             read.remove(name);
             continue;
         }

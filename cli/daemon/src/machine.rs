@@ -59,6 +59,10 @@ impl Machine for LocalMachine {
         })
     }
 
+    fn node_name(&self, state_dir: &Path) -> Option<NodeName> {
+        StateDir::new(state_dir).load_node().ok().flatten().map(|node| node.name)
+    }
+
     fn log_command(&self, state_dir: &Path, line: &str) -> io::Result<bool> {
         crate::command_log::append(&StateDir::new(state_dir), line)
     }

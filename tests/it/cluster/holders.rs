@@ -2,6 +2,7 @@
 //! who is a candidate no more has neither a log nor a key to it.
 
 use gantry_model::ids::NodeUuid;
+use gantry_model::opcodes::NodeSetParams;
 use gantry_runtime::simulate;
 use gantry_tests::{MachineNumber, SimCluster, ops};
 
@@ -81,9 +82,11 @@ fn a_candidate_that_is_removed_does_not_hold_the_log_first() {
     simulate(async {
         let mut cluster = three_and_one(54).await;
         let before = cluster.state().trust.key_generation;
-        cluster.client().done(ops::remove_node(THIRD)).await;
-        cluster.until_holders(1, 1).await;
-        assert_eq!(learners(&cluster), [cluster.node(SECOND)]);
+        let client = cluster.client();
+        let job = client.submit_one(ops::remove_node(THIRD)).await;
+        // The fourth one takes its place.
+        cluster.until_holders(3, 0).await;
+        client.wait(job).await.expect_success();
         cluster.wait_until("it has left", |cluster| cluster.has_left(THIRD)).await;
         cluster
             .wait_until("there is another key", |cluster| {
@@ -100,9 +103,141 @@ fn a_dead_voter_can_be_removed() {
     simulate(async {
         let mut cluster = three_and_one(55).await;
         cluster.crash(THIRD);
-        cluster.client().done(ops::remove_node(THIRD)).await;
-        cluster.until_holders(1, 1).await;
+        let client = cluster.client();
+        let job = client.submit_one(ops::remove_node(THIRD)).await;
+        cluster.until_holders(3, 0).await;
+        client.wait(job).await.expect_success();
         assert!(!cluster.state().nodes.contains_key(&cluster.node(THIRD)));
+        cluster.assert_all_well().await;
+    });
+}
+
+// covers: C113 O27 P32 P33
+#[test]
+fn a_candidate_that_is_drained_does_not_hold_the_log_when_the_job_ends() {
+    simulate(async {
+        let mut cluster = three_and_one(56).await;
+        let before = cluster.state().trust.key_generation;
+        let op =
+            NodeSetParams { drained: Some(true), auto_promote: true, ..ops::modify_node(THIRD) };
+        let client = cluster.client_at(THIRD);
+        let job = client.submit_one(op).await;
+        cluster.wait_until("the fourth is to hold it", |c| c.must_change(FOURTH)).await;
+        cluster.until_holders(3, 0).await;
+        let end = client.wait(job).await.expect_success();
+        let lines: Vec<&str> = end.log.iter().map(|line| line.text.as_str()).collect();
+        let promoted = " - INFO: Promoted nodes to master candidate role: node4.example";
+        assert_eq!(lines, [promoted]);
+        let members = cluster.store().members();
+        let voters: Vec<_> = members.voters.into_iter().flatten().collect();
+        assert!(!voters.contains(&cluster.node(THIRD)) && voters.contains(&cluster.node(FOURTH)));
+        let rotated = |cluster: &SimCluster| cluster.state().trust.key_generation > before;
+        cluster.wait_until("there is another key", rotated).await;
+        let told = |c: &SimCluster| c.must_change(THIRD) || c.store_of(THIRD).is_none();
+        cluster.wait_until("it must put the log away", told).await;
+        cluster.until_holders(3, 0).await;
+        assert!(cluster.store_of(THIRD).is_none());
+        cluster.assert_all_well().await;
+    });
+}
+
+// covers: C113 P35 P37
+#[test]
+fn a_dead_voter_that_is_marked_offline_votes_no_more_and_comes_back_without_the_log() {
+    simulate(async {
+        let mut cluster = three_and_one(57).await;
+        cluster.crash(THIRD);
+        let offline = |offline| NodeSetParams {
+            offline: Some(offline),
+            auto_promote: offline,
+            ..ops::modify_node(THIRD)
+        };
+        let client = cluster.client();
+        let job = client.submit_one(offline(true)).await;
+        cluster.until_holders(3, 0).await;
+        client.wait(job).await.expect_success();
+        // It is refused while it does not answer.
+        let refused = client.submit_and_wait(offline(false)).await.fault.expect("refused");
+        assert!(refused.message.contains("fails to report its version"), "{}", refused.message);
+        cluster.restart(THIRD).await;
+        client.done(offline(false)).await;
+        cluster.wait_until("it must put the log away", |c| c.must_change(THIRD)).await;
+        cluster.until_holders(3, 0).await;
+        assert!(cluster.store_of(THIRD).is_none());
+        client.done(ops::create("web1", THIRD)).await;
+        cluster.assert_all_well().await;
+    });
+}
+
+// covers: C26 O12 P31
+#[test]
+fn a_larger_pool_has_more_holders() {
+    simulate(async {
+        let mut cluster = three_and_one(58).await;
+        let client = cluster.client();
+        let job = client.submit_one(ops::pool_of(4)).await;
+        cluster.until_holders(3, 1).await;
+        client.wait(job).await.expect_success();
+        assert_eq!(learners(&cluster), [cluster.node(FOURTH)]);
+        cluster.assert_all_well().await;
+    });
+}
+
+// covers: C13 P81
+#[test]
+fn the_master_hands_over_and_jobs_go_on() {
+    simulate(async {
+        let mut cluster = three_and_one(59).await;
+        let client = cluster.client_at(FOURTH);
+        let running = client.submit_one(ops::delay(30_000)).await;
+        client.fail_master_over(cluster.node(THIRD)).await.expect("it takes over");
+        assert_eq!(cluster.leader(), Some(THIRD));
+        client.wait(running).await.expect_success();
+        client.fail_master_over(cluster.node(THIRD)).await.expect("it is the master already");
+        client.fail_master_over(cluster.node(FIRST)).await.expect("and back");
+        assert_eq!(cluster.leader(), Some(FIRST));
+        cluster.until_holders(3, 0).await;
+        cluster.assert_all_well().await;
+    });
+}
+
+// covers: C13 P81
+#[test]
+fn only_a_candidate_that_answers_becomes_the_master() {
+    simulate(async {
+        let mut cluster = three_and_one(60).await;
+        let client = cluster.client_at(FOURTH);
+        let refused = client.fail_master_over(cluster.node(FOURTH)).await.expect_err("refused");
+        let text = &refused.fault().expect("by the master").message;
+        assert!(text.contains("master candidates is:\nnode2.example\nnode3.example"), "{text}");
+        cluster.crash(THIRD);
+        let refused = client.fail_master_over(cluster.node(THIRD)).await.expect_err("refused");
+        let text = &refused.fault().expect("by the master").message;
+        let expected =
+            "node node3.example has not taken over within 20 seconds: it does not answer";
+        assert_eq!(text, expected);
+        assert_eq!(cluster.leader(), Some(FIRST));
+        client.done(ops::delay(10)).await;
+        cluster.restart(THIRD).await;
+        cluster.assert_all_well().await;
+    });
+}
+
+// covers: C13 P81
+#[test]
+fn of_two_candidates_the_one_without_a_vote_can_become_the_master() {
+    simulate(async {
+        let mut cluster = SimCluster::with_pool(61, 2, 10).await;
+        cluster.until_holders(1, 1).await;
+        let client = cluster.client();
+        client.fail_master_over(cluster.node(SECOND)).await.expect("it takes over");
+        assert_eq!(cluster.leader(), Some(SECOND));
+        cluster.until_holders(1, 1).await;
+        assert_eq!(learners(&cluster), [cluster.node(FIRST)]);
+        // The first one is not needed any more.
+        cluster.crash(FIRST);
+        cluster.client_at(SECOND).done(ops::create("web1", SECOND)).await;
+        cluster.restart(FIRST).await;
         cluster.assert_all_well().await;
     });
 }

@@ -10,15 +10,15 @@ use gantry_model::ids::{InstanceUuid, JobId, NodeUuid};
 use gantry_model::messages::{
     AcquireLocks, ArchiveJobs, AutoArchiveJobs, CallNode, CancelJob, CertificateIssue,
     CertificateRenew, ChangeJobPriority, ClusterKeyFetch, FollowMaster, GatherFacts, InstallReign,
-    JobTouched, Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs,
-    QueryLinks, QueryLocks, QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report, SearchTags,
-    SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path, locks_path,
+    JobTouched, Join, MasterFailover, PlanJob, QueryActors, QueryCluster, QueryFields, QueryFlight,
+    QueryJobs, QueryLinks, QueryLocks, QueryTable, QueryTrust, ReadConsole, ReleaseLocks, Report,
+    SearchTags, SubmitJobs, TokenIssue, WaitJob, WriteConsole, cluster_path, job_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_model::objects::NodeTerms;
 use gantry_model::opcodes::{
-    ClusterDestroy, ClusterRenewCrypto, InstanceReinstall, NodeAdd, OpCode, RebootType, TagsDel,
-    TagsSet,
+    ClusterDestroy, ClusterRenewCrypto, InstanceReinstall, NodeAdd, NodeSetParams, OpCode,
+    RebootType, TagsDel, TagsSet,
 };
 use gantry_model::params::{PrivateParams, SecretParams};
 use gantry_model::tags::TagObject;
@@ -59,6 +59,7 @@ fn every_message(cluster: &SimCluster, instance: InstanceUuid, job: JobId) -> Ve
         entry::<QueryCluster>(&to),
         entry::<SearchTags>(&to),
         entry::<QueryActors>(&to),
+        entry::<MasterFailover>(&to),
         entry::<TokenIssue>(&to),
         entry::<Join>(&to),
         entry::<Report>(&to),
@@ -183,6 +184,8 @@ fn every_opcode() -> Vec<OpCode> {
         renew.into(),
         node_add.into(),
         ops::remove_node(on).into(),
+        NodeSetParams { drained: Some(true), ..ops::modify_node(on) }.into(),
+        ops::pool_of(2).into(),
         ops::create("web2", on).into(),
         ops::remove("web1").into(),
         reinstall.into(),

@@ -11,10 +11,10 @@ use gantry_model::jobs::JobRecord;
 use gantry_model::locks::LockRow;
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
-    ChangeJobPriority, ClusterInfo, ConsoleChunk, Fields, FlightRow, FoundTag, LinkTable, NewJob,
-    PlanJob, PriorityChanged, QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs,
-    QueryLinks, QueryLocks, QueryTable, ReadConsole, SearchTags, SubmitJobs, TokenIssue,
-    TokenIssued, WriteConsole, cluster_path, locks_path,
+    ChangeJobPriority, ClusterInfo, ConsoleChunk, FAILOVER_WAIT, Fields, FlightRow, FoundTag,
+    LinkTable, MasterFailover, NewJob, PlanJob, PriorityChanged, QueryActors, QueryCluster,
+    QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryLocks, QueryTable, ReadConsole,
+    SearchTags, SubmitJobs, TokenIssue, TokenIssued, WriteConsole, cluster_path, locks_path,
 };
 use gantry_model::node_calls::{instance_path, node_path};
 use gantry_model::plan::JobPlan;
@@ -346,6 +346,17 @@ impl Client {
         priority: i8,
     ) -> Result<PriorityChanged, ClientError> {
         self.read(&cluster_path(), &ChangeJobPriority { job, priority }).await
+    }
+
+    /// Makes a candidate the master, and waits until it is. Repeated until there is an answer: the
+    /// old master may be gone before it can give one.
+    ///
+    /// # Errors
+    /// When the node is no candidate, does not take over in time, or there is no answer.
+    pub async fn fail_master_over(&self, to: NodeUuid) -> Result<(), ClientError> {
+        let (patience, each) = (FAILOVER_WAIT + READ_PATIENCE, FAILOVER_WAIT + ATTEMPT_TIMEOUT);
+        let attempts = Attempts::new(patience, each);
+        self.ask_patiently(&cluster_path(), &MasterFailover { to }, None, attempts, flat).await
     }
 
     /// Archives jobs; answers for each in order. Not repeated: a job that was archived by the first

@@ -199,12 +199,12 @@ impl JobMachine {
             }
             (Phase::PausingInstall { pause }, JobEvent::Elapsed) => self.install(pause),
             (Phase::Acting { direction, seq, .. }, JobEvent::Elapsed)
-                if !self.is_call(direction, seq) =>
+                if !self.is_answered(direction, seq) =>
             {
                 self.on_acted(direction, seq, StepResult::Done(Default::default()), now)
             }
             (Phase::Acting { direction, seq, pause, uncertain }, JobEvent::CallEnded(end))
-                if self.is_call(direction, seq) =>
+                if self.is_answered(direction, seq) =>
             {
                 self.on_call_ended(direction, seq, pause, uncertain, end, now)
             }
@@ -464,6 +464,7 @@ impl JobMachine {
                 vec![JobEffect::Call { step, node: *node, call: call.clone() }]
             }
             Some(Act::Wait { duration }) => vec![JobEffect::Wait(*duration)],
+            Some(Act::AwaitHolder { node }) => vec![JobEffect::AwaitHolder(*node)],
             Some(Act::Config(_)) | None => vec![JobEffect::Wait(Millis(0))],
         }
     }
@@ -476,8 +477,9 @@ impl JobMachine {
         }
     }
 
-    fn is_call(&self, direction: Direction, seq: u32) -> bool {
-        matches!(self.act_of(direction, seq), Some(Act::Call { .. }))
+    /// Whether it ends with an answer, and not with time.
+    fn is_answered(&self, direction: Direction, seq: u32) -> bool {
+        matches!(self.act_of(direction, seq), Some(Act::Call { .. } | Act::AwaitHolder { .. }))
     }
 
     pub(super) fn step_id(&self, direction: Direction, seq: u32) -> StepId {

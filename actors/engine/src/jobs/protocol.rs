@@ -145,6 +145,9 @@ pub enum JobEffect {
     },
     /// Wait; answer [`JobEvent::Elapsed`].
     Wait(Millis),
+    /// Wait until a node holds the log, or does not, as its flags say; answer
+    /// [`JobEvent::CallEnded`], done or failed.
+    AwaitHolder(NodeUuid),
     /// What the job waits for, for people; `None` when it goes on.
     Waits(Option<String>),
     /// Tell the lock actor that these are released, or held in a lesser mode. Its commit is behind

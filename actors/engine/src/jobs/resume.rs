@@ -92,7 +92,7 @@ impl JobMachine {
         };
         match act {
             Act::Call { node, .. } => Some((direction, u32::try_from(seq).ok()?, *node)),
-            Act::Config(_) | Act::Wait { .. } => None,
+            Act::Config(_) | Act::Wait { .. } | Act::AwaitHolder { .. } => None,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gantry_model::deltas::{ConfigDelta, InstanceChange};
+use gantry_model::deltas::{ClusterChange, ConfigDelta, InstanceChange};
 use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::ids::{InstanceUuid, NodeUuid, Serial};
-use gantry_model::objects::{AdminState, Instance, JoinTokenRecord, Node};
+use gantry_model::objects::{AdminState, Instance, JoinTokenRecord, Node, NodeChange, NodeRole};
 use gantry_model::units::Timestamp;
 
 use super::ClusterState;
@@ -31,6 +31,12 @@ impl ClusterState {
             ConfigDelta::ClusterDestroy => self.destroy(),
             ConfigDelta::NodeAdd(node) => self.add_node(node),
             ConfigDelta::NodeRemove { node } => self.remove_node(*node),
+            ConfigDelta::NodeChange { node, expected, change } => {
+                self.change_node(*node, *expected, change, at)
+            }
+            ConfigDelta::ClusterChange { expected, change } => {
+                self.change_cluster(*expected, change, at)
+            }
             ConfigDelta::TokenIssue(token) => self.issue_token(token, at),
             ConfigDelta::TokenRedeem { secret_hash, key_hash } => {
                 self.redeem_token(secret_hash, key_hash, at)
@@ -81,6 +87,57 @@ impl ClusterState {
         self.nodes.remove(&uuid);
         self.forget_tokens(|token| token.node == uuid);
         self.not_pending(uuid);
+        Ok(())
+    }
+
+    /// The master stays a candidate, whoever decided what when: a takeover may have come between
+    /// (P34).
+    fn change_node(
+        &mut self,
+        uuid: NodeUuid,
+        expected: Option<Serial>,
+        change: &NodeChange,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
+        let master = self.master;
+        let Some(node) = self.nodes.get_mut(&uuid) else {
+            return refuse(FaultCode::UnknownEntity, format!("node {uuid} does not exist"));
+        };
+        if expected.is_some_and(|expected| expected != node.serial) {
+            let text = format!("node {} has changed meanwhile, retry the operation", node.name);
+            return Err(Fault::new(FaultCode::WrongState, text).retry_later());
+        }
+        let takes_out = change.role.is_some_and(|role| role != NodeRole::Candidate);
+        if master == Some(uuid) && (takes_out || change.master_capable == Some(false)) {
+            let text = format!("node {} is the master, which stays a candidate", node.name);
+            return refuse(FaultCode::WrongState, text);
+        }
+        let node = Arc::make_mut(node);
+        change.make(node);
+        node.serial = node.serial.next();
+        node.mtime = at;
+        Ok(())
+    }
+
+    fn change_cluster(
+        &mut self,
+        expected: Option<Serial>,
+        change: &ClusterChange,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(cluster) = &mut self.cluster else {
+            return refuse(FaultCode::WrongState, "there is no cluster");
+        };
+        if expected.is_some_and(|expected| expected != cluster.serial) {
+            let text = "the cluster has changed meanwhile, retry the operation";
+            return Err(Fault::new(FaultCode::WrongState, text).retry_later());
+        }
+        let cluster = Arc::make_mut(cluster);
+        if let Some(size) = change.candidate_pool_size {
+            cluster.candidate_pool_size = size;
+        }
+        cluster.serial = cluster.serial.next();
+        cluster.mtime = at;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_model::ids::NodeUuid;
 use gantry_model::messages::LogHeld;
+use gantry_model::objects::NodeRole;
 
 use super::ClusterState;
 
@@ -36,6 +37,15 @@ impl Membership {
     }
 }
 
+/// What is wanted of the holders for the moment, whatever the flags of nodes say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HolderWishes {
+    /// These are about to leave the cluster.
+    pub leaving: BTreeSet<NodeUuid>,
+    /// This candidate is to lead.
+    pub next: Option<NodeUuid>,
+}
+
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HolderStep {
@@ -46,20 +56,24 @@ pub enum HolderStep {
     /// The log is sent to a node no more; it is then told to put it away, and the cluster key
     /// changes.
     Remove(NodeUuid),
+    /// A voter leads from now on. It is the last thing that this leader does.
+    HandOver(NodeUuid),
 }
 
 impl ClusterState {
-    /// Which nodes are to hold the log: the candidates that are in use and do not leave, and
-    /// whoever leads.
+    /// Whether a node is to hold the log: a candidate that is in use and does not leave.
     #[must_use]
-    pub fn wanted_holders(
-        &self,
-        leader: NodeUuid,
-        leaving: &BTreeSet<NodeUuid>,
-    ) -> BTreeSet<NodeUuid> {
-        let candidates = self.nodes.values().filter(|node| node.master_candidate);
-        let in_use = candidates.filter(|node| !node.offline && !leaving.contains(&node.uuid));
-        in_use.map(|node| node.uuid).chain([leader]).collect()
+    pub fn is_to_hold(&self, node: NodeUuid, wishes: &HolderWishes) -> bool {
+        let known = self.nodes.get(&node);
+        known.is_some_and(|node| node.role() == NodeRole::Candidate)
+            && !wishes.leaving.contains(&node)
+    }
+
+    /// Which nodes are to hold the log: those of [`Self::is_to_hold`], and whoever leads.
+    #[must_use]
+    pub fn wanted_holders(&self, leader: NodeUuid, wishes: &HolderWishes) -> BTreeSet<NodeUuid> {
+        let candidates = self.nodes.keys().copied().filter(|node| self.is_to_hold(*node, wishes));
+        candidates.chain([leader]).collect()
     }
 
     /// The next step towards that; `None` when nothing can be done at present.
@@ -69,12 +83,12 @@ impl ClusterState {
     pub fn next_holder_step(
         &self,
         leader: NodeUuid,
-        leaving: &BTreeSet<NodeUuid>,
+        wishes: &HolderWishes,
         membership: &Membership,
         said: &BTreeMap<NodeUuid, LogHeld>,
     ) -> Option<HolderStep> {
-        let wanted = self.wanted_holders(leader, leaving);
-        let voters = self.wanted_voters(leader, &wanted, membership, said);
+        let wanted = self.wanted_holders(leader, wishes);
+        let voters = self.wanted_voters((leader, wishes.next), &wanted, membership, said);
         if membership.is_joint || voters != membership.voters {
             return Some(HolderStep::Vote(voters));
         }
@@ -82,14 +96,36 @@ impl ClusterState {
             return Some(HolderStep::Remove(*node));
         }
         let waits = |node: &NodeUuid| said.get(node).is_some_and(|said| said.holds);
-        wanted.into_iter().find(|node| !membership.has(node) && waits(node)).map(HolderStep::Add)
+        if let Some(node) = wanted.iter().find(|node| !membership.has(node) && waits(node)) {
+            return Some(HolderStep::Add(*node));
+        }
+        self.heir(leader, wishes, &voters, said).map(HolderStep::HandOver)
+    }
+
+    /// Which voter is to lead in place of the present leader, if another is: the one that is
+    /// wished for, or, where the leader has ceased to be a candidate, the first that answers.
+    fn heir(
+        &self,
+        leader: NodeUuid,
+        wishes: &HolderWishes,
+        voters: &BTreeSet<NodeUuid>,
+        said: &BTreeMap<NodeUuid, LogHeld>,
+    ) -> Option<NodeUuid> {
+        let fits = |node: &NodeUuid| *node != leader && self.is_to_hold(*node, wishes);
+        if wishes.next.is_some() {
+            return wishes.next.filter(|next| fits(next) && voters.contains(next));
+        }
+        let stays = self.is_to_hold(leader, wishes) || !self.nodes.contains_key(&leader);
+        let answers = |node: &&NodeUuid| said.get(node).is_some_and(|said| said.holds);
+        voters.iter().filter(answers).find(|node| !stays && fits(node)).copied()
     }
 
     /// An odd number: with an even one a further loss is not survived, and every commit waits for
-    /// one more. The leader stays, then who votes already, so that votes do not wander.
+    /// one more. The leader stays, then who votes already, so that votes do not wander. Who is to
+    /// lead next votes, for that moment also as one too many.
     fn wanted_voters(
         &self,
-        leader: NodeUuid,
+        (leader, next): (NodeUuid, Option<NodeUuid>),
         wanted: &BTreeSet<NodeUuid>,
         membership: &Membership,
         said: &BTreeMap<NodeUuid, LogHeld>,
@@ -106,6 +142,7 @@ impl ClusterState {
         ranked.extend(wanted.iter().filter(|node| **node != leader && may_vote(node)));
         let n_voters = ranked.len().min(VOTERS_MAX);
         ranked.truncate(if n_voters % 2 == 0 { n_voters - 1 } else { n_voters });
-        ranked.into_iter().collect()
+        let heir = next.filter(|next| votes(next) || may_vote(next));
+        ranked.into_iter().chain(heir).collect()
     }
 }

@@ -143,7 +143,7 @@ impl ClusterState {
         })?;
         match undo {
             Some(Act::Config(deltas)) => self.change_config(&deltas, at),
-            Some(Act::Call { .. } | Act::Wait { .. }) | None => Ok(()),
+            Some(Act::Call { .. } | Act::Wait { .. } | Act::AwaitHolder { .. }) | None => Ok(()),
         }
     }
 

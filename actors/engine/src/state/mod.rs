@@ -18,6 +18,7 @@ mod history;
 mod holders;
 mod journal;
 pub mod level;
+mod pool;
 mod tags;
 mod touch;
 mod transitions;
@@ -28,10 +29,11 @@ pub(crate) use find::{not_found, unknown};
 
 pub use command::{Applied, Command, Entry, InitCluster, JobEntry, JobFact};
 pub use history::{Emitted, HISTORY_RECORD_BYTES_MAX, HistoryEvent, HistoryHead, HistoryRecord};
-pub use holders::{HolderStep, Membership, VOTERS_MAX};
+pub use holders::{HolderStep, HolderWishes, Membership, VOTERS_MAX};
 #[cfg(feature = "next-version")]
 pub use level::{NEXT_LEVEL, NEXT_LEVELS};
 pub use level::{NotPermitted, Rule, STATE_LEVEL, STATE_LEVEL_LOWEST, STATE_LEVELS};
+pub use pool::PoolStanding;
 pub use transitions::TRANSITIONS_MAX;
 pub use trust::SECRETS_MAX;
 

@@ -7,6 +7,7 @@
 
 mod archive;
 mod certificates;
+mod failover;
 mod join;
 mod level;
 mod plan;
@@ -28,8 +29,9 @@ use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::levels::LevelStanding;
 use gantry_model::messages::{
     ArchiveJobs, AutoArchiveJobs, CancelJob, CertificateIssue, CertificateRenew, ChangeJobPriority,
-    ClusterKeyFetch, Join, PlanJob, QueryActors, QueryCluster, QueryFields, QueryJobs, QueryTable,
-    QueryTrust, Report, SearchTags, SubmitJobs, TokenIssue, WaitJob, job_path,
+    ClusterKeyFetch, Join, MasterFailover, PlanJob, QueryActors, QueryCluster, QueryFields,
+    QueryJobs, QueryTable, QueryTrust, Report, SearchTags, SubmitJobs, TokenIssue, WaitJob,
+    job_path,
 };
 use gantry_model::opcodes::OpCode;
 use gantry_runtime::{Actor, Context, LocalRef, Protocol, SpawnOptions, Thread};
@@ -191,6 +193,7 @@ impl Actor for ClusterActor {
             .on::<WaitJob>()
             .on::<CancelJob>()
             .on::<ChangeJobPriority>()
+            .on::<MasterFailover>()
             .on::<TokenIssue>()
             .on::<Join>()
             .on::<CertificateRenew>()

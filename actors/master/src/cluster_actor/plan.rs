@@ -130,6 +130,7 @@ fn change(state: &mut ClusterState, act: &Act, at: Timestamp) -> Result<(), Faul
 fn node_of(act: &Act) -> Option<NodeUuid> {
     match act {
         Act::Call { node, .. } => Some(*node),
+        Act::AwaitHolder { node } => Some(*node),
         Act::Config(_) | Act::Wait { .. } => None,
     }
 }
@@ -142,7 +143,7 @@ fn act_name(act: &Act) -> String {
     match act {
         Act::Call { call, .. } => call.wire_name().to_owned(),
         Act::Config(_) => "configuration".to_owned(),
-        Act::Wait { .. } => "wait".to_owned(),
+        Act::Wait { .. } | Act::AwaitHolder { .. } => "wait".to_owned(),
     }
 }
 

@@ -211,12 +211,14 @@ fn what_is_done_to_an_instance_is_done_under_its_lock() {
                     ConfigDelta::ClusterDestroy
                     | ConfigDelta::NodeAdd(_)
                     | ConfigDelta::NodeRemove { .. }
+                    | ConfigDelta::NodeChange { .. }
+                    | ConfigDelta::ClusterChange { .. }
                     | ConfigDelta::Trust(_)
                     | ConfigDelta::Tags { .. }
                     | ConfigDelta::TokenIssue(_)
                     | ConfigDelta::TokenRedeem { .. } => false,
                 }),
-                Act::Wait { .. } => false,
+                Act::Wait { .. } | Act::AwaitHolder { .. } => false,
             };
             let lock = LockName::instance(&web1());
             assert!(!touches || holds_alone(&sample, &lock), "{}: {}", sample.name, step.name);

@@ -90,8 +90,10 @@ macro_rules! dispatch {
         match $op {
             OpCode::ClusterDestroy($unit) => $body,
             OpCode::ClusterRenewCrypto($unit) => $body,
+            OpCode::ClusterSetParams($unit) => $body,
             OpCode::NodeAdd($unit) => $body,
             OpCode::NodeRemove($unit) => $body,
+            OpCode::NodeSetParams($unit) => $body,
             OpCode::InstanceCreate($unit) => $body,
             OpCode::InstanceRemove($unit) => $body,
             OpCode::InstanceReinstall($unit) => $body,

@@ -323,6 +323,12 @@ impl Rig {
         }
     }
 
+    /// Another node is the master.
+    pub(super) fn take_over(&mut self, number: u8) {
+        let applied = self.apply(Command::TakeOver { node: node_id(number) });
+        assert!(matches!(applied, Applied::Reign(_)));
+    }
+
     /// Changes the cluster object, which no opcode does yet.
     pub(super) fn change_cluster(&mut self, change: impl FnOnce(&mut Cluster)) {
         let mut cluster = self.state.cluster.as_deref().expect("there is one").clone();
@@ -425,7 +431,7 @@ impl Rig {
                 self.nodes.call(*node, call)
             }
             Act::Config(deltas) => self.config(deltas),
-            Act::Wait { .. } => Ok(()),
+            Act::Wait { .. } | Act::AwaitHolder { .. } => Ok(()),
         }
     }
 

@@ -6,9 +6,9 @@ use gantry_model::deltas::ConfigDelta;
 use gantry_model::ids::RunEpoch;
 use gantry_model::objects::{AdminState, DiskMode, DiskTemplate, NodeTerms};
 use gantry_model::opcodes::{
-    ClusterDestroy, ClusterRenewCrypto, DiskRequest, InstanceCreate, InstanceReboot,
-    InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd, NodeRemove,
-    OpCode, RebootType, TagsDel, TagsSet, TestDelay,
+    ClusterDestroy, ClusterRenewCrypto, ClusterSetParams, DiskRequest, InstanceCreate,
+    InstanceReboot, InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup, NodeAdd,
+    NodeRemove, NodeSetParams, OpCode, RebootType, TagsDel, TagsSet, TestDelay,
 };
 use gantry_model::params::{BackendOverrides, PrivateParams, SecretParams};
 use gantry_model::report::GuestState;
@@ -106,6 +106,16 @@ pub(super) fn remove_node(number: u8) -> NodeRemove {
     NodeRemove { node_name: node_name(number) }
 }
 
+/// Changes nothing yet.
+pub(super) fn modify_node(number: u8) -> NodeSetParams {
+    NodeSetParams::new(node_name(number))
+}
+
+/// Another size of the candidate pool.
+pub(super) fn pool_of(size: u32) -> ClusterSetParams {
+    ClusterSetParams { candidate_pool_size: Some(size) }
+}
+
 /// On the master and on two nodes, three times.
 pub(super) fn delay() -> TestDelay {
     TestDelay {
@@ -168,6 +178,9 @@ pub(super) fn all() -> Vec<Sample> {
     let mark_up = InstanceStartup { ignore_offline_nodes: true, ..startup() };
     let mark_down = InstanceShutdown { ignore_offline_nodes: true, ..shutdown() };
     let tags_of_cluster = TagsSet { object: TagObject::Cluster, ..set_tags() };
+    let mut two = Rig::new();
+    two.run(pool_of(2));
+    let demote = NodeSetParams { drained: Some(true), auto_promote: true, ..modify_node(2) };
     let mut lost = Rig::with_running();
     lost.hold(GuestState::Running, RunEpoch(2));
     let mut down = Rig::with_running();
@@ -178,6 +191,8 @@ pub(super) fn all() -> Vec<Sample> {
         sample("destroy", ClusterDestroy {}.into(), Rig::alone()),
         sample("add a node", add_node().into(), with_token()),
         sample("remove a node", remove_node(3).into(), Rig::new()),
+        sample("modify a node", demote.into(), two),
+        sample("modify the cluster", pool_of(3).into(), Rig::new()),
         sample("create", create().into(), Rig::new()),
         sample("create without disks", diskless.into(), Rig::new()),
         sample("create without image", no_install.into(), Rig::new()),

@@ -428,6 +428,19 @@ pub struct Joined {
     pub hold_log: bool,
 }
 
+/// How long a candidate may take to become the master. An election takes a second; a candidate that
+/// has to get the log first needs the rest, and lower would refuse it. Higher keeps people waiting
+/// for a node that is off.
+pub const FAILOVER_WAIT: Duration = Duration::from_secs(20);
+
+/// Makes a candidate the master. Asked of a master that is this node already, it is done. Another
+/// one hands over and is then not the master any more, so that whoever asks again is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MasterFailover {
+    /// Which.
+    pub to: NodeUuid,
+}
+
 /// What happened on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
@@ -469,6 +482,7 @@ super::messages! {
     QueryCluster = "cluster.query", Read, Result<ClusterInfo, Fault>;
     SearchTags = "cluster.search-tags", Read, Result<Vec<FoundTag>, Fault>;
     QueryActors = "node.query-actors", Read, Result<Vec<ActorRow>, Fault>;
+    MasterFailover = "cluster.master-failover", Operate, Result<(), Fault>;
     TokenIssue = "cluster.token-issue", Operate, Result<TokenIssued, Fault>;
     Join = "cluster.join", Join, Result<Joined, Fault>;
     Report = "cluster.report", Peer, Result<ReportAck, Fault>;

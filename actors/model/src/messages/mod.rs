@@ -9,10 +9,10 @@ mod trust;
 
 pub use cluster::{
     ArchiveJobs, AutoArchiveJobs, AutoArchived, CANCEL_WAIT, CancelJob, Canceled,
-    ChangeJobPriority, ClusterInfo, Fields, FoundTag, JobChange, JobTouched, Join, Joined,
-    LogHolders, NewJob, PlanJob, PriorityChanged, QueryActors, QueryCluster, QueryFields,
-    QueryJobs, QueryTable, Report, ReportAck, SearchTags, SubmitJobs, TokenIssue, TokenIssued,
-    Versions, WAIT_MAX, WaitJob,
+    ChangeJobPriority, ClusterInfo, FAILOVER_WAIT, Fields, FoundTag, JobChange, JobTouched, Join,
+    Joined, LogHolders, MasterFailover, NewJob, PlanJob, PriorityChanged, QueryActors,
+    QueryCluster, QueryFields, QueryJobs, QueryTable, Report, ReportAck, SearchTags, SubmitJobs,
+    TokenIssue, TokenIssued, Versions, WAIT_MAX, WaitJob,
 };
 pub use inspect::{
     FLIGHT_ROWS_MAX, FlightRow, LinkCounts, LinkRow, LinkTable, QueryFlight, QueryLinks,

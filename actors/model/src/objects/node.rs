@@ -49,10 +49,10 @@ pub struct Node {
     pub ndparams: BTreeMap<String, String>,
     /// What hypervisors have of it, by hypervisor. Stored only, as in Ganeti.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub hv_state: BTreeMap<String, BTreeMap<String, u64>>,
+    pub hv_state: States,
     /// What storages have of it, by type and name. Stored only, as in Ganeti.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub disk_state: BTreeMap<String, BTreeMap<String, u64>>,
+    pub disk_state: States,
 }
 
 impl Node {
@@ -133,9 +133,9 @@ pub struct NodeTerms {
     /// Its parameters, where they differ from the cluster's.
     pub ndparams: BTreeMap<String, String>,
     /// What hypervisors have of it, by hypervisor.
-    pub hv_state: BTreeMap<String, BTreeMap<String, u64>>,
+    pub hv_state: States,
     /// What storages have of it, by type and name.
-    pub disk_state: BTreeMap<String, BTreeMap<String, u64>>,
+    pub disk_state: States,
 }
 
 impl Default for NodeTerms {
@@ -186,23 +186,9 @@ impl NodeTerms {
             return Err(NodeTermsError::SecondaryIp(address));
         }
         for (name, value) in &self.ndparams {
-            let known = NODE_PARAMETERS.iter().find(|param| param.name == name);
-            let own = known.filter(|_| !CLUSTER_NODE_PARAMETERS.contains(&name.as_str()));
-            let param = own.ok_or_else(|| NodeTermsError::Parameter(name.clone()))?;
-            if param.read(value).as_ref() != Some(value) {
-                let (name, value) = (name.clone(), value.clone());
-                return Err(NodeTermsError::Value { name, value, expected: param.expected() });
-            }
+            check_own_parameter(name, value)?;
         }
-        let of = |states: &BTreeMap<String, BTreeMap<String, u64>>, known: &[&str]| {
-            let mut names = states.values().flat_map(BTreeMap::keys);
-            names.find(|name| !known.contains(&name.as_str())).cloned()
-        };
-        let unknown = of(&self.hv_state, &HV_STATE_KEYS);
-        match unknown.or_else(|| of(&self.disk_state, &DISK_STATE_KEYS)) {
-            Some(name) => Err(NodeTermsError::State(name)),
-            None => Ok(()),
-        }
+        check_states(&self.hv_state, &self.disk_state)
     }
 
     /// Whether nothing was said: then it is left out of encodings.
@@ -217,6 +203,41 @@ impl NodeTerms {
         if self.is_default() { LEVEL_FIRST } else { LEVEL_NODE_TERMS }
     }
 }
+
+/// Whether this is a parameter that one node can have, and its value one in the form in which it
+/// is stored.
+///
+/// # Errors
+/// When it is not.
+pub fn check_own_parameter(name: &str, value: &str) -> Result<(), NodeTermsError> {
+    let known = NODE_PARAMETERS.iter().find(|param| param.name == name);
+    let own = known.filter(|_| !CLUSTER_NODE_PARAMETERS.contains(&name));
+    let param = own.ok_or_else(|| NodeTermsError::Parameter(name.to_owned()))?;
+    if param.read(value).as_deref() == Some(value) {
+        return Ok(());
+    }
+    let (name, value) = (name.to_owned(), value.to_owned());
+    Err(NodeTermsError::Value { name, value, expected: param.expected() })
+}
+
+/// Whether these are numbers that hypervisors and storages have of a node.
+///
+/// # Errors
+/// When one is not.
+pub fn check_states(hv_state: &States, disk_state: &States) -> Result<(), NodeTermsError> {
+    let of = |states: &States, known: &[&str]| {
+        let mut names = states.values().flat_map(BTreeMap::keys);
+        names.find(|name| !known.contains(&name.as_str())).cloned()
+    };
+    let unknown = of(hv_state, &HV_STATE_KEYS);
+    match unknown.or_else(|| of(disk_state, &DISK_STATE_KEYS)) {
+        Some(name) => Err(NodeTermsError::State(name)),
+        None => Ok(()),
+    }
+}
+
+/// Numbers by name, by what has them: a hypervisor, or a type and name of storage.
+pub type States = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// A node group as configured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -43,3 +43,19 @@ impl Parameters for ClusterRenewCrypto {
         Self::from_fields(fields)
     }
 }
+
+/// Changes what the cluster is set to (O12, C12). Only what is listed here can be changed yet; a
+/// document with another of Ganeti's fields is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ClusterSetParams {
+    /// How many nodes should hold the log; from 1 on. A larger pool is filled at once, a smaller
+    /// one is left as it is.
+    pub candidate_pool_size: Option<u32>,
+}
+
+impl Parameters for ClusterSetParams {
+    fn read(fields: &mut GanetiFields) -> Result<Self, OpJsonError> {
+        Self::from_fields(fields)
+    }
+}

@@ -9,10 +9,15 @@
 //! Deliberately absent: whether what is named exists, and whether values make sense; the master
 //! looks at that when an opcode is submitted, however it was written.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Dependency, Expected, OpCode, OpCommon, OpRequest, PRIORITIES_SUBMITTED, Reason};
+use super::{
+    Dependency, Expected, OpCode, OpCommon, OpRequest, PARAMETER_DEFAULT, PRIORITIES_SUBMITTED,
+    Reason,
+};
 use crate::ids::{InstanceUuid, JobId, NodeUuid};
 use crate::jobs::JobStatus;
 use crate::names::{InstanceName, NodeName};
@@ -230,25 +235,38 @@ impl GanetiFields {
         field: &'static str,
         mut set: impl FnMut(&str, &str) -> Result<(), E>,
     ) -> Read<()> {
-        let Some(value) = self.take(field) else { return Ok(()) };
+        for (name, text) in self.changed_parameters(field)?.unwrap_or_default() {
+            if text == PARAMETER_DEFAULT {
+                continue;
+            }
+            if let Err(error) = set(&name, &text) {
+                return Err(self.bad(field, &text.into(), format!("accepted: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Parameters by name, as they would be typed; `null` is [`PARAMETER_DEFAULT`].
+    pub(super) fn changed_parameters(
+        &mut self,
+        field: &'static str,
+    ) -> Read<Option<BTreeMap<String, String>>> {
+        let Some(value) = self.take(field) else { return Ok(None) };
         let Value::Object(given) = &value else {
             return Err(self.bad(field, &value, "an object of parameters"));
         };
-        for (name, one) in given {
+        let typed = |(name, one): (&String, &Value)| {
             let text = match one {
-                Value::Null => continue,
-                Value::String(text) if text == "default" => continue,
+                Value::Null => PARAMETER_DEFAULT.to_owned(),
                 Value::String(text) => text.clone(),
                 Value::Bool(_) | Value::Number(_) => one.to_string(),
                 Value::Array(_) | Value::Object(_) => {
                     return Err(self.bad(field, one, format!("a value of parameter {name:?}")));
                 }
             };
-            if let Err(error) = set(name, &text) {
-                return Err(self.bad(field, one, format!("accepted: {error}")));
-            }
-        }
-        Ok(())
+            Ok((name.clone(), text))
+        };
+        given.iter().map(typed).collect::<Read<_>>().map(Some)
     }
 
     /// What the model reads from a document made of fields; `expected` says what it takes.

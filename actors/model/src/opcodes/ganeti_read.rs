@@ -8,9 +8,9 @@ use serde_json::json;
 use super::ganeti_json::{GanetiFields, OpJsonError};
 use super::shown::{HELPER_SHUTDOWN, HELPER_STARTUP, SOURCE_SHUTDOWN, STARTUP_SHUTDOWN};
 use super::{
-    ClusterDestroy, ClusterRenewCrypto, DiskRequest, InstanceCreate, InstanceReboot,
-    InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup, NicRequest, NodeAdd,
-    NodeRemove, TagsDel, TagsSet, TestDelay,
+    ClusterDestroy, ClusterRenewCrypto, ClusterSetParams, DiskRequest, InstanceCreate,
+    InstanceReboot, InstanceReinstall, InstanceRemove, InstanceShutdown, InstanceStartup,
+    NicRequest, NodeAdd, NodeRemove, NodeSetParams, TagsDel, TagsSet, TestDelay,
 };
 use crate::objects::{DiskMode, NicMode, NodeTerms, host_of};
 use crate::params::{BackendOverrides, HvOverrides, HypervisorKind, PrivateParams, REDACTED};
@@ -97,6 +97,13 @@ impl ClusterRenewCrypto {
     }
 }
 
+impl ClusterSetParams {
+    pub(super) fn from_fields(fields: &mut GanetiFields) -> Read<Self> {
+        let candidate_pool_size = fields.optional("candidate_pool_size", "a number of nodes")?;
+        Ok(Self { candidate_pool_size })
+    }
+}
+
 impl NodeAdd {
     /// Never from outside: it is submitted by the master, for whoever holds a join token.
     pub(super) fn from_fields(fields: &mut GanetiFields) -> Read<Self> {
@@ -128,6 +135,29 @@ impl NodeRemove {
     pub(super) fn from_fields(fields: &mut GanetiFields) -> Read<Self> {
         let node_name = fields.existing_node("node_name", "node_uuid")?;
         Ok(Self { node_name: fields.needed("node_name", node_name)? })
+    }
+}
+
+impl NodeSetParams {
+    pub(super) fn from_fields(fields: &mut GanetiFields) -> Read<Self> {
+        let node_name = fields.existing_node("node_name", "node_uuid")?;
+        let flag = "true or false";
+        let states = "an object of objects of numbers";
+        Ok(Self {
+            node_name: fields.needed("node_name", node_name)?,
+            force: fields.flag("force", false)?,
+            master_candidate: fields.optional("master_candidate", flag)?,
+            offline: fields.optional("offline", flag)?,
+            drained: fields.optional("drained", flag)?,
+            auto_promote: fields.flag("auto_promote", false)?,
+            master_capable: fields.optional("master_capable", flag)?,
+            vm_capable: fields.optional("vm_capable", flag)?,
+            secondary_ip: fields.optional("secondary_ip", "an IP address")?,
+            ndparams: fields.changed_parameters("ndparams")?,
+            powered: fields.optional("powered", flag)?,
+            hv_state: fields.optional("hv_state", states)?,
+            disk_state: fields.optional("disk_state", states)?,
+        })
     }
 }
 

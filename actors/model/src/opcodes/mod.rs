@@ -13,14 +13,14 @@ mod shown;
 mod tags;
 mod test;
 
-pub use cluster::{ClusterDestroy, ClusterRenewCrypto};
+pub use cluster::{ClusterDestroy, ClusterRenewCrypto, ClusterSetParams};
 pub use ganeti_json::OpJsonError;
 pub use instance::{
     DiskRequest, InstanceCreate, InstanceReboot, InstanceReinstall, InstanceRemove,
     InstanceShutdown, InstanceStartup, NicRequest, RebootType,
 };
 pub use named::Named;
-pub use node::{NodeAdd, NodeRemove};
+pub use node::{NodeAdd, NodeRemove, NodeSetParams, PARAMETER_DEFAULT};
 pub use tags::{TagsDel, TagsSet};
 #[cfg(feature = "next-version")]
 pub use test::TestNext;
@@ -153,10 +153,14 @@ opcodes! {
     ClusterDestroy = "OP_CLUSTER_DESTROY", "cluster/destroy";
     /// Replaces certificates.
     ClusterRenewCrypto = "OP_CLUSTER_RENEW_CRYPTO", "cluster/renew_crypto";
+    /// Changes what the cluster is set to.
+    ClusterSetParams = "OP_CLUSTER_SET_PARAMS", "cluster/modify", since 6;
     /// Adds a node that holds a join token.
     NodeAdd = "OP_NODE_ADD", "node/add";
     /// Removes a node.
     NodeRemove = "OP_NODE_REMOVE", "node/remove";
+    /// Changes a node.
+    NodeSetParams = "OP_NODE_SET_PARAMS", "node/modify", since 6;
     /// Makes an instance.
     InstanceCreate = "OP_INSTANCE_CREATE", "instance/create";
     /// Removes an instance with its disks.

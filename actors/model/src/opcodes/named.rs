@@ -20,10 +20,12 @@ impl OpCode {
         let node = |name| Named { nodes: vec![name], ..Named::default() };
         let instance = |name| Named { instances: vec![name], ..Named::default() };
         match self {
-            Self::ClusterDestroy(_) | Self::ClusterRenewCrypto(_) | Self::NodeAdd(_) => {
-                Named::default()
-            }
+            Self::ClusterDestroy(_)
+            | Self::ClusterRenewCrypto(_)
+            | Self::ClusterSetParams(_)
+            | Self::NodeAdd(_) => Named::default(),
             Self::NodeRemove(op) => node(&mut op.node_name),
+            Self::NodeSetParams(op) => node(&mut op.node_name),
             Self::InstanceCreate(op) => {
                 Named { nodes: op.primary_node.iter_mut().collect(), ..Named::default() }
             }

@@ -4,17 +4,26 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gantry_model::ids::NodeUuid;
-use openraft::async_runtime::WatchReceiver;
+use openraft::async_runtime::{Instant as _, WatchReceiver};
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, EmptyNode};
 use tokio::time::Instant;
 
 use super::{Inner, Store};
+use crate::config::{ELECTION_MAX, HEARTBEAT};
 use crate::error::StoreError;
 use crate::forms::MembershipForm;
 use crate::leadership::Leadership;
 use crate::raft::convert;
 use crate::raft::types::Config;
+
+/// How long a holder may have been silent that is to lead. It answers every [`HEARTBEAT`], so one
+/// that was silent for several is off or cut off; lower refuses one whose disk had a slow moment.
+const SILENCE_MAX: Duration = ELECTION_MAX;
+
+/// How many entries a holder may lack that is to lead. Nobody may write until it has them; it gets
+/// a thousand within tens of milliseconds.
+const LAG_MAX: u64 = 1_000;
 
 impl Store {
     /// Who holds the log, as far as this node knows.
@@ -74,10 +83,60 @@ impl Store {
         self.change(async { changing.await.map(drop) }, "the removal of a holder", deadline).await
     }
 
+    /// Whether another holder could lead at once, as far as this leader knows. Handing over cannot
+    /// be taken back, and until somebody leads again nobody may write.
+    ///
+    /// # Errors
+    /// When it does not vote, has not answered lately, or lacks much of the log.
+    pub fn check_fit_to_lead(&self, node: NodeUuid) -> Result<(), StoreError> {
+        let refuse = |reason| Err(StoreError::NotFit { node, reason });
+        if !self.members().voters.iter().all(|voters| voters.contains(&node)) {
+            return refuse("it does not vote");
+        }
+        if self.heard_from(node).is_none_or(|ago| ago > SILENCE_MAX) {
+            return refuse("it does not answer");
+        }
+        match self.lag_of(node) {
+            Some(lag) if lag <= LAG_MAX => Ok(()),
+            Some(_) | None => refuse("it is far behind"),
+        }
+    }
+
+    /// How long ago another holder has answered this leader last; nothing if it has not, or this
+    /// node does not lead.
+    #[must_use]
+    pub fn heard_from(&self, node: NodeUuid) -> Option<Duration> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let heard = metrics.heartbeat.as_ref()?.get(&node).copied().flatten()?;
+        Some(heard.elapsed())
+    }
+
+    /// Waits for an answer to something that is sent from now on: one that has just died has
+    /// answered lately, too.
+    async fn until_it_answers(&self, node: NodeUuid) -> Result<(), StoreError> {
+        let since = Instant::now();
+        while self.heard_from(node).is_none_or(|ago| ago >= since.elapsed()) {
+            if since.elapsed() > SILENCE_MAX {
+                return Err(StoreError::NotFit { node, reason: "it does not answer" });
+            }
+            tokio::time::sleep(HEARTBEAT / 10).await;
+        }
+        Ok(())
+    }
+
+    /// How many entries of this leader's log another holder is not known to have.
+    fn lag_of(&self, node: NodeUuid) -> Option<u64> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let has = metrics.replication.as_ref()?.get(&node)?.as_ref().map_or(0, |id| id.index);
+        Some(metrics.last_log_index.unwrap_or_default().saturating_sub(has))
+    }
+
     /// Hands leadership to another voter; returns when it leads.
     ///
     /// # Errors
-    /// When this node does not lead, or the other does not take over in time.
+    /// When this node does not lead, the other is not fit to, or does not take over in time.
     pub async fn transfer_leadership(
         &self,
         to: NodeUuid,
@@ -91,6 +150,8 @@ impl Store {
             Leadership::Candidate => return Err(Inner::elsewhere(None)),
             Leadership::Stopped => return Err(self.inner.stopped()),
         }
+        self.until_it_answers(to).await?;
+        self.check_fit_to_lead(to)?;
         let inner = &self.inner;
         let trigger = inner.raft.trigger();
         let handing = inner.context.clone().enter(trigger.transfer_leader(to));

@@ -134,6 +134,23 @@ async fn leadership_is_handed_over_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_does_not_answer_is_not_handed_leadership() {
+    let (cluster, reign) = TestCluster::of(3, 9, Compaction::default()).await;
+    let leader = cluster.leader_but(&[]).await;
+    let other = cluster.stores.keys().copied().find(|id| *id != leader.node()).expect("of three");
+    leader.check_fit_to_lead(other).expect("it answers");
+    // Only just: it has answered the last heartbeat.
+    cluster.network.isolate(other, &cluster.ids());
+    let error = leader.transfer_leadership(other, SOON).await.expect_err("it is away");
+    let text = format!("node {other} cannot lead: it does not answer");
+    assert_eq!(error.to_string(), text);
+    let error = leader.transfer_leadership(node(7), SOON).await.expect_err("nobody");
+    assert!(matches!(error, StoreError::NotFit { .. }), "{error}");
+    // It goes on leading.
+    submit_one(&leader, reign, 1).await.expect("committed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_with_a_failed_disk_is_replaced() {
     let (cluster, reign) = TestCluster::of(3, 10, Compaction::default()).await;
     let old = cluster.leader_but(&[]).await;

@@ -107,7 +107,8 @@ pub(crate) fn address_argument(text: &str) -> Result<String, ParseError> {
     }
 }
 
-fn pool_size_argument(text: &str) -> Result<u32, ParseError> {
+/// Reads the size of a candidate pool for clap.
+pub(crate) fn pool_size_argument(text: &str) -> Result<u32, ParseError> {
     let size = text.parse().ok().filter(|size| *size > 0);
     size.ok_or_else(|| ParseError::new("size", text, "a whole number of nodes from 1 on"))
 }

@@ -5,7 +5,9 @@ mod getmaster;
 mod info;
 pub(crate) mod init;
 mod issue_certificate;
+mod master_failover;
 mod master_ping;
+mod modify;
 mod renew_crypto;
 mod search_tags;
 mod tags;
@@ -22,7 +24,9 @@ pub(crate) enum ClusterCommand {
     #[command(visible_alias = "show")]
     Info(info::Args),
     Getmaster(getmaster::Args),
+    MasterFailover(master_failover::Args),
     MasterPing(master_ping::Args),
+    Modify(modify::Args),
     IssueCertificate(issue_certificate::Args),
     Version(version::Args),
     Destroy(destroy::Args),
@@ -40,6 +44,8 @@ impl ClusterCommand {
             Self::Init(args) => init::run(ctx, *args).await,
             Self::Info(args) => info::run(ctx, args).await,
             Self::Getmaster(_) => getmaster::run(ctx).await,
+            Self::MasterFailover(args) => master_failover::run(ctx, args).await,
+            Self::Modify(args) => modify::run(ctx, args).await,
             Self::MasterPing(_) => master_ping::run(ctx).await,
             Self::IssueCertificate(args) => issue_certificate::run(ctx, args).await,
             Self::Version(_) => version::run(ctx).await,

@@ -4,6 +4,7 @@ mod add;
 mod info;
 mod list;
 mod list_fields;
+mod modify;
 mod remove;
 mod tags;
 
@@ -18,6 +19,8 @@ pub(crate) enum NodeCommand {
     ListFields(list_fields::Args),
     #[command(visible_alias = "show")]
     Info(info::Args),
+    // In a box because it is much larger than the others.
+    Modify(Box<modify::Args>),
     Remove(remove::Args),
     AddTags(tags::AddArgs),
     RemoveTags(tags::RemoveArgs),
@@ -31,6 +34,7 @@ impl NodeCommand {
             Self::List(args) => list::run(ctx, args).await,
             Self::ListFields(args) => list_fields::run(ctx, args).await,
             Self::Info(args) => info::run(ctx, args).await,
+            Self::Modify(args) => modify::run(ctx, *args).await,
             Self::Remove(args) => remove::run(ctx, args).await,
             Self::AddTags(args) => tags::add(ctx, args).await,
             Self::RemoveTags(args) => tags::remove(ctx, args).await,

@@ -181,3 +181,39 @@ async fn failures_of_the_machine_have_their_exit_codes() {
         }
     }
 }
+
+// covers: C26 O12
+#[tokio::test(start_paused = true)]
+async fn modify_changes_the_size_of_the_candidate_pool() {
+    let session = Session::new();
+    let lines = [
+        "gnt-cluster modify -C 3",
+        "gnt-cluster modify --candidate-pool-size=3 --submit",
+        "gnt-cluster modify",
+        "gnt-cluster modify -C 0",
+        "gnt-cluster modify -C many",
+        "gnt-cluster modify --vg-name xenvg",
+    ];
+    session.check("cluster-modify", &lines).await;
+    let submitted = session.cluster.submitted();
+    let sizes = submitted.iter().map(|request| match &request.op {
+        OpCode::ClusterSetParams(op) => op.candidate_pool_size,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(sizes.collect::<Vec<_>>(), [Some(3), Some(3)]);
+}
+
+// covers: C13 P81
+#[tokio::test(start_paused = true)]
+async fn master_failover_is_to_this_node_or_to_another() {
+    let lines = [
+        "gnt-cluster master-failover",
+        "gnt-cluster master-failover --to node2 --json",
+        "gnt-cluster master-failover --endpoint node2.example:1811",
+        "gnt-cluster master-failover --to node1.example",
+        "gnt-cluster master-failover --to node7.example",
+        "gnt-cluster master-failover --no-voting --yes-do-it",
+        "gnt-cluster master-failover node2",
+    ];
+    Session::new().check("master-failover", &lines).await;
+}

@@ -15,9 +15,9 @@ use gantry_model::jobs::{JobRecord, JobStatus, LogKind, LogLine, OpRecord};
 use gantry_model::locks::{LockLevel, LockMode, LockName, LockRow};
 use gantry_model::messages::{
     ActorRow, ArchiveJobs, AutoArchiveJobs, AutoArchived, CancelJob, Canceled, ChangeJobPriority,
-    ConsoleChunk, Fields, FoundTag, JobChange, NewJob, PlanJob, PriorityChanged, QueryActors,
-    QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable, ReadConsole,
-    SearchTags, StallRow, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
+    ConsoleChunk, Fields, FoundTag, JobChange, MasterFailover, NewJob, PlanJob, PriorityChanged,
+    QueryActors, QueryCluster, QueryFields, QueryFlight, QueryJobs, QueryLinks, QueryTable,
+    ReadConsole, SearchTags, StallRow, SubmitJobs, TokenIssue, TokenIssued, WaitJob, WriteConsole,
 };
 use gantry_model::names::InstanceName;
 use gantry_model::opcodes::{InstanceCreate, OpCode, OpRequest};
@@ -187,6 +187,10 @@ fn script(op: &OpRequest) -> VecDeque<JobChange> {
         OpCode::NodeRemove(_) => {
             vec![refused(Fault::new(FaultCode::WrongState, "instance db1 lives on it"))]
         }
+        OpCode::NodeSetParams(_) => {
+            let results = vec![json!([["drained", "True"], ["vm_capable", "False"]])];
+            vec![JobChange { results, ..success() }]
+        }
         _ => vec![success()],
     };
     changes.into()
@@ -301,6 +305,7 @@ impl FakeCluster {
             }
             QueryTable::WIRE_NAME => state.table(&decode(body).expect("decodes")),
             QueryCluster::WIRE_NAME => reply::<QueryCluster>(&Ok(cluster())),
+            MasterFailover::WIRE_NAME => reply::<MasterFailover>(&Ok(())),
             SearchTags::WIRE_NAME => search(&decode(body).expect("decodes")),
             QueryActors::WIRE_NAME => reply::<QueryActors>(&Ok(actors(path))),
             QueryFlight::WIRE_NAME => flight(&decode(body).expect("decodes")),

@@ -88,6 +88,10 @@ impl Machine for FakeMachine {
         self.note(format!("doctor {}", state_dir.display()), ())
     }
 
+    fn node_name(&self, _state_dir: &Path) -> Option<NodeName> {
+        Some(NodeName::new("node2.example").expect("valid"))
+    }
+
     fn log_command(&self, _state_dir: &Path, line: &str) -> io::Result<bool> {
         self.logged.lock().expect("not poisoned").push_str(line);
         Ok(true)

@@ -81,6 +81,8 @@ fn command_for(op_id: &str) -> &'static [&'static str] {
         "OP_CLUSTER_RENEW_CRYPTO" => &["cluster", "renew-crypto"],
         // Submitted by the cluster when the node shows the token of this command.
         "OP_NODE_ADD" => &["node", "add"],
+        "OP_CLUSTER_SET_PARAMS" => &["cluster", "modify"],
+        "OP_NODE_SET_PARAMS" => &["node", "modify"],
         "OP_NODE_REMOVE" => &["node", "remove"],
         "OP_INSTANCE_CREATE" => &["instance", "add"],
         "OP_INSTANCE_REMOVE" => &["instance", "remove"],

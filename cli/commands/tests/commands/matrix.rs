@@ -15,7 +15,9 @@ use crate::harness::{Ran, Session, compare};
 pub(crate) const LINES: &[&str] = &[
     "gnt-cluster info",
     "gnt-cluster getmaster",
+    "gnt-cluster master-failover --to node2.example",
     "gnt-cluster master-ping",
+    "gnt-cluster modify -C 3",
     "gnt-cluster issue-certificate --role reader --out {dir} monitoring",
     "gnt-cluster version",
     "gnt-cluster destroy --yes-do-it",
@@ -28,6 +30,7 @@ pub(crate) const LINES: &[&str] = &[
     "gnt-node list",
     "gnt-node list-fields",
     "gnt-node info",
+    "gnt-node modify -D yes node2.example",
     "gnt-node remove node2.example",
     "gnt-node add-tags node1.example a",
     "gnt-node remove-tags node1.example a",

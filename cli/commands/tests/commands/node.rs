@@ -1,5 +1,7 @@
 //! `gantry node`
 
+use gantry_model::opcodes::{NodeSetParams, OpCode};
+
 use crate::harness::Session;
 
 // covers: C111 C206 C207
@@ -64,4 +66,62 @@ async fn add_takes_what_the_node_is_to_be_like() {
     assert_eq!(terms.ndparams["ssh_port"], "22");
     assert_eq!(terms.hv_state["kvm"]["mem_node"], 512);
     assert_eq!(terms.disk_state["plain/xenvg"]["disk_reserved"], 10);
+}
+
+// covers: C113 O27
+#[tokio::test(start_paused = true)]
+async fn modify_says_what_it_has_changed() {
+    let session = Session::new();
+    let lines = [
+        "gnt-node modify -D yes --vm-capable no node2",
+        "gnt-node modify -C no --auto-promote --submit node2.example",
+        "gnt-node modify -O yes --json node2.example",
+        "gnt-node modify -O no node2.example",
+        "gnt-node modify -O no -f --priority low node2.example",
+        "gnt-node modify -s 192.0.2.103 \
+         --node-parameters ssh_port=23,no_ovs,-ovs_name,ovs_link=default \
+         --hypervisor-state kvm:mem_node=512 --disk-state plain/xenvg:disk_reserved=10 node2",
+        "gnt-node modify --node-powered yes --master-capable no node2.example",
+    ];
+    session.check("node-modify", &lines).await;
+    let submitted = session.cluster.submitted();
+    let ops: Vec<&NodeSetParams> = submitted
+        .iter()
+        .filter_map(|request| match &request.op {
+            OpCode::NodeSetParams(op) => Some(op),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        (ops[0].drained, ops[0].vm_capable, ops[0].offline),
+        (Some(true), Some(false), None)
+    );
+    assert_eq!((ops[1].master_candidate, ops[1].auto_promote), (Some(false), true));
+    assert_eq!((ops[3].offline, ops[3].force), (Some(false), true));
+    let ndparams = ops[4].ndparams.as_ref().expect("some change");
+    let changed: Vec<(&str, &str)> =
+        ndparams.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let back = [("ovs_link", "default"), ("ovs_name", "default")];
+    assert_eq!(changed, [("ovs", "False"), back[0], back[1], ("ssh_port", "23")]);
+    assert_eq!(ops[4].hv_state.as_ref().expect("some")["kvm"]["mem_node"], 512);
+    assert_eq!((ops[5].powered, ops[5].master_capable), (Some(true), Some(false)));
+}
+
+// covers: C113
+#[tokio::test(start_paused = true)]
+async fn modify_refuses_what_means_nothing() {
+    let lines = [
+        "gnt-node modify node2.example",
+        "gnt-node modify --auto-promote --node-powered yes node2.example",
+        "gnt-node modify -D maybe node2.example",
+        "gnt-node modify -s node3 node2.example",
+        "gnt-node modify --node-parameters colour=red node2.example",
+        "gnt-node modify --node-parameters exclusive_storage=default node2.example",
+        "gnt-node modify --hypervisor-state kvm:colour=1 node2.example",
+        "gnt-node modify -D yes",
+        "gnt-node modify -D yes node1 node2",
+    ];
+    let session = Session::new();
+    session.check("node-modify-refused", &lines).await;
+    assert!(session.cluster.submitted().is_empty());
 }

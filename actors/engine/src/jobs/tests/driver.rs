@@ -8,11 +8,12 @@ use gantry_model::ids::{InstanceUuid, JobAttempt, JobId, ReignId, RunEpoch, Seri
 use gantry_model::jobs::{JobRecord, JobStatus};
 use gantry_model::locks::{LockChange, LockMode, LockName};
 use gantry_model::messages::NewJob;
+use gantry_model::node_calls::CallOutcome;
 use gantry_model::objects::AdminState;
 use gantry_model::opcodes::{OpRequest, TestDelay};
 use gantry_model::steps::{Direction, StepId};
 
-use super::super::{JobEffect, JobEvent, JobMachine, LockStage, Next};
+use super::super::{CallEnd, JobEffect, JobEvent, JobMachine, LockStage, Next};
 use super::script::OpScript;
 use super::world::World;
 use crate::locking::{LockEffect, LockEvent, LockTable};
@@ -302,6 +303,9 @@ impl Driver {
             JobEffect::Wait(pause) => {
                 self.pauses_ms.push(pause.0);
                 Some(JobEvent::Elapsed)
+            }
+            JobEffect::AwaitHolder(_) => {
+                Some(JobEvent::CallEnded(CallEnd::Done(CallOutcome::default())))
             }
             JobEffect::Waits(_) => None,
             JobEffect::GiveUp(changes) => {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use gantry_model::deltas::ConfigDelta;
 use gantry_model::ids::{KeyGeneration, NodeUuid};
 use gantry_model::messages::LogHeld;
-use gantry_model::objects::Node;
+use gantry_model::objects::{Node, NodeChange, NodeRole};
 use proptest::prelude::*;
 
 use super::sample::{Log, node, node_id};
-use crate::state::{HolderStep, Membership, VOTERS_MAX};
+use crate::state::{HolderStep, HolderWishes, Membership, VOTERS_MAX};
 
 const LEADER: u8 = 1;
 
@@ -34,6 +34,10 @@ fn members(voters: &[u8], learners: &[u8]) -> Membership {
     Membership { voters: ids(voters), learners: ids(learners), is_joint: false }
 }
 
+fn leaving(numbers: &[u8]) -> HolderWishes {
+    HolderWishes { leaving: ids(numbers), next: None }
+}
+
 fn ready() -> LogHeld {
     LogHeld { holds: true, key: Some(KeyGeneration(0)) }
 }
@@ -44,14 +48,14 @@ fn said(numbers: &[u8]) -> BTreeMap<NodeUuid, LogHeld> {
 }
 
 fn next(log: &Log, members: &Membership, said: &BTreeMap<NodeUuid, LogHeld>) -> Option<HolderStep> {
-    log.state.next_holder_step(node_id(LEADER), &BTreeSet::new(), members, said)
+    log.state.next_holder_step(node_id(LEADER), &HolderWishes::default(), members, said)
 }
 
 /// Steps until there is nothing to do, all of which succeed.
-fn settle(log: &Log, leaving: &BTreeSet<NodeUuid>, mut members: Membership) -> Membership {
+fn settle(log: &Log, wishes: &HolderWishes, mut members: Membership) -> Membership {
     let said: BTreeMap<_, _> = log.state.nodes.keys().map(|node| (*node, ready())).collect();
     for _ in 0..100 {
-        let step = log.state.next_holder_step(node_id(LEADER), leaving, &members, &said);
+        let step = log.state.next_holder_step(node_id(LEADER), wishes, &members, &said);
         let Some(step) = step else { return members };
         match step {
             HolderStep::Add(node) => {
@@ -65,6 +69,7 @@ fn settle(log: &Log, leaving: &BTreeSet<NodeUuid>, mut members: Membership) -> M
                 members = Membership { voters, learners, is_joint: false };
             }
             HolderStep::Remove(node) => assert!(members.learners.remove(&node)),
+            HolderStep::HandOver(node) => panic!("nobody wants {node} to lead"),
         }
     }
     panic!("it never settles");
@@ -107,13 +112,55 @@ fn a_change_that_was_begun_is_ended() {
 #[test]
 fn who_leaves_loses_the_vote_then_the_log() {
     let log = candidates(3);
-    let (all, leaving) = (members(&[1, 2, 3], &[]), ids(&[3]));
+    let (all, wishes) = (members(&[1, 2, 3], &[]), leaving(&[3]));
     let step = |members: &Membership| {
-        log.state.next_holder_step(node_id(LEADER), &leaving, members, &said(&[2, 3]))
+        log.state.next_holder_step(node_id(LEADER), &wishes, members, &said(&[2, 3]))
     };
     assert_eq!(step(&all), Some(HolderStep::Vote(ids(&[1]))));
     assert_eq!(step(&members(&[1], &[2, 3])), Some(HolderStep::Remove(node_id(3))));
     assert_eq!(step(&members(&[1], &[2])), None);
+}
+
+/// What is next when this node is to lead.
+fn handing(log: &Log, to: u8, members: &Membership, said: &[u8]) -> Option<HolderStep> {
+    let wishes = HolderWishes { next: Some(node_id(to)), ..HolderWishes::default() };
+    log.state.next_holder_step(node_id(LEADER), &wishes, members, &self::said(said))
+}
+
+// covers: C13 P34
+#[test]
+fn who_is_to_lead_votes_first() {
+    let log = candidates(2);
+    let one = members(&[1], &[2]);
+    assert_eq!(handing(&log, 2, &one, &[]), None, "whether it has the key is not known");
+    assert_eq!(handing(&log, 2, &one, &[2]), Some(HolderStep::Vote(ids(&[1, 2]))));
+    let two = members(&[1, 2], &[]);
+    assert_eq!(handing(&log, 2, &two, &[2]), Some(HolderStep::HandOver(node_id(2))));
+    assert_eq!(next(&log, &two, &said(&[2])), Some(HolderStep::Vote(ids(&[1]))), "nobody asks");
+}
+
+// covers: C13 P34
+#[test]
+fn who_is_no_candidate_never_leads_next() {
+    let log = candidates(3);
+    let all = members(&[1, 2, 3], &[]);
+    assert_eq!(handing(&log, 7, &all, &[2, 3]), None);
+    assert_eq!(handing(&log, 1, &all, &[2, 3]), None, "it leads already");
+}
+
+// covers: P34
+#[test]
+fn a_leader_that_is_no_candidate_hands_over_to_one_that_answers() {
+    let mut log = candidates(4);
+    let change = Box::new(NodeChange::role(NodeRole::Drained));
+    log.config(vec![ConfigDelta::NodeChange { node: node_id(2), expected: None, change }]);
+    let step = |members: &Membership, answer: &[u8]| {
+        let wishes = HolderWishes::default();
+        log.state.next_holder_step(node_id(2), &wishes, members, &said(answer))
+    };
+    let three = members(&[1, 2, 3], &[4]);
+    assert_eq!(step(&three, &[]), None);
+    assert_eq!(step(&three, &[3, 4]), Some(HolderStep::HandOver(node_id(3))));
 }
 
 proptest! {
@@ -122,15 +169,15 @@ proptest! {
         n_nodes in 1_u8..12,
         voters in proptest::collection::btree_set(1_u8..14, 0..7),
         learners in proptest::collection::btree_set(1_u8..14, 0..7),
-        leaving in proptest::collection::btree_set(2_u8..12, 0..4),
+        leaves in proptest::collection::btree_set(2_u8..12, 0..4),
     ) {
         let log = candidates(n_nodes);
         let voters: Vec<u8> = voters.into_iter().chain([LEADER]).collect();
         let learners: Vec<u8> = learners.into_iter().filter(|n| !voters.contains(n)).collect();
-        let leaving = ids(&leaving.into_iter().collect::<Vec<_>>());
-        let settled = settle(&log, &leaving, members(&voters, &learners));
+        let wishes = leaving(&leaves.into_iter().collect::<Vec<_>>());
+        let settled = settle(&log, &wishes, members(&voters, &learners));
         let held: BTreeSet<_> = settled.voters.union(&settled.learners).copied().collect();
-        prop_assert_eq!(&held, &log.state.wanted_holders(node_id(LEADER), &leaving));
+        prop_assert_eq!(&held, &log.state.wanted_holders(node_id(LEADER), &wishes));
         let most = held.len().min(VOTERS_MAX);
         prop_assert_eq!(settled.voters.len(), if most % 2 == 0 { most - 1 } else { most });
     }

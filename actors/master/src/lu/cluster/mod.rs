@@ -1,4 +1,5 @@
 //! Units on the cluster.
 
 mod destroy;
+mod modify;
 mod renew_crypto;

@@ -69,7 +69,7 @@ impl LogicalUnit for NodeAdd {
         let group = check_terms(state, terms)?;
         let (uuid, name) = (self.node_uuid, self.node_name.clone());
         let node = Node {
-            master_candidate: terms.master_capable && pool_has_room(state),
+            master_candidate: terms.master_capable && state.pool_has_room(),
             master_capable: terms.master_capable,
             vm_capable: terms.vm_capable,
             secondary_ip: terms.secondary_ip,
@@ -119,12 +119,6 @@ pub(crate) fn check_terms(state: &ClusterState, terms: &NodeTerms) -> Result<Gro
         Some(node) => Err(conflict(node)),
         None => Ok(group),
     }
-}
-
-/// Whether the cluster wants another candidate (P31, P32).
-fn pool_has_room(state: &ClusterState) -> bool {
-    let wanted = state.cluster.as_ref().map_or(0, |cluster| cluster.candidate_pool_size) as usize;
-    state.nodes.values().filter(|node| node.master_candidate).count() < wanted
 }
 
 /// Ganeti wants all nodes alike, and says so.

@@ -1,5 +1,7 @@
 //! OP_NODE_REMOVE (rows O21, C116).
 
+use std::collections::BTreeSet;
+
 use gantry_engine::jobs::LockStage;
 use gantry_engine::state::{ClusterState, not_known};
 use gantry_model::deltas::ConfigDelta;
@@ -11,6 +13,7 @@ use gantry_model::opcodes::NodeRemove;
 use gantry_model::steps::{Act, Step};
 use serde::{Deserialize, Serialize};
 
+use super::promoted::Promoted;
 use crate::lu::{LogicalUnit, big_lock};
 
 /// What was decided.
@@ -18,6 +21,9 @@ use crate::lu::{LogicalUnit, big_lock};
 pub struct Plan {
     /// The node.
     node: NodeUuid,
+    /// Who becomes a candidate in its place. Plans of an older program had nobody.
+    #[serde(default, skip_serializing_if = "Promoted::is_empty")]
+    promoted: Promoted,
 }
 
 impl LogicalUnit for NodeRemove {
@@ -46,7 +52,8 @@ impl LogicalUnit for NodeRemove {
             );
             return refuse(text);
         }
-        Ok(Plan { node: node.uuid })
+        let promoted = Promoted::without(state, &BTreeSet::from([node.uuid]));
+        Ok(Plan { node: node.uuid, promoted })
     }
 
     /// The node is told first, while the configuration still says where it is. It may be dead; then
@@ -54,12 +61,16 @@ impl LogicalUnit for NodeRemove {
     fn steps(&self, plan: &Plan) -> Vec<Step> {
         let name = &self.node_name;
         let leave = Act::call(plan.node, NodeLeave {});
-        let remove = Act::change(ConfigDelta::NodeRemove { node: plan.node });
-        vec![
+        let remove = [ConfigDelta::NodeRemove { node: plan.node }];
+        let remove = Act::Config(remove.into_iter().chain(plan.promoted.deltas()).collect());
+        let says = [Some(format!("* removing node {name} from the cluster")), plan.promoted.line()];
+        let says: Vec<String> = says.into_iter().flatten().collect();
+        let mut steps = vec![
             Step::new(format!("tell node {name} to leave"), leave).may_fail(),
-            Step::new(format!("remove node {name}"), remove)
-                .says(format!("* removing node {name} from the cluster")),
-        ]
+            Step::new(format!("remove node {name}"), remove).says(says.join("\n")),
+        ];
+        steps.extend(plan.promoted.steps());
+        steps
     }
 }
 

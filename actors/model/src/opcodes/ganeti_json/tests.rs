@@ -20,8 +20,13 @@ fn smallest() -> Vec<Value> {
     vec![
         json!({ "OP_ID": "OP_CLUSTER_DESTROY" }),
         json!({ "OP_ID": "OP_CLUSTER_RENEW_CRYPTO" }),
+        json!({ "OP_ID": "OP_CLUSTER_SET_PARAMS", "candidate_pool_size": 3 }),
         add,
         json!({ "OP_ID": "OP_NODE_REMOVE", "node_name": "node2" }),
+        json!({
+            "OP_ID": "OP_NODE_SET_PARAMS", "node_name": "node2",
+            "drained": true, "ndparams": { "ssh_port": 23, "ovs": null }
+        }),
         create,
         on_instance("OP_INSTANCE_REMOVE"),
         on_instance("OP_INSTANCE_REINSTALL"),
@@ -32,6 +37,12 @@ fn smallest() -> Vec<Value> {
         json!({ "OP_ID": "OP_TAGS_DEL", "kind": "cluster", "tags": ["a"] }),
         json!({ "OP_ID": "OP_TEST_DELAY", "duration": 1.5 }),
     ]
+}
+
+/// The one of this name.
+fn of(op_id: &str) -> Value {
+    let found = smallest().into_iter().find(|document| document["OP_ID"] == op_id);
+    found.unwrap_or_else(|| panic!("{op_id} is not there"))
 }
 
 fn read(document: &Value) -> OpRequest {
@@ -113,7 +124,7 @@ fn what_was_said_of_a_node_is_shown_and_read_again() {
         "ndparams": { "ssh_port": "2222" }, "hv_state": { "kvm": { "mem_node": 512 } },
         "disk_state": { "plain/xenvg": { "disk_reserved": 10 } },
     });
-    let mut document = smallest().remove(2);
+    let mut document = of("OP_NODE_ADD");
     let given = document.as_object_mut().expect("an object");
     given.extend(terms.as_object().expect("an object").clone());
     let request = read(&document);
@@ -242,9 +253,9 @@ fn what_all_have_is_refused_where_it_is_wrong() {
 #[test]
 fn an_id_beside_a_name_is_what_the_name_must_mean() {
     for (document, field, node) in [
-        (smallest().remove(7), "instance_uuid", false),
-        (smallest().remove(3), "node_uuid", true),
-        (with(&smallest()[4], "pnode", json!("node1")), "pnode_uuid", true),
+        (of("OP_INSTANCE_STARTUP"), "instance_uuid", false),
+        (of("OP_NODE_REMOVE"), "node_uuid", true),
+        (with(&of("OP_INSTANCE_CREATE"), "pnode", json!("node1")), "pnode_uuid", true),
     ] {
         let request = read(&with(&document, field, json!(ID)));
         assert_eq!(request.common.expected.len(), 1, "{field}");
@@ -305,8 +316,9 @@ fn what_is_no_opcode_says_so() {
 #[test]
 fn hidden_parameters_are_read_and_shown_without_their_values() {
     let hidden = ["osparams_private", "osparams_secret"];
-    for (document, field) in [4, 6].into_iter().flat_map(|idx| hidden.map(|field| (idx, field))) {
-        let document = with(&smallest().remove(document), field, json!({ "key": "hunter2" }));
+    let ops = ["OP_INSTANCE_CREATE", "OP_INSTANCE_REINSTALL"];
+    for (op_id, field) in ops.into_iter().flat_map(|op_id| hidden.map(|field| (op_id, field))) {
+        let document = with(&of(op_id), field, json!({ "key": "hunter2" }));
         let request = read(&document);
         assert_eq!(request.level(), 6);
         let shown = request.input_fields();
@@ -321,7 +333,7 @@ fn hidden_parameters_are_read_and_shown_without_their_values() {
 
 #[test]
 fn what_comes_later_may_only_say_that_it_is_not_wanted() {
-    let create = smallest().remove(4);
+    let create = of("OP_INSTANCE_CREATE");
     assert_eq!(read(&with(&create, "forthcoming", json!(false))), read(&create));
     for (field, value) in
         [("forthcoming", json!(true)), ("iallocator", json!("hail")), ("mode", json!("import"))]
@@ -333,7 +345,7 @@ fn what_comes_later_may_only_say_that_it_is_not_wanted() {
 
 #[test]
 fn parameters_are_refused_as_where_they_are_typed() {
-    let create = smallest().remove(4);
+    let create = of("OP_INSTANCE_CREATE");
     let error = refused(&with(&create, "beparams", json!({ "vcpus": "two" }))).to_string();
     assert!(error.contains("'vcpus' (value two) is not a valid integer"), "{error}");
     let error = refused(&with(&create, "hvparams", json!({ "acpi": true }))).to_string();

@@ -258,6 +258,12 @@ impl Cluster {
         self.spawn(node, words).finish(COMMAND_WAIT)
     }
 
+    /// Runs a command on another node, with what that node has.
+    pub(crate) fn gantry_on(&self, node: usize, words: &[&str]) -> Finished {
+        let state_dir = ["--state-dir", path(&self.node(node).state_dir)];
+        self.run(&[words, &state_dir].concat())
+    }
+
     /// Starts a command.
     pub(crate) fn spawn(&self, node: usize, words: &[&str]) -> Program {
         self.spawn_with(node, words, None)

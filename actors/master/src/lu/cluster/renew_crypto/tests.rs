@@ -100,7 +100,7 @@ fn a_rotation_that_fails_before_the_end_of_the_old_authority_leaves_it_signing()
             matches!(delta, ConfigDelta::Trust(change)
                 if matches!(**change, TrustChange::AuthorityRetire { .. }))
         }),
-        Act::Call { .. } | Act::Wait { .. } => false,
+        Act::Call { .. } | Act::Wait { .. } | Act::AwaitHolder { .. } => false,
     };
     let end = steps.iter().position(|step| retires(&step.act)).expect("it ends");
     for failing in 1..=end {

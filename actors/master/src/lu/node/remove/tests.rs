@@ -3,7 +3,7 @@
 use gantry_model::errors::FaultCode;
 
 use crate::lu::rig::{Rig, all_steps, node_id, node_name};
-use crate::lu::samples::{add_node, remove_node, with_token};
+use crate::lu::samples::{add_node, pool_of, remove_node, with_token};
 
 // covers: O21 L1
 #[test]
@@ -31,6 +31,7 @@ fn the_master_or_a_node_in_use_or_unknown_is_refused() {
 #[test]
 fn the_node_is_told_and_removed_even_if_it_does_not_hear() {
     let mut rig = Rig::new();
+    rig.run(pool_of(1));
     let op = remove_node(3).into();
     let plan = rig.check(&op).expect("not refused");
     let steps = all_steps(&op, &plan);
@@ -49,4 +50,17 @@ fn a_node_that_was_removed_needs_a_new_token() {
     rig.run(add_node());
     rig.run(remove_node(9));
     assert_eq!(rig.refusal(add_node()).1, "the join token is not known to this cluster");
+}
+
+// covers: O21 P32
+#[test]
+fn another_becomes_a_candidate_in_its_place() {
+    let mut rig = Rig::new();
+    rig.run(pool_of(2));
+    let op = remove_node(2).into();
+    let steps = all_steps(&op, &rig.check(&op).expect("not refused"));
+    let says = steps[1].says.as_deref().expect("it says something");
+    assert!(says.ends_with(" - INFO: Promoted nodes to master candidate role: node3"), "{says}");
+    rig.run(remove_node(2));
+    assert!(rig.state.nodes[&node_id(3)].master_candidate);
 }
