@@ -88,6 +88,20 @@ fn work_in_flight_keeps_it_awake() {
 }
 
 #[test]
+fn its_idle_time_begins_when_its_work_has_ended() {
+    simulate(async {
+        let system = system();
+        let _kept = virtual_probes(&system, SECOND);
+        let later = system.actor_ref::<Later>(path("/probe/7")).ask(Later(4500), 10 * SECOND);
+        assert_eq!(later.await, Ok(()));
+        tokio::time::sleep(SECOND * 9 / 10).await;
+        assert!(system.is_live(&path("/probe/7")));
+        tokio::time::sleep(SECOND * 2 / 10).await;
+        assert!(!system.is_live(&path("/probe/7")));
+    });
+}
+
+#[test]
 fn every_accepted_message_is_handled_whenever_it_comes() {
     simulate(async {
         let system = system();

@@ -83,6 +83,8 @@ struct Passivation {
     after: Duration,
     idle_since: Instant,
     timer: Pin<Box<Sleep>>,
+    /// The time passed while there was work; it begins anew when there is none.
+    waits_for_work: bool,
 }
 
 /// What a step of the machine leads to.
@@ -108,7 +110,7 @@ impl<A: Actor> Core<A> {
         let passivation = passivate_after.map(|after| {
             let idle_since = Instant::now();
             let timer = Box::pin(tokio::time::sleep_until(idle_since + after));
-            Box::new(Passivation { after, idle_since, timer })
+            Box::new(Passivation { after, idle_since, timer, waits_for_work: false })
         });
         Self {
             context: Context::new(mailbox.clone(), system.clone()),
@@ -423,14 +425,25 @@ impl<A: Actor> Core<A> {
     fn poll_passivation(&mut self, cx: &mut TaskContext<'_>) -> Option<Next> {
         let has_work = self.context.tasks.is_some();
         let passivation = self.passivation.as_mut()?;
+        if passivation.waits_for_work {
+            if has_work {
+                return None;
+            }
+            passivation.waits_for_work = false;
+            passivation.timer.as_mut().reset(Instant::now() + passivation.after);
+        }
         if passivation.timer.as_mut().poll(cx).is_pending() {
+            return None;
+        }
+        if has_work {
+            // Without another timer: thousands that follow a guest each would wake for nothing.
+            passivation.waits_for_work = true;
             return None;
         }
         let due = passivation.idle_since + passivation.after;
         let now = Instant::now();
-        if has_work || now < due {
-            let again = if has_work { now + passivation.after } else { due };
-            passivation.timer.as_mut().reset(again);
+        if now < due {
+            passivation.timer.as_mut().reset(due);
             return Some(Next::Again);
         }
         self.run_stopping();
