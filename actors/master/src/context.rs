@@ -181,6 +181,15 @@ impl MasterContext {
         self.commit(command).await.map(|_| ())
     }
 
+    /// As [`Self::commit`], for somebody who asks from outside: where this leader cannot know what
+    /// became of it, the next one does, and who may ask again asks that one.
+    pub(crate) async fn commit_asked(&self, command: Command) -> Result<Applied, Fault> {
+        self.commit(command).await.map_err(|fault| match fault.code {
+            FaultCode::StaleToken => Fault { code: FaultCode::OutcomeUnknown, ..fault },
+            _ => fault,
+        })
+    }
+
     /// Proposes a command and waits until it is applied. A refusal by the state is the fault that
     /// it gives; one by the log is [`FaultCode::StaleToken`]: this leader cannot know what became
     /// of the command, and whoever proposed it must look again.

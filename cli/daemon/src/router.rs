@@ -7,6 +7,7 @@ use gantry_model::ids::{InstanceUuid, NodeUuid};
 use gantry_runtime::{Location, Router};
 use gantry_store::Store;
 use gantry_wire::{ActorPath, Role};
+use tokio::sync::watch;
 
 /// What a node knows of its cluster.
 pub(crate) struct ClusterRouter {
@@ -14,16 +15,24 @@ pub(crate) struct ClusterRouter {
     /// The log, where this node holds it.
     store: Option<Store>,
     master: RwLock<Option<NodeUuid>>,
+    /// How often another node has become the master.
+    moves: watch::Sender<u64>,
 }
 
 impl ClusterRouter {
     pub(crate) fn new(this: NodeUuid, store: Option<Store>, master: NodeUuid) -> Arc<Self> {
-        Arc::new(Self { this, store, master: RwLock::new(Some(master)) })
+        let moves = watch::Sender::new(0);
+        Arc::new(Self { this, store, master: RwLock::new(Some(master)), moves })
     }
 
     /// Another node leads, or nobody knows who.
     pub(crate) fn set_master(&self, master: Option<NodeUuid>) {
-        *self.master.write().unwrap_or_else(PoisonError::into_inner) = master;
+        let mut known = self.master.write().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = std::mem::replace(&mut *known, master) != master;
+        drop(known);
+        if has_changed {
+            self.moves.send_modify(|moves| *moves += 1);
+        }
     }
 
     fn master(&self) -> Location {
@@ -58,6 +67,10 @@ impl ClusterRouter {
 }
 
 impl Router for ClusterRouter {
+    fn moves(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.moves.subscribe())
+    }
+
     fn locate(&self, path: &ActorPath, from: Option<&Peer>) -> Location {
         match path.kind() {
             "cluster" | "locks" | "job" => self.master(),

@@ -1,10 +1,17 @@
 //! Who holds the log: candidates become voters, another one takes over when the leader dies, and
 //! who is a candidate no more has neither a log nor a key to it.
 
-use gantry_model::ids::NodeUuid;
-use gantry_model::opcodes::NodeSetParams;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gantry_link::quic::PEER_SILENCE;
+use gantry_model::ids::{JobId, NodeUuid};
+use gantry_model::jobs::JobStatus;
+use gantry_model::opcodes::{NodeSetParams, OpCode};
 use gantry_runtime::simulate;
-use gantry_tests::{MachineNumber, SimCluster, ops};
+use gantry_tests::{MachineNumber, SimClient, SimCluster, ops};
+use tokio::time::Instant;
 
 const FIRST: MachineNumber = MachineNumber(1);
 const SECOND: MachineNumber = MachineNumber(2);
@@ -238,6 +245,77 @@ fn of_two_candidates_the_one_without_a_vote_can_become_the_master() {
         cluster.crash(FIRST);
         cluster.client_at(SECOND).done(ops::create("web1", SECOND)).await;
         cluster.restart(FIRST).await;
+        cluster.assert_all_well().await;
+    });
+}
+
+/// Submits a job of a millisecond again and again until it is told to stop.
+async fn submit_until(client: SimClient, ends: &Cell<bool>) -> Vec<JobId> {
+    let mut jobs = Vec::new();
+    while !ends.get() {
+        jobs.push(client.submit_one(ops::delay(1)).await);
+    }
+    jobs
+}
+
+// covers: C13 Q20
+#[test]
+fn what_is_submitted_while_the_master_hands_over_is_done_once() {
+    simulate(async {
+        let mut cluster = three_and_one(62).await;
+        let ends = Cell::new(false);
+        let submits = || submit_until(cluster.client_at(FOURTH), &ends);
+        let hands_over = async {
+            let client = cluster.client_at(SECOND);
+            for heir in [THIRD, FIRST, SECOND] {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                client.fail_master_over(cluster.node(heir)).await.expect("it takes over");
+            }
+            ends.set(true);
+        };
+        let ((), first, second, third) = tokio::join!(hands_over, submits(), submits(), submits());
+        cluster.until_holders(3, 0).await;
+        let acknowledged: BTreeSet<JobId> = [first, second, third].concat().into_iter().collect();
+        assert!(acknowledged.len() > 100, "only {} jobs", acknowledged.len());
+        cluster.wait_until_idle().await;
+        let state = cluster.state();
+        let all: BTreeSet<JobId> = state.jobs.keys().copied().collect();
+        assert!(acknowledged.iter().all(|job| state.jobs[job].status() == JobStatus::Success));
+        // The others are those that added nodes.
+        let more = all
+            .difference(&acknowledged)
+            .filter(|job| matches!(state.jobs[*job].ops[0].input.op, OpCode::TestDelay(_)));
+        assert_eq!(more.count(), 0);
+        cluster.assert_all_well().await;
+    });
+}
+
+/// What was asked of the dead master is asked of the next one as soon as that is known, and not
+/// when the link has found out that the first one is silent.
+#[test]
+fn a_submission_on_its_way_to_a_dead_master_does_not_wait_for_it() {
+    simulate(async {
+        let cluster = three_and_one(63).await;
+        let ends = Cell::new(false);
+        let mut gap = Duration::ZERO;
+        let submits = async {
+            let client = cluster.client_at(SECOND);
+            while !ends.get() {
+                let since = Instant::now();
+                client.submit_one(ops::delay(1)).await;
+                gap = gap.max(since.elapsed());
+            }
+        };
+        let dies = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            [SECOND, THIRD].into_iter().for_each(|other| cluster.partition(FIRST, other));
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            ends.set(true);
+        };
+        tokio::join!(submits, dies);
+        assert!(gap > Duration::from_millis(100), "nobody noticed: {gap:?}");
+        assert!(gap < PEER_SILENCE * 3 / 4, "{gap:?}");
+        [SECOND, THIRD].into_iter().for_each(|other| cluster.heal(FIRST, other));
         cluster.assert_all_well().await;
     });
 }

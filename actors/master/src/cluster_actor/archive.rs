@@ -43,7 +43,7 @@ fn due(state: &ClusterState, now: Timestamp, age: Option<Millis>) -> Vec<JobId> 
 }
 
 async fn commit(context: &MasterContext, jobs: Vec<JobId>) -> Result<Vec<JobId>, Fault> {
-    match context.commit(Command::Archive { reign: context.reign, jobs }).await? {
+    match context.commit_asked(Command::Archive { reign: context.reign, jobs }).await? {
         Applied::Jobs(gone) => Ok(gone),
         other => {
             let text = format!("the log answered {other:?} to archiving");

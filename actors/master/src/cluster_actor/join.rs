@@ -98,7 +98,7 @@ async fn issue(
     })?;
     let expires = record.expires;
     let deltas = vec![ConfigDelta::TokenIssue(record)];
-    context.commit(Command::Config { reign: context.reign, deltas }).await?;
+    context.commit_asked(Command::Config { reign: context.reign, deltas }).await?;
     Ok(TokenIssued { token: token.to_string(), expires })
 }
 

@@ -62,7 +62,7 @@ impl ClusterActor {
         let submitting = async move {
             let mut jobs = jobs;
             let secrets = seal(&context, request, &mut jobs).await?;
-            context.commit(Command::Submit { reign, request, jobs, secrets }).await
+            context.commit_asked(Command::Submit { reign, request, jobs, secrets }).await
         };
         ctx.spawn_then(submitting, move |actor, applied, ctx| {
             let ids = match applied {

@@ -41,12 +41,13 @@ impl Handler<CancelJob> for ClusterActor {
         }
         let context = self.context.clone();
         let command = Command::Cancel { reign: context.reign, job };
-        ctx.spawn_then(async move { context.commit(command).await }, move |actor, wanted, ctx| {
-            match wanted {
+        ctx.spawn_then(
+            async move { context.commit_asked(command).await },
+            move |actor, wanted, ctx| match wanted {
                 Ok(_) => actor.stop_job(job, reply, ctx),
                 Err(fault) => reply.send(actor.not_stopped(job, fault)),
-            }
-        });
+            },
+        );
     }
 }
 
@@ -75,20 +76,23 @@ impl Handler<ChangeJobPriority> for ClusterActor {
         }
         let context = self.context.clone();
         let command = Command::ChangePriority { reign: context.reign, job, priority };
-        ctx.spawn_then(async move { context.commit(command).await }, move |actor, changed, _| {
-            let state = actor.context.state();
-            let record = state.jobs.get(&job);
-            reply.send(match (changed, record) {
-                (Ok(_), Some(record)) => {
-                    actor.scheduler.reprioritize(job, record.priority());
-                    actor.touch(job);
-                    Ok(PriorityChanged::Done { priority })
-                }
-                (Ok(_), None) => Ok(PriorityChanged::Finished),
-                // It may have gone on while the entry was on its way.
-                (Err(fault), record) => record.and_then(|r| unchangeable(r)).ok_or(fault),
-            });
-        });
+        ctx.spawn_then(
+            async move { context.commit_asked(command).await },
+            move |actor, changed, _| {
+                let state = actor.context.state();
+                let record = state.jobs.get(&job);
+                reply.send(match (changed, record) {
+                    (Ok(_), Some(record)) => {
+                        actor.scheduler.reprioritize(job, record.priority());
+                        actor.touch(job);
+                        Ok(PriorityChanged::Done { priority })
+                    }
+                    (Ok(_), None) => Ok(PriorityChanged::Finished),
+                    // It may have gone on while the entry was on its way.
+                    (Err(fault), record) => record.and_then(|r| unchangeable(r)).ok_or(fault),
+                });
+            },
+        );
     }
 }
 

@@ -154,9 +154,12 @@ impl Dispatcher {
         let (way, envelope) = self.way(from, envelope)?;
         match way {
             Way::PassOn(node) => {
+                let path = envelope.to.clone();
                 let passed_on = self.system.linked()?.ask(node, envelope);
                 if let Some(answer) = asker.answer.take() {
-                    self.pass_on(passed_on, answer);
+                    let (system, from) = (self.system.clone(), Some(from.clone()));
+                    let left = async move { system.has_left(node, path, from).await };
+                    self.pass_on(passed_on, left, answer);
                 }
                 Ok(())
             }
@@ -166,12 +169,22 @@ impl Dispatcher {
         }
     }
 
-    /// Brings back what another node answers. It has started as far as this one can know.
-    fn pass_on(&self, passed_on: BoxFuture<'static, Result<Bytes, AskError>>, answer: Answer) {
+    /// Brings back what another node answers, or that the receiver has left it. It has started as
+    /// far as this one can know.
+    fn pass_on(
+        &self,
+        passed_on: BoxFuture<'static, Result<Bytes, AskError>>,
+        left: impl Future<Output = ()> + Send + 'static,
+        answer: Answer,
+    ) {
         let gate = self.system.platform().gate();
         let _begun = answer.begin();
         self.system.spawn_task(async move {
-            let result = passed_on.await;
+            let result = tokio::select! {
+                biased;
+                result = passed_on => result,
+                () = left => Err(AskError::Unknown("the receiver lives elsewhere now".into())),
+            };
             match gate.is_some_and(|gate| gate.is_crashed()) {
                 true => answer.silence(),
                 false => answer.send(result),

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use gantry_link::{Link, Peer};
 use gantry_wire::{ActorPath, NodeId, NotDelivered};
+use tokio::sync::watch;
 
 use super::{Live, System};
 
@@ -25,6 +26,14 @@ pub trait Router: Send + Sync + 'static {
     /// node that knows only its own actors passes on what a client asks, and keeps what another
     /// node sends: that one knew where it goes.
     fn locate(&self, path: &ActorPath, from: Option<&Peer>) -> Location;
+
+    /// Changes whenever something may live elsewhere than before. What was passed on to a node and
+    /// is not answered yet is then looked at again: where its receiver is known to live elsewhere,
+    /// the asker hears *unknown* at once, and not when that node is found to be silent. Without it
+    /// the asker waits for that.
+    fn moves(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 }
 
 pub(super) type Activator =
@@ -84,6 +93,26 @@ impl System {
             Location::Here | Location::Node(_) => self.activate(path).map(Place::Live),
             Location::Unknown(reason) => {
                 Err(NotDelivered::Unreachable { node: format!("home of {path}"), reason })
+            }
+        }
+    }
+
+    /// Ends when `path` is known to live elsewhere than on `node`; never without a router that
+    /// tells of moves. That nobody knows where it lives is no reason to give up.
+    pub(super) async fn has_left(&self, node: NodeId, path: ActorPath, from: Option<Peer>) {
+        let router = self.inner.router.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let moves = router.as_ref().and_then(|router| router.moves());
+        let (Some(router), Some(mut moves)) = (router, moves) else {
+            return std::future::pending().await;
+        };
+        loop {
+            match router.locate(&path, from.as_ref()) {
+                Location::Node(now) if now == node => {}
+                Location::Unknown(_) => {}
+                Location::Node(_) | Location::Here => return,
+            }
+            if moves.changed().await.is_err() {
+                return std::future::pending().await;
             }
         }
     }
