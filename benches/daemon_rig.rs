@@ -57,15 +57,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// Makes a cluster and starts its daemon.
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let harness = std::env::current_exe().context("find the harness")?;
-        let binary = harness.with_file_name("gantry");
-        if !binary.exists() {
-            bail!("{} is missing: cargo build --release -p gantry", binary.display());
-        }
-        let dir = match std::env::var_os(DIR_VARIABLE) {
-            Some(parent) => tempfile::tempdir_in(parent)?,
-            None => tempfile::tempdir()?,
-        };
+        let (binary, dir) = (gantry()?, place()?);
         let state = dir.path().join("state");
         let address = free_address()?;
         let made = command(&binary)
@@ -197,7 +189,26 @@ impl Drop for Rig {
     }
 }
 
-fn free_address() -> anyhow::Result<String> {
+/// The binary beside the harness.
+pub(crate) fn gantry() -> anyhow::Result<PathBuf> {
+    let harness = std::env::current_exe().context("find the harness")?;
+    let binary = harness.with_file_name("gantry");
+    if !binary.exists() {
+        bail!("{} is missing: cargo build --release -p gantry", binary.display());
+    }
+    Ok(binary)
+}
+
+/// A directory on the disk that is to be measured.
+pub(crate) fn place() -> anyhow::Result<TempDir> {
+    Ok(match std::env::var_os(DIR_VARIABLE) {
+        Some(parent) => tempfile::tempdir_in(parent)?,
+        None => tempfile::tempdir()?,
+    })
+}
+
+/// An address on loopback.
+pub(crate) fn free_address() -> anyhow::Result<String> {
     // Free a moment ago; nobody else on this machine takes ports from this range in order.
     Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string())
 }

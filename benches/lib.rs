@@ -22,7 +22,9 @@ mod local_tell;
 mod locks_1000;
 mod quinn_peer;
 mod remote_ask;
+mod takeover;
 mod udp_peer;
+mod voters_rig;
 
 pub use child::serve;
 pub use harness::{Budget, Figure, Options, Question, Report};
@@ -37,6 +39,7 @@ pub const QUESTIONS: &[Question] = &[
     Question { name: "jobs", run: jobs::run },
     Question { name: "lists", run: lists::run },
     Question { name: "config_write", run: config_write::run },
+    Question { name: "takeover", run: takeover::run },
     Question { name: "large", run: large::run },
     Question { name: "ganeti", run: ganeti::run },
 ];
