@@ -22,6 +22,8 @@ mod local_tell;
 mod locks_1000;
 mod quinn_peer;
 mod remote_ask;
+mod steady;
+mod submitters;
 mod takeover;
 mod udp_peer;
 mod voters_rig;
@@ -40,6 +42,7 @@ pub const QUESTIONS: &[Question] = &[
     Question { name: "lists", run: lists::run },
     Question { name: "config_write", run: config_write::run },
     Question { name: "takeover", run: takeover::run },
+    Question { name: "steady", run: steady::run },
     Question { name: "large", run: large::run },
     Question { name: "ganeti", run: ganeti::run },
 ];

@@ -6,21 +6,19 @@
 //! every acknowledged job must have succeeded, and there must be no other.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use gantry_client::Client;
 use gantry_model::ids::JobId;
 use gantry_model::jobs::JobStatus;
-use gantry_model::messages::NewJob;
 use gantry_model::query::{Cell, Resource};
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
-use crate::daemon_rig::{block_on, no_op};
+use crate::daemon_rig::block_on;
 use crate::harness::{Budget, Figure, Options, median, percentile};
+use crate::submitters::{Submitters, gap_ms};
 use crate::voters_rig::Voters;
 
 const VOTERS: usize = 3;
@@ -92,18 +90,6 @@ fn shown(trouble: Trouble, passes: &[Pass]) -> Vec<Figure> {
     ]
 }
 
-/// What was acknowledged, and when.
-type Acknowledged = Arc<Mutex<Vec<(Instant, JobId)>>>;
-
-async fn submit(client: Client, ends: Arc<AtomicBool>, acks: Acknowledged) -> anyhow::Result<()> {
-    while !ends.load(Ordering::Relaxed) {
-        let ids = client.submit(vec![NewJob { ops: vec![no_op()] }]).await?;
-        let [Ok(id)] = ids.as_slice() else { bail!("the job was refused: {ids:?}") };
-        acks.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), *id));
-    }
-    Ok(())
-}
-
 async fn pass(rig: &mut Voters, trouble: Trouble) -> anyhow::Result<Pass> {
     let any = rig.client_at(0).await?;
     rig.until_all_vote(&any).await?;
@@ -111,9 +97,7 @@ async fn pass(rig: &mut Voters, trouble: Trouble) -> anyhow::Result<Pass> {
     let (door, heir) = (rig.another(old), rig.another(rig.another(old)));
     let client = rig.client_at(door).await?;
     let before = all_jobs(&client).await?;
-    let (ends, acks) = (Arc::new(AtomicBool::new(false)), Acknowledged::default());
-    let start = || tokio::spawn(submit(client.clone(), Arc::clone(&ends), Arc::clone(&acks)));
-    let submitters: Vec<_> = (0..SUBMITTERS).map(|_| start()).collect();
+    let submitters = Submitters::start(&client, SUBMITTERS);
     tokio::time::sleep(LOAD).await;
     let cut = Instant::now();
     match trouble {
@@ -128,28 +112,17 @@ async fn pass(rig: &mut Voters, trouble: Trouble) -> anyhow::Result<Pass> {
         tokio::time::sleep(LOOK_PAUSE).await;
     }
     tokio::time::sleep(LOAD).await;
-    ends.store(true, Ordering::Relaxed);
-    for submitter in submitters {
-        submitter.await??;
-    }
+    let acks = submitters.end().await?;
     match trouble {
         Trouble::Killed => rig.restart(old).await?,
         Trouble::Paused => rig.signal(old, Signal::SIGCONT)?,
         Trouble::HandsOver => {}
     }
-    let acks = std::mem::take(&mut *acks.lock().unwrap_or_else(PoisonError::into_inner));
-    let jobs: BTreeSet<JobId> = acks.iter().map(|(_, id)| *id).collect();
+    let jobs: BTreeSet<JobId> = acks.iter().map(|ack| ack.job).collect();
     let lost = not_successful(&client, &jobs).await?;
     let known: BTreeSet<JobId> = before.union(&jobs).copied().collect();
     let repeated = all_jobs(&client).await?.difference(&known).count();
     Ok(Pass { gap_ms: gap_ms(&acks, cut), n_jobs: jobs.len(), lost, repeated })
-}
-
-/// The longest time without an acknowledgement that ends after the cut.
-fn gap_ms(acks: &[(Instant, JobId)], cut: Instant) -> f64 {
-    let pairs = acks.windows(2).map(|pair| (pair[0].0, pair[1].0));
-    let gaps = pairs.filter(|(_, end)| *end > cut).map(|(start, end)| end - start);
-    gaps.max().map_or(f64::NAN, |gap| gap.as_secs_f64() * 1e3)
 }
 
 async fn all_jobs(client: &Client) -> anyhow::Result<BTreeSet<JobId>> {

@@ -1,7 +1,7 @@
 //! Several daemons that vote: the `gantry` binary beside the harness, on a real disk, on loopback.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -52,6 +52,11 @@ impl Voters {
         let client = rig.client_at(0).await?;
         rig.until_all_vote(&client).await?;
         Ok(rig)
+    }
+
+    /// On the disk that the daemons write to.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     fn gantry(&self, of: usize, words: &[&str]) -> anyhow::Result<String> {
