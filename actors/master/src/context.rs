@@ -181,30 +181,40 @@ impl MasterContext {
         self.commit(command).await.map(|_| ())
     }
 
-    /// As [`Self::commit`], for somebody who asks from outside: where this leader cannot know what
-    /// became of it, the next one does, and who may ask again asks that one.
-    pub(crate) async fn commit_asked(&self, command: Command) -> Result<Applied, Fault> {
-        self.commit(command).await.map_err(|fault| match fault.code {
-            FaultCode::StaleToken => Fault { code: FaultCode::OutcomeUnknown, ..fault },
-            _ => fault,
-        })
-    }
-
     /// Proposes a command and waits until it is applied. A refusal by the state is the fault that
     /// it gives; one by the log is [`FaultCode::StaleToken`]: this leader cannot know what became
     /// of the command, and whoever proposed it must look again.
     pub(crate) async fn commit(&self, command: Command) -> Result<Applied, Fault> {
+        self.commit_or(FaultCode::StaleToken, command).await
+    }
+
+    /// The same for somebody who asks from outside: where another node leads now the outcome is
+    /// unknown here and known there, and who may ask again asks that one. A disk that failed is
+    /// told at once: nobody may be left who could lead.
+    pub(crate) async fn commit_asked(&self, command: Command) -> Result<Applied, Fault> {
+        self.commit_or(FaultCode::OutcomeUnknown, command).await
+    }
+
+    async fn commit_or(&self, superseded: FaultCode, command: Command) -> Result<Applied, Fault> {
+        let failed =
+            |code, error: ProposeError| Err(Fault::from_error(code, "write to the log", &error));
         match self.store.propose(command, COMMIT_DEADLINE).await {
             Ok(committed) => match committed.applied {
+                Applied::Refused(fault) if fault.code == FaultCode::StaleToken => {
+                    Err(Fault { code: superseded, ..fault })
+                }
                 Applied::Refused(fault) => Err(fault),
                 applied => Ok(applied),
             },
             // In the words of the state, which would have refused it too.
             Err(ProposeError::NotPermitted(why)) => Err(why.into()),
             Err(error @ (ProposeError::TooLarge { .. } | ProposeError::NotEncodable { .. })) => {
-                Err(Fault::from_error(FaultCode::WrongInput, "write to the log", &error))
+                failed(FaultCode::WrongInput, error)
             }
-            Err(error) => Err(Fault::from_error(FaultCode::StaleToken, "write to the log", &error)),
+            Err(error @ (ProposeError::NotLeader { .. } | ProposeError::LeaderChanged { .. })) => {
+                failed(superseded, error)
+            }
+            Err(error) => failed(FaultCode::StaleToken, error),
         }
     }
 }
