@@ -108,7 +108,8 @@ pub(crate) async fn hand_over(context: &MasterContext, to: NodeUuid) -> Result<(
     if becomes(is_over, FAILOVER_WAIT).await {
         return Ok(());
     }
-    context.wishes.change(|wishes| wishes.next = None);
+    // Somebody may want another one meanwhile.
+    context.wishes.change(|wishes| wishes.next = wishes.next.filter(|next| *next != to));
     let name = name_of(&context.state(), to);
     let why = match context.store.check_fit_to_lead(to) {
         Err(StoreError::NotFit { reason, .. }) => reason,

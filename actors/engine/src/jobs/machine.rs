@@ -464,7 +464,10 @@ impl JobMachine {
                 vec![JobEffect::Call { step, node: *node, call: call.clone() }]
             }
             Some(Act::Wait { duration }) => vec![JobEffect::Wait(*duration)],
-            Some(Act::AwaitHolder { node }) => vec![JobEffect::AwaitHolder(*node)],
+            Some(Act::AwaitHolder { node }) => {
+                let what = self.steps.get(seq as usize).map(|record| record.step.name.clone());
+                vec![JobEffect::Waits(what), JobEffect::AwaitHolder(*node)]
+            }
             Some(Act::Config(_)) | None => vec![JobEffect::Wait(Millis(0))],
         }
     }

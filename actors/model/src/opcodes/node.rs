@@ -133,6 +133,14 @@ impl NodeSetParams {
             disk_state: None,
         }
     }
+
+    /// Whether nothing is to change. What only says how to change something is nothing, nor is
+    /// power, as in Ganeti.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        let Self { force, auto_promote, powered, .. } = *self;
+        *self == Self { force, auto_promote, powered, ..Self::new(self.node_name.clone()) }
+    }
 }
 
 impl Parameters for NodeSetParams {

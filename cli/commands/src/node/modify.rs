@@ -78,7 +78,7 @@ const ONLINE: &str = "You are setting this node online manually. If the configur
 pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), CommandError> {
     ctx.typed(Resource::Node, &[args.node_name.to_string()]);
     let op = opcode(&args)?;
-    if op == nothing(&op) {
+    if op.changes_nothing() {
         let nothing = Failure::Sentence(NOTHING.to_owned());
         return Err(CommandError::new(CommandErrorKind::Failed, nothing));
     }
@@ -101,16 +101,6 @@ pub(crate) async fn run(ctx: &mut Context<'_>, args: Args) -> Result<(), Command
         }
     }
     Ok(())
-}
-
-/// The same without what would have to be said; as in Ganeti power alone is nothing.
-fn nothing(op: &NodeSetParams) -> NodeSetParams {
-    NodeSetParams {
-        force: op.force,
-        auto_promote: op.auto_promote,
-        powered: op.powered,
-        ..NodeSetParams::new(op.node_name.clone())
-    }
 }
 
 fn opcode(args: &Args) -> Result<NodeSetParams, CommandError> {

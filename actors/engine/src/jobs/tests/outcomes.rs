@@ -6,7 +6,7 @@ use gantry_model::steps::Direction;
 
 use super::super::{CallEnd, JobEffect, JobEvent, RETRY_MAX};
 use super::driver::Driver;
-use super::script::{create, wait, write};
+use super::script::{create, give_log, wait, write};
 use super::world::Way;
 
 #[test]
@@ -80,6 +80,24 @@ fn an_answer_does_not_end_a_wait() {
     let done = JobEvent::CallEnded(CallEnd::Done(Default::default()));
     assert_eq!(driver.effects_of(done), []);
     assert!(!driver.effects_of(JobEvent::Elapsed).is_empty());
+}
+
+#[test]
+fn a_job_that_waits_for_a_holder_says_so_and_goes_on_with_a_warning() {
+    let mut driver = Driver::of([give_log(), create(0)]);
+    let waits = JobEffect::Waits(Some("give the log to node 2".into()));
+    driver.run_until(|effect| *effect == waits);
+    driver.run_until(|effect| matches!(effect, JobEffect::AwaitHolder(_)));
+    assert_eq!(driver.effects_of(JobEvent::Elapsed), [], "it ends with an answer");
+    let fault = Fault::new(FaultCode::TempInsufficientResources, "it is off");
+    driver.feed(JobEvent::CallEnded(CallEnd::Failed(fault)));
+    driver.run_until(|effect| *effect == JobEffect::Waits(None));
+    driver.run();
+    driver.check_ended();
+    assert_eq!(driver.record().status(), JobStatus::Success);
+    let lines: Vec<String> =
+        driver.record().ops[0].log.iter().map(|line| line.text.clone()).collect();
+    assert_eq!(lines[1], "give the log to node 2: it is off");
 }
 
 #[test]

@@ -4,9 +4,9 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::jobs::JobStatus;
 use gantry_model::steps::Direction;
 
-use super::super::{JobEffect, JobEvent};
+use super::super::{CallEnd, JobEffect, JobEvent};
 use super::driver::Driver;
-use super::script::{OpScript, add, create, wait, write};
+use super::script::{OpScript, add, create, give_log, wait, write};
 use super::world::Way;
 use crate::state::JobFact;
 
@@ -108,6 +108,18 @@ fn unwinding_never_asks_the_unit() {
     driver.check_ended();
     assert!(!diverged(&driver), "the unit was asked");
     assert!(driver.world.disks.is_empty());
+}
+
+#[test]
+fn after_a_crash_a_job_waits_for_a_holder_anew() {
+    let mut driver = Driver::of([give_log(), create(0)]);
+    driver.run_until(|effect| matches!(effect, JobEffect::AwaitHolder(_)));
+    driver.crash();
+    driver.run_until(|effect| matches!(effect, JobEffect::AwaitHolder(_)));
+    driver.feed(JobEvent::CallEnded(CallEnd::Done(Default::default())));
+    driver.run();
+    driver.check_ended();
+    assert_eq!(driver.record().status(), JobStatus::Success);
 }
 
 #[test]

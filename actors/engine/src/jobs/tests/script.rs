@@ -79,6 +79,11 @@ pub(super) fn mark_act(number: u8, expected: Option<u64>) -> Act {
     }])
 }
 
+/// Waits until a node holds the log; goes on with a warning if it does not.
+pub(super) fn give_log() -> Step {
+    step("give the log to node 2".into(), Act::AwaitHolder { node: node_id(2) }, None).may_fail()
+}
+
 pub(super) fn wait() -> Step {
     step("wait".into(), Act::Wait { duration: Millis(7) }, None)
 }

@@ -49,7 +49,7 @@ impl LogicalUnit for NodeSetParams {
 
     fn arguments(&self) -> Result<(), Fault> {
         let refuse = |text: String| Err(Fault::new(FaultCode::WrongInput, text));
-        if *self == nothing_of(self) {
+        if self.changes_nothing() {
             return refuse("Please pass at least one modification".into());
         }
         let flags = [
@@ -157,17 +157,6 @@ impl LogicalUnit for NodeSetParams {
 
     fn result(&self, plan: &Plan) -> Value {
         json!(plan.result)
-    }
-}
-
-/// The same without any modification.
-fn nothing_of(op: &NodeSetParams) -> NodeSetParams {
-    let kept = op.clone();
-    NodeSetParams {
-        force: kept.force,
-        auto_promote: kept.auto_promote,
-        powered: kept.powered,
-        ..NodeSetParams::new(kept.node_name)
     }
 }
 
