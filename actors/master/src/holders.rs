@@ -56,12 +56,9 @@ pub(crate) fn membership(form: &MembershipForm) -> Membership {
 /// Who holds the log, for people.
 pub(crate) fn shown(context: &MasterContext, state: &ClusterState) -> LogHolders {
     let Membership { voters, learners, .. } = membership(&context.store.members());
-    let name = |node: NodeUuid| match state.nodes.get(&node) {
-        Some(known) => known.name.to_string(),
-        None => node.to_string(),
-    };
     let names = |nodes: BTreeSet<NodeUuid>| {
-        let mut names: Vec<String> = nodes.into_iter().map(name).collect();
+        let mut names: Vec<String> =
+            nodes.into_iter().map(|node| state.name_of_node(node)).collect();
         names.sort_unstable();
         names
     };

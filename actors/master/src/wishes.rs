@@ -110,7 +110,7 @@ pub(crate) async fn hand_over(context: &MasterContext, to: NodeUuid) -> Result<(
     }
     // Somebody may want another one meanwhile.
     context.wishes.change(|wishes| wishes.next = wishes.next.filter(|next| *next != to));
-    let name = name_of(&context.state(), to);
+    let name = context.state().name_of_node(to);
     let why = match context.store.check_fit_to_lead(to) {
         Err(StoreError::NotFit { reason, .. }) => reason,
         Err(_) | Ok(()) => "it was not elected",
@@ -138,8 +138,4 @@ fn may_lead(state: &ClusterState, node: NodeUuid) -> Result<(), Fault> {
         names.join("\n")
     );
     Err(Fault::new(FaultCode::WrongState, text))
-}
-
-fn name_of(state: &ClusterState, node: NodeUuid) -> String {
-    state.nodes.get(&node).map_or_else(|| node.to_string(), |node| node.name.to_string())
 }

@@ -18,6 +18,13 @@ use super::ClusterState;
 const CANDIDATES_MAX: usize = 5;
 
 impl ClusterState {
+    /// What a node is called, for people: its name, or its id where the configuration does not know
+    /// it (any more).
+    #[must_use]
+    pub fn name_of_node(&self, node: NodeUuid) -> String {
+        self.nodes.get(&node).map_or_else(|| node.to_string(), |node| node.name.to_string())
+    }
+
     /// The node that is meant by this text.
     ///
     /// # Errors

@@ -33,16 +33,14 @@ impl ClusterState {
     /// Whether a node that can be a candidate is one more that is needed.
     #[must_use]
     pub fn pool_has_room(&self) -> bool {
-        let now = self.nodes.values().filter(|node| node.role() == NodeRole::Candidate).count();
-        now < self.pool_size()
+        self.pool_without(&BTreeSet::new()).now < self.pool_size()
     }
 
     /// Who becomes a candidate when some are none any more, in the order of their names, and when
     /// the pool is to have this size. Nobody ceases to be one.
     #[must_use]
     pub fn promotions(&self, size: u32, except: &BTreeSet<NodeUuid>) -> Vec<Arc<Node>> {
-        let candidates = self.nodes.values().filter(|node| node.role() == NodeRole::Candidate);
-        let stay = candidates.filter(|node| !except.contains(&node.uuid)).count();
+        let stay = self.pool_without(except).now;
         let by_name = self.node_names.values().filter_map(|node| self.nodes.get(node));
         let able = |node: &&Arc<Node>| {
             node.may_be_candidate() && !node.master_candidate && !except.contains(&node.uuid)

@@ -71,7 +71,7 @@ async fn plan(
         ops.push(OpPlan {
             summary: op.summary(),
             locks,
-            nodes: nodes.into_iter().map(|node| node_name(&before, node)).collect(),
+            nodes: nodes.into_iter().map(|node| before.name_of_node(node)).collect(),
             steps: steps.iter().map(|step| planned(step, &before)).collect(),
             changes,
         });
@@ -135,10 +135,6 @@ fn node_of(act: &Act) -> Option<NodeUuid> {
     }
 }
 
-fn node_name(state: &ClusterState, node: NodeUuid) -> String {
-    state.nodes.get(&node).map_or_else(|| node.to_string(), |node| node.name.to_string())
-}
-
 fn act_name(act: &Act) -> String {
     match act {
         Act::Call { call, .. } => call.wire_name().to_owned(),
@@ -151,7 +147,7 @@ fn planned(step: &Step, state: &ClusterState) -> PlannedStep {
     PlannedStep {
         name: step.name.clone(),
         act: act_name(&step.act),
-        node: node_of(&step.act).map(|node| node_name(state, node)),
+        node: node_of(&step.act).map(|node| state.name_of_node(node)),
         undo: step.undo.as_ref().map(act_name),
         may_fail: step.may_fail,
     }

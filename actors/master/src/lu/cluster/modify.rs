@@ -10,7 +10,6 @@ use gantry_model::errors::{Fault, FaultCode};
 use gantry_model::facts::Facts;
 use gantry_model::ids::Serial;
 use gantry_model::locks::{LockLevel, LockMode, LockName};
-use gantry_model::objects::NodeRole;
 use gantry_model::opcodes::ClusterSetParams;
 use gantry_model::steps::{Act, Step};
 use serde::{Deserialize, Serialize};
@@ -57,7 +56,7 @@ impl LogicalUnit for ClusterSetParams {
         let size = self.candidate_pool_size.unwrap_or(cluster.candidate_pool_size);
         let promoted = Promoted::to_size(state, size, &BTreeSet::new());
         let mut lines: Vec<String> = promoted.line().into_iter().collect();
-        let now = state.nodes.values().filter(|node| node.role() == NodeRole::Candidate).count();
+        let now = state.pool_without(&BTreeSet::new()).now;
         if promoted.is_empty() && now > size as usize {
             lines.push(format!(
                 " - INFO: Note: more nodes are candidates ({now}) than desired ({size})"

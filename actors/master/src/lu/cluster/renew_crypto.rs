@@ -166,10 +166,8 @@ fn may_rotate(state: &ClusterState) -> Result<(), Fault> {
         return Err(Fault::new(FaultCode::WrongState, text).retry_later());
     }
     let Some(retiring) = &state.trust.retiring else { return Ok(()) };
-    let name = |node: &NodeUuid| {
-        state.nodes.get(node).map_or_else(|| node.to_string(), |node| node.name.to_string())
-    };
-    let names: Vec<String> = retiring.pending.iter().map(name).collect();
+    let names: Vec<String> =
+        retiring.pending.iter().map(|node| state.name_of_node(*node)).collect();
     let text = format!(
         "nodes still have certificates of the authority before, start or remove them first: {}",
         names.join(", ")
